@@ -1,0 +1,67 @@
+"""The two maps of batch normalization, over PyTorch's native kernel.
+
+Ioffe & Szegedy 2015, Algorithm 1 (training) and Algorithm 2, line 11 (inference).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class BatchMoments(NamedTuple):
+    """Per-channel moments of one batch, detached, in float32 or better.
+
+    ``mean`` [C]; ``variance`` [C], the population variance (divisor ``count``, no
+    Bessel's correction); ``count``, the number of values behind each channel.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: int
+
+
+def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype in which moments of values of ``dtype`` are held: float32 or better."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def normalize_by_batch(
+    x: Tensor, scale: Tensor | None, offset: Tensor | None, epsilon: float
+) -> tuple[Tensor, BatchMoments]:
+    """Normalise ``x`` [N, C, ...] by its own moments; gradients flow through them.
+
+    Returns the output, of the shape and dtype of ``x``, and the moments. A channel
+    with a single value has variance 0 and normalises to the offset, as in TensorFlow
+    (``tf.nn.moments`` and ``tf.nn.batch_normalization``).
+    """
+    channels = x.shape[1]
+    count = x.numel() // channels
+    dtype = statistics_dtype(x.dtype)
+    if count == 1:
+        # PyTorch refuses one value per channel; TensorFlow defines it.
+        zero = torch.zeros(channels, dtype=dtype, device=x.device)
+        moments = BatchMoments(x.detach().reshape(channels).to(dtype), zero, count)
+        centred = (x - x.detach()) * 0 if offset is None else (x - x.detach()) * 0 + _per_channel(offset, x)
+        return centred.to(x.dtype), moments
+    # With momentum 1 the native kernel's running buffers receive exactly the moments it
+    # computes on the way, so that they cost no pass over x of their own.
+    mean = torch.zeros(channels, dtype=dtype, device=x.device)
+    variance = torch.zeros(channels, dtype=dtype, device=x.device)
+    out = F.batch_norm(x, mean, variance, scale, offset, training=True, momentum=1.0, eps=epsilon)
+    variance.mul_((count - 1) / count)  # the kernel stores the Bessel-corrected variance
+    return out, BatchMoments(mean, variance, count)
+
+
+def normalize_by_statistics(
+    x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor | None, offset: Tensor | None, epsilon: float
+) -> Tensor:
+    """Normalise ``x`` [N, C, ...] by given statistics [C]: ``tf.nn.batch_normalization`` per channel."""
+    return F.batch_norm(x, mean, variance, scale, offset, training=False, eps=epsilon)
+
+
+def _per_channel(values: Tensor, like: Tensor) -> Tensor:
+    return values.reshape(1, -1, *(1,) * (like.dim() - 2))
