@@ -1,0 +1,87 @@
+# `make` alone lists the targets. Everything is installed into .venv, nothing outside it.
+
+# The first suitable interpreter of these; name one with `make report PYTHON=/path/to/python`.
+PYTHON  ?= python3.13 python3.12 python3.11 python3
+# torch and its libraries unpack to about 5 GB, and pip needs room for the archives beside them.
+NEED_GB ?= 8
+# The re-run trains these many epochs; more parameters: RERUN_ARGS='-p seeds [0,1]'.
+EPOCHS  ?= 3
+RERUN_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+# Newer than both files it depends on: the environment is what they ask for.
+STAMP := $(VENV)/.installed
+HTML  := _build/html
+RERUN := _build/rerun
+# -W -n --keep-going: every warning is an error, and all of them are shown.
+BUILD := $(BIN)/jupyter-book build -W -n --keep-going
+
+.DEFAULT_GOAL := help
+.PHONY: help setup report test rerun lint clean distclean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	  | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## create .venv and install the pinned packages (all targets below do it by themselves)
+
+report: $(STAMP) ## execute the notebooks from the recorded results and build the book
+	@rm -rf $(HTML) _build/.doctrees _build/jupyter_execute
+	@$(BUILD) .
+	@test -s $(HTML)/index.html
+	@echo "The book: file://$(CURDIR)/$(HTML)/index.html"
+
+test: $(STAMP) ## run the tests (no GPU, no download)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The re-run has records and a book of its own, so that it can't touch the published ones.
+rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that, in _build/rerun
+	@rm -rf $(RERUN)/book $(RERUN)/_build
+	@mkdir -p $(RERUN)/data/runs
+	@cp -R book _config.yml _toc.yml $(RERUN)/
+	@$(BIN)/papermill book/decay.ipynb $(RERUN)/decay.executed.ipynb -k python3 \
+	  --no-progress-bar --stdout-file - --stderr-file - \
+	  -p dataset digits -p epochs $(EPOCHS) -p data_dir "$(CURDIR)/$(RERUN)/data" $(RERUN_ARGS)
+	@# The cell that papermill injects is code like any other: shown only when unfolded.
+	@sed 's/"injected-parameters"/"injected-parameters", "hide-input"/' $(RERUN)/decay.executed.ipynb \
+	  > $(RERUN)/book/decay.ipynb
+	@BNSTUDY_BOOK_NOTE="A live re-run on scikit-learn's digits ($(EPOCHS) epochs), not the published results." \
+	  $(BUILD) $(RERUN)
+	@test -s $(RERUN)/_build/html/index.html
+	@echo "The book of the re-run: file://$(CURDIR)/$(RERUN)/_build/html/index.html"
+
+lint: $(STAMP) ## check style and types (ruff, mypy)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+clean: ## remove what was built (the environment and the recorded results stay)
+	@rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment too
+	@rm -rf $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -x $(BIN)/python ]; then \
+	  found=; seen=; \
+	  for p in $(PYTHON); do \
+	    v=$$($$p --version 2>/dev/null) || continue; seen="$$seen $$p ($$v)"; \
+	    if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$p; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "Python 3.11 or newer is needed; found:$${seen:- none}. Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+	  if ! $$found -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "$$found has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
+	  free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}'); \
+	  if [ "$$free" -lt $(NEED_GB) ]; then \
+	    echo "The set-up needs $(NEED_GB) GB of free disk here; $$free GB are free." >&2; exit 1; fi; \
+	  echo "Setting up .venv with $$($$found --version) (once; a minute or more, by the network)"; \
+	  $$found -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
+	fi
+	@# setuptools comes first and builds without isolation, so that it too is the pinned one.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+	  -c constraints.txt -e '.[dev]'
+	@touch $@

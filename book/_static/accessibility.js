@@ -1,0 +1,1 @@
+/* Repairs what the theme and pandas leave inaccessible. */
