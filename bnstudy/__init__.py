@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from bnstudy.data import Dataset, load_dataset
     from bnstudy.network import ArticleNet
     from bnstudy.norm import BatchNorm, StatisticsBank
-    from bnstudy.study import RunSpec, load, study
-    from bnstudy.train import train
+    from bnstudy.study import RunSpec, load, run_study
+    from bnstudy.train import train_run
 
 __version__ = "0.1.0"
 
@@ -26,8 +26,8 @@ _HOMES = {
     "StatisticsBank": "bnstudy.norm",
     "load": "bnstudy.study",
     "load_dataset": "bnstudy.data",
-    "study": "bnstudy.study",
-    "train": "bnstudy.train",
+    "run_study": "bnstudy.study",
+    "train_run": "bnstudy.train",
 }
 
 __all__ = [
@@ -39,8 +39,8 @@ __all__ = [
     "__version__",
     "load",
     "load_dataset",
-    "study",
-    "train",
+    "run_study",
+    "train_run",
 ]
 
 
@@ -48,7 +48,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'bnstudy' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)
-    # `study` and `train` are also names of submodules, which the import above binds here.
     globals()[name] = value
     return value
 
