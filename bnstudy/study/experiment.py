@@ -88,9 +88,10 @@ def run_study(
     return _frames(plan, records)
 
 
-def missing_runs(experiment: str, data_dir: str | os.PathLike[str] = "", **parameters: Any) -> list[RunSpec]:
-    """Return the runs that an experiment still needs."""
-    return _find(Store(data_dir or default_data_dir()), _plan(experiment, parameters).specs())[1]
+def count_runs(experiment: str, data_dir: str | os.PathLike[str] = "", **parameters: Any) -> tuple[int, int]:
+    """Return how many runs an experiment needs, and how many of them are not (fully) recorded."""
+    specs = _plan(experiment, parameters).specs()
+    return len(specs), len(_find(Store(data_dir or default_data_dir()), specs)[1])
 
 
 def _plan(experiment: str, parameters: Mapping[str, Any]) -> DecayStudy:
