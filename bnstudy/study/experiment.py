@@ -20,6 +20,7 @@ EXPERIMENTS: dict[str, type[DecayStudy]] = {DecayStudy.name: DecayStudy}
 # What a notebook's namespace holds besides its parameters.
 _INTERACTIVE = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 
+# What a caller may set besides: where a study runs, not what it is.
 _WHERE = ("device", "data_dir", "progress")
 
 
@@ -80,7 +81,7 @@ def run_study(
     device = settings.pop("device", device)
     data_dir = settings.pop("data_dir", data_dir)
     progress = settings.pop("progress", progress)
-    plan = _plan(experiment, settings)
+    plan = _plan(experiment, settings, also=_WHERE)
     store = Store(data_dir or default_data_dir())
     records, missing = _find(store, plan.specs())
     if missing:
@@ -94,10 +95,10 @@ def count_runs(experiment: str, data_dir: str | os.PathLike[str] = "", **paramet
     return len(specs), len(_find(Store(data_dir or default_data_dir()), specs)[1])
 
 
-def _plan(experiment: str, parameters: Mapping[str, Any]) -> DecayStudy:
+def _plan(experiment: str, parameters: Mapping[str, Any], also: tuple[str, ...] = ()) -> DecayStudy:
     if experiment not in EXPERIMENTS:
         raise SpecError(f"experiment is {experiment!r}; allowed: {', '.join(map(repr, EXPERIMENTS))}")
-    return validate(EXPERIMENTS[experiment], parameters)
+    return validate(EXPERIMENTS[experiment], parameters, also)
 
 
 def _from_namespace(namespace: Mapping[str, Any]) -> dict[str, Any]:
