@@ -21,7 +21,7 @@ RERUN := _build/rerun
 BUILD := $(BIN)/jupyter-book build -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test rerun lint clean distclean
+.PHONY: help setup report test rerun picture lint clean distclean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -54,6 +54,10 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 	  $(BUILD) $(RERUN)
 	@test -s $(RERUN)/_build/html/index.html
 	@echo "The book of the re-run: file://$(CURDIR)/$(RERUN)/_build/html/index.html"
+
+picture: $(STAMP) ## draw the picture that README.md shows from the recorded results
+	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import figures, style; style.use_style(); \
+	  figures.save_svg(figures.accuracy_over_training(bnstudy.load("decay")["evaluation"]), "book/_static/decay.svg")'
 
 lint: $(STAMP) ## check style and types (ruff, mypy)
 	@$(BIN)/ruff check .

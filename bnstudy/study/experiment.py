@@ -17,6 +17,11 @@ from bnstudy.study.store import Record, Store
 
 EXPERIMENTS: dict[str, type[DecayStudy]] = {DecayStudy.name: DecayStudy}
 
+COLUMNS = {
+    "training": ["step", "loss", "accuracy", "learning_rate"],
+    "evaluation": ["step", "split", "statistics", "decay", "zero_debias", "loss", "accuracy"],
+}
+
 # What a notebook's namespace holds besides its parameters.
 _INTERACTIVE = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 
@@ -157,10 +162,11 @@ def _frames(plan: DecayStudy, records: list[Record]) -> Frames:
     frames = Frames()
     frames.study = plan
     frames.runs = sorted({r.spec.run_id for r in records})
-    for table in ("training", "evaluation"):
+    for table, columns in COLUMNS.items():
         parts = []
         for record in records:
-            part = pd.DataFrame(record.tables[table])
+            # A run that diverged before its first evaluation has no rows, but the same columns.
+            part = pd.DataFrame(record.tables[table], columns=columns)
             part.insert(0, "run", record.spec.run_id)
             part.insert(1, "schedule", record.spec.schedule)
             part.insert(2, "seed", record.spec.seed)
