@@ -36,6 +36,7 @@ def test_one_value_has_no_interval_and_none_is_an_error():
 def test_texts():
     effect = Interval(-0.013, -0.02, -0.006, 5)
     assert effect.percent(signed=True) == "-1.3 percentage points [-2.0, -0.6]"
+    assert Interval(-0.0001, -0.0004, 0.01, 5).percent(signed=True) == "0.0 percentage points [0.0, +1.0]"
     assert Interval(0.713, 0.7, 0.726, 5).percent() == "71.3 % [70.0, 72.6]"
 
 

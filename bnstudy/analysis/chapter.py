@@ -54,7 +54,7 @@ class DecayChapter:
         for name, verdict in (("c6", self.c6()), ("c7", self.c7())):
             texts[f"{name}_verdict"] = verdict.answer if verdict else "open"
             texts[f"{name}_effect"] = (
-                f"{verdict.effect.mean * 100:+.1f} percentage points" if verdict else "not measured"
+                verdict.effect.percent(signed=True).split(" [")[0] if verdict else "not measured"
             )
             texts[f"{name}_interval"] = verdict.effect.bounds(signed=True) if verdict else "not measured"
         return texts

@@ -30,9 +30,9 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
         _curve(axis, part[part["statistics"] == "batch"], BATCH, "--")
         _curve(axis, part[part["statistics"] == "precise"], PRECISE, ":")
         _label_ends(axis, ends)
-        axis.set(xscale="log", xlabel="training step", title=f"{schedule} learning rate")
+        axis.set(xscale="log", ylabel="test accuracy", title=f"{schedule} learning rate")
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0].set_ylabel("test accuracy")
+    axes[-1].set_xlabel("training step")
     axes[0].plot([], [], color=BATCH, ls="--", label="batch statistics")
     axes[0].plot([], [], color=PRECISE, ls=":", label="precise statistics")
     axes[0].plot([], [], color=NEUTRAL, ls="-", label="moving averages,\nby decay")
@@ -57,10 +57,10 @@ def error_by_decay(evaluation: pd.DataFrame) -> Figure:
                 at, rows["mean"], errors, fmt="os^"[i], ms=5, color=PART_COLOURS[name], label=name, capsize=2
             )
         axis.axhline(0, color=NEUTRAL, lw=0.8)
-        axis.set(xlabel="decay", title=f"{schedule} learning rate")
+        axis.set(ylabel="test accuracy lost\n(percentage points)", title=f"{schedule} learning rate")
         axis.set_xticks(range(len(decays)), [f"{d:g}" for d in decays])
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
-    axes[0].set_ylabel("test accuracy lost (percentage points)")
+    axes[-1].set_xlabel("decay")
     axes[0].legend(loc="upper left", fontsize=9)
     return figure
 
@@ -71,10 +71,17 @@ def save_svg(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:
+    # One above the other, so that the text stays readable on a phone.
     figure, axes = plt.subplots(
-        1, len(names), figsize=(4.4 * len(names), 3.8), sharey=True, squeeze=False, layout="constrained"
+        len(names),
+        1,
+        figsize=(5.6, 3.5 * len(names)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
-    return figure, list(axes[0])
+    return figure, list(axes[:, 0])
 
 
 def _curve(axis: Axes, rows: pd.DataFrame, colour: str | tuple[float, float, float], style: str) -> float:

@@ -19,14 +19,18 @@ class Interval:
 
     def percent(self, signed: bool = False) -> str:
         """Return ``"71.6 % [71.2, 72.0]"``, or in percentage points with a sign."""
-        sign = "+" if signed else ""
         unit = " percentage points" if signed else " %"
-        return f"{self.mean * 100:{sign}.1f}{unit} {self.bounds(signed)}"
+        return f"{_hundredfold(self.mean, signed)}{unit} {self.bounds(signed)}"
 
     def bounds(self, signed: bool = False) -> str:
         """Return the bounds in percent: ``"[71.2, 72.0]"``."""
-        sign = "+" if signed else ""
-        return f"[{self.low * 100:{sign}.1f}, {self.high * 100:{sign}.1f}]"
+        return f"[{_hundredfold(self.low, signed)}, {_hundredfold(self.high, signed)}]"
+
+
+def _hundredfold(value: float, signed: bool) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0.
+    rounded = round(value * 100, 1) + 0.0
+    return f"{rounded:+.1f}" if signed and rounded else f"{rounded:.1f}"
 
 
 def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:

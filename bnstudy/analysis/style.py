@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import matplotlib as mpl
 import seaborn as sns
 
-NEUTRAL = "#777777"  # legible on white and on the dark theme alike
+NEUTRAL = "#333333"  # the book's style sheet turns a figure's dark ink light on a dark page
 BATCH = "#009e73"
-PRECISE = "#777777"
+PRECISE = "#333333"
 
 
 def use_style() -> None:
@@ -40,6 +40,6 @@ def decay_colours(decays: Iterable[float]) -> dict[float, tuple[float, float, fl
     """Return a colour for each decay, by rank, on a colour-blind safe sequence for light and dark."""
     ordered = sorted(decays)
     palette = sns.color_palette("viridis", 256)
-    # The two ends vanish on a dark and on a light page.
-    where = [60 + round(150 * i / max(len(ordered) - 1, 1)) for i in range(len(ordered))]
+    # The bright end of the sequence is too faint for a line.
+    where = [round(190 * i / max(len(ordered) - 1, 1)) for i in range(len(ordered))]
     return {d: palette[w] for d, w in zip(ordered, where, strict=True)}

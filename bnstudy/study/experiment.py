@@ -56,11 +56,7 @@ def load(experiment: str = "decay", data_dir: str | os.PathLike[str] = "", **par
     store = Store(data_dir or default_data_dir())
     records, missing = _find(store, plan.specs())
     if missing:
-        raise LookupError(
-            f"{len(missing)} of the {len(plan.specs())} runs of {experiment!r} are not recorded in "
-            f"{store.runs}; "
-            f"record them with: bnstudy run {experiment}"
-        )
+        raise _not_recorded(experiment, store, missing)
     return _frames(plan, records)
 
 
@@ -81,6 +77,8 @@ def run_study(
 
     Raises:
         SpecError: the experiment or a parameter is unknown or out of range. Nothing has run then.
+        LookupError: a run is not recorded, and the environment variable ``BNSTUDY_TRAIN`` is ``never``,
+            as it is while the book is built.
     """
     settings = _from_namespace(parameters or {})
     device = settings.pop("device", device)
@@ -90,6 +88,8 @@ def run_study(
     store = Store(data_dir or default_data_dir())
     records, missing = _find(store, plan.specs())
     if missing:
+        if os.environ.get("BNSTUDY_TRAIN") == "never":
+            raise _not_recorded(experiment, store, missing)
         records += _run_all(missing, store, device, progress)
     return _frames(plan, records)
 
@@ -98,6 +98,15 @@ def count_runs(experiment: str, data_dir: str | os.PathLike[str] = "", **paramet
     """Return how many runs an experiment needs, and how many of them are not (fully) recorded."""
     specs = _plan(experiment, parameters).specs()
     return len(specs), len(_find(Store(data_dir or default_data_dir()), specs)[1])
+
+
+def _not_recorded(experiment: str, store: Store, missing: list[RunSpec]) -> LookupError:
+    first = missing[0]
+    return LookupError(
+        f"{len(missing)} runs of {experiment!r} are not recorded in {store.runs}, the first of them "
+        f"{first.run_id} (seed {first.seed}, {first.schedule} learning rate); "
+        f"record them with: bnstudy run {experiment}"
+    )
 
 
 def _plan(experiment: str, parameters: Mapping[str, Any], also: tuple[str, ...] = ()) -> DecayStudy:
