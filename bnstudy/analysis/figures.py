@@ -21,6 +21,8 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
     test = evaluation[evaluation["split"] == "test"]
     schedules = sorted(test["schedule"].unique(), reverse=True)
     figure, axes = _panels(schedules)
+    # Bands of few seeds may leave the range of an accuracy; the curves set the scale.
+    top = min(1.0, 1.1 * test["accuracy"].max())
     for axis, schedule in zip(axes, schedules, strict=True):
         part = test[test["schedule"] == schedule]
         plain = part[(part["statistics"] == "moving") & (part["zero_debias"] == "none")]
@@ -29,9 +31,9 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
             ends[f"{decay:g}"] = _curve(axis, plain[plain["decay"] == decay], colour, "-"), colour
         _curve(axis, part[part["statistics"] == "batch"], BATCH, "--")
         _curve(axis, part[part["statistics"] == "precise"], PRECISE, ":")
-        _label_ends(axis, ends)
-        axis.set(xscale="log", ylabel="test accuracy", title=f"{schedule} learning rate")
+        axis.set(xscale="log", ylabel="test accuracy", title=f"{schedule} learning rate", ylim=(0, top))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        _label_ends(axis, ends)
     axes[-1].set_xlabel("training step")
     axes[0].plot([], [], color=BATCH, ls="--", label="batch statistics")
     axes[0].plot([], [], color=PRECISE, ls=":", label="precise statistics")
@@ -94,7 +96,7 @@ def _curve(axis: Axes, rows: pd.DataFrame, colour: str | tuple[float, float, flo
 
 def _label_ends(axis: Axes, ends: dict[str, tuple[float, tuple[float, float, float]]]) -> None:
     """Write each curve's name beside its end, pushed apart where they would overlap."""
-    least = 0.055 * max(0.2, max(y for y, _ in ends.values()))
+    least = 0.055 * axis.get_ylim()[1]
     position = -1.0
     for name, (y, colour) in sorted(ends.items(), key=lambda item: item[1][0]):
         position = max(y, position + least)

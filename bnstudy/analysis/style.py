@@ -8,7 +8,7 @@ import matplotlib as mpl
 import seaborn as sns
 
 NEUTRAL = "#333333"  # the book's style sheet turns a figure's dark ink light on a dark page
-BATCH = "#009e73"
+BATCH = "#cc3311"
 PRECISE = "#333333"
 
 
