@@ -28,7 +28,9 @@ def from_torch(layer: nn.Module) -> BatchNorm:
         raise TypeError(f"layer is a {type(layer).__name__}; allowed: {allowed}")
     assert isinstance(layer, _BatchNorm)
     if layer.momentum is None:
-        raise ValueError("momentum is None (a cumulative average); allowed: a number, since decay = 1 - momentum")
+        raise ValueError(
+            "momentum is None (a cumulative average); allowed: a number, since decay = 1 - momentum"
+        )
     if layer.running_mean is None or layer.running_var is None:
         raise ValueError("track_running_stats is False; allowed: True, since evaluation uses moving averages")
     affine = layer.affine
@@ -67,7 +69,9 @@ def to_torch(layer: BatchNorm, dimensions: int) -> _BatchNorm:
     }
     for name, allowed in wanted.items():
         if getattr(layer, name) != allowed:
-            raise ValueError(f"{name} is {getattr(layer, name)!r}; allowed: {allowed!r}, all that PyTorch's layer has")
+            raise ValueError(
+                f"{name} is {getattr(layer, name)!r}; allowed: {allowed!r}, all that PyTorch's layer has"
+            )
     affine = layer.gamma is not None or layer.beta is not None
     new = TORCH_LAYERS[dimensions](
         layer.num_features, eps=layer.epsilon, momentum=momentum_from_decay(layer.decay), affine=affine
@@ -120,4 +124,3 @@ def _copy(tensors: dict[str, Tensor], target: nn.Module) -> None:
             setattr(target, name, nn.Parameter(value, requires_grad=source.requires_grad))
         else:
             setattr(target, name, value)
-

@@ -55,7 +55,9 @@ class ExponentialMovingAverage:
         """Start an average at the current value of each variable; ``ValueError`` if it has one."""
         for name, variable in variables.items():
             if name in self._shadows:
-                raise ValueError(f"variables has {name!r}, which has a moving average; allowed: each name once")
+                raise ValueError(
+                    f"variables has {name!r}, which has a moving average; allowed: each name once"
+                )
             _check_floating(name, variable)
             self._shadows[name] = variable.detach().clone()
 

@@ -215,7 +215,12 @@ class BatchNorm(nn.Module):
             normalised = batch_normalization(values, centre, spread, None, None, self.epsilon)
         else:
             r, d = renormalization.corrections(
-                self.renorm_algorithm, self._renorm_state(), mean, variance, self.epsilon, self.renorm_clipping
+                self.renorm_algorithm,
+                self._renorm_state(),
+                mean,
+                variance,
+                self.epsilon,
+                self.renorm_clipping,
             )
             normalised = batch_normalization(
                 values, centre, spread, _channels(d, x), _channels(r, x), self.epsilon
@@ -237,7 +242,9 @@ class BatchNorm(nn.Module):
         biased.copy_(moved(biased, mean, self.decay))
         step.add_(1.0)
         # In double precision: 1 - 0.999 keeps only four digits in float32.
-        unbias = 1.0 - torch.pow(torch.tensor(self.decay, dtype=torch.float64, device=step.device), step.double())
+        unbias = 1.0 - torch.pow(
+            torch.tensor(self.decay, dtype=torch.float64, device=step.device), step.double()
+        )
         self.moving_mean.copy_(biased / unbias)
 
     def _absorb_renorm(self, batch: BatchMoments) -> None:
@@ -273,7 +280,9 @@ class BatchNorm(nn.Module):
             )
         if batch_weights is not None:
             if self.fused:
-                raise ValueError("fused is True with batch_weights; allowed: fused=False, or no batch_weights")
+                raise ValueError(
+                    "fused is True with batch_weights; allowed: fused=False, or no batch_weights"
+                )
             if batch_weights.shape != x.shape[:1]:
                 raise ValueError(
                     f"batch_weights has the shape {tuple(batch_weights.shape)}; allowed: ({x.shape[0]},), one a sample"
