@@ -4,7 +4,7 @@
 PYTHON  ?= python3.13 python3.12 python3.11 python3
 # torch and its libraries unpack to about 5 GB, and pip needs room for the archives beside them.
 NEED_GB ?= 8
-# The re-run trains these many epochs; more parameters: RERUN_ARGS='-p seeds [0,1]'.
+# How many epochs the re-run trains. Other parameters of the notebook: make rerun RERUN_ARGS='-p seeds 2'.
 EPOCHS  ?= 3
 RERUN_ARGS ?=
 PYTEST_ARGS ?=

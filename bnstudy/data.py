@@ -108,9 +108,7 @@ def data_folder(root: str | os.PathLike[str] | None = None) -> Path:
     return Path(platformdirs.user_cache_dir("bnstudy")) / "data"
 
 
-def fetch_cifar10(
-    root: str | os.PathLike[str] | None = None, report: Callable[[str], None] = print
-) -> Path:
+def fetch_cifar10(root: str | os.PathLike[str] | None = None, report: Callable[[str], None] = print) -> Path:
     """Download CIFAR-10 with torchvision (its own MD5 checks), verify it, and write ``cifar10.npz``.
 
     Returns the file's path. An intact file already there is kept.
@@ -173,7 +171,9 @@ def _digits() -> dict[str, NDArray[np.uint8]]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise DataError("digits: scikit-learn is not installed; install it with: pip install bnstudy[book]") from error
+        raise DataError(
+            "digits: scikit-learn is not installed; install it with: pip install bnstudy[book]"
+        ) from error
     images, labels = load_digits(return_X_y=True)
     grey = np.rint(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     x = np.repeat(grey.repeat(4, axis=1).repeat(4, axis=2)[..., None], 3, axis=3)

@@ -86,7 +86,6 @@ class StatisticsBank:
         return using(self.layers, statistics)
 
 
-
 def gather(layers: Sequence[BatchNorm], name: str) -> Tensor:
     """Concatenate one buffer of every layer: [C_total]."""
     return torch.cat([getattr(layer, name) for layer in layers])
@@ -116,8 +115,7 @@ def using(layers: Sequence[BatchNorm], statistics: Tensor) -> Iterator[None]:
 
 def _assign(layers: Sequence[BatchNorm], statistics: Tensor) -> None:
     sizes = [layer.num_features for layer in layers]
-    for layer, mean, variance in zip(
-        layers, statistics[0].split(sizes), statistics[1].split(sizes), strict=True
-    ):
+    means, variances = torch.split(statistics[0], sizes), torch.split(statistics[1], sizes)
+    for layer, mean, variance in zip(layers, means, variances, strict=True):
         layer.moving_mean.copy_(mean)
         layer.moving_variance.copy_(variance)

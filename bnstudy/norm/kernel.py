@@ -21,7 +21,7 @@ class BatchMoments(NamedTuple):
 
     mean: Tensor
     variance: Tensor
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
 
 
 def statistics_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -52,8 +52,8 @@ def normalize_by_batch(
     mean = torch.zeros(channels, dtype=dtype, device=x.device)
     variance = torch.zeros(channels, dtype=dtype, device=x.device)
     out = F.batch_norm(x, mean, variance, scale, offset, training=True, momentum=1.0, eps=epsilon)
-    variance.mul_((count - 1) / count)  # the kernel stores the Bessel-corrected variance
-    return out, BatchMoments(mean, variance, count)
+    # The kernel stores the Bessel-corrected variance.
+    return out, BatchMoments(mean, variance * ((count - 1) / count), count)
 
 
 def normalize_by_statistics(

@@ -1,1 +1,28 @@
-/* Repairs what the theme and pandas leave inaccessible. */
+// Repairs what the theme and pandas leave inaccessible; tests/test_site.py checks the result with axe.
+document.addEventListener("DOMContentLoaded", () => {
+  // The title and the search button stand outside every landmark.
+  const sidebar = document.querySelector(".bd-sidebar-primary");
+  if (sidebar && !sidebar.hasAttribute("role")) {
+    sidebar.setAttribute("role", "navigation");
+    sidebar.setAttribute("aria-label", "Book");
+  }
+  // pandas writes the corner of a table as a header cell without text.
+  for (const header of document.querySelectorAll("th")) {
+    if (header.textContent.trim() === "") {
+      const cell = document.createElement("td");
+      for (const { name, value } of header.attributes) {
+        if (name !== "scope") cell.setAttribute(name, value);
+      }
+      header.replaceWith(cell);
+    }
+  }
+  // What scrolls sideways must be reachable by keyboard.
+  const focusable = () => {
+    for (const box of document.querySelectorAll(".bd-article div.math, .bd-article .cell_output, .bd-article pre")) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    }
+  };
+  focusable();
+  window.addEventListener("load", focusable);
+  window.addEventListener("resize", focusable);
+});
