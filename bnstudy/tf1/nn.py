@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from bnstudy.norm import affine
-from bnstudy.norm import moments as statistics
+from bnstudy.norm.affine import batch_normalization as normalized
+from bnstudy.norm.moments import moments as batch_moments
+from bnstudy.norm.moments import reduced_axes
+from bnstudy.norm.moments import weighted_moments as weighted_batch_moments
 from bnstudy.tf1.constants import convert_to_tensor
 from bnstudy.tf1.dtypes import float32
 from bnstudy.tf1.graph import Tensor, get_default_graph, make
@@ -181,8 +183,8 @@ def moments(
     keep = bool(keep_dims if keepdims is None else keepdims)
     source = convert_to_tensor(x)
     if source.shape.ndims is not None:
-        axes = statistics.reduced_axes(axes, source.shape.ndims)
-    mean, variance = make(name, "moments", lambda v: statistics.moments(v, axes, keep_dims=keep), source)
+        axes = reduced_axes(axes, source.shape.ndims)
+    mean, variance = make(name, "moments", lambda v: batch_moments(v, axes, keep_dims=keep), source)
     return mean, variance
 
 
@@ -193,7 +195,7 @@ def weighted_moments(
     mean, variance = make(
         name,
         "weighted_moments",
-        lambda v, w: statistics.weighted_moments(v, axes, w, keep_dims),
+        lambda v, w: weighted_batch_moments(v, axes, w, keep_dims),
         convert_to_tensor(x),
         convert_to_tensor(frequency_weights),
     )
@@ -216,7 +218,7 @@ def batch_normalization(
     def compute(v: torch.Tensor, m: torch.Tensor, s: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
         shift = rest[0] if has_offset else None
         factor = rest[-1] if has_scale else None
-        return affine.batch_normalization(v, m, s, shift, factor, variance_epsilon)
+        return normalized(v, m, s, shift, factor, variance_epsilon)
 
     result: Tensor = make(name, "batchnorm", compute, *given, *[t for t in extra if t is not None])
     return result
