@@ -194,10 +194,7 @@ class BatchNormGraph:
         before = {key: len(tf.get_collection(key)) for key in keys}
         self.outputs[call, mode] = tf.batch_norm(self.source, **kwargs)
         added = {key: tf.get_collection(key)[before[key] :] for key in keys}
-        run = tf.GraphKeys.UPDATE_OPS if info["run_updates"] == "never" else None
-        self.updates[call, mode] = [
-            op for key, operations in added.items() if run is None or key == run for op in operations
-        ]
+        self.updates[call, mode] = [op for operations in added.values() for op in operations]
 
     def key(self, step: dict[str, Any]) -> tuple[int, Any]:
         return step.get("call", 0), {"python": bool(step["is_training"]), "constant": "constant"}.get(self.kind, "tensor")
@@ -283,11 +280,9 @@ def _gradients(graph: BatchNormGraph, key: tuple[int, Any]) -> dict[str, tf.Tens
     variables = graph.variables()
     prefix = ""
     if any("." in name for name in variables):
-        own = out.op.name.split("/")[0]
         names = sorted({name.split(".")[0] for name in variables})
         wanted = (scopes or [])[key[0]]
         prefix = f"{wanted or names[key[0]]}."
-        del own
     sources = {"grad_x": graph.x}
     for parameter in ("gamma", "beta"):
         if f"{prefix}{parameter}" in variables:

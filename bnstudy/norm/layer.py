@@ -285,7 +285,8 @@ class BatchNorm(nn.Module):
                 )
             if batch_weights.shape != x.shape[:1]:
                 raise ValueError(
-                    f"batch_weights has the shape {tuple(batch_weights.shape)}; allowed: ({x.shape[0]},), one a sample"
+                    f"batch_weights has the shape {tuple(batch_weights.shape)}; "
+                    f"allowed: ({x.shape[0]},), one a sample"
                 )
         return channel
 

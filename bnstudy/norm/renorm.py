@@ -31,7 +31,8 @@ def check_clipping(clipping: Mapping[str, float]) -> None:
             raise ValueError(f"renorm_clipping[{key!r}] is {value!r}; allowed: a number of at least 0")
     if "rmin" in clipping and "rmax" in clipping and clipping["rmin"] > clipping["rmax"]:
         raise ValueError(
-            f"renorm_clipping has rmin {clipping['rmin']!r} above rmax {clipping['rmax']!r}; allowed: rmin <= rmax"
+            f"renorm_clipping has rmin {clipping['rmin']!r} above rmax {clipping['rmax']!r}; "
+            "allowed: rmin <= rmax"
         )
 
 

@@ -11,6 +11,7 @@ from bnstudy.tf1.dtypes import DType, float16, float32
 from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.initializers import Initializer, ones_initializer, zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
+from bnstudy.tf1.math import reshape
 from bnstudy.tf1.shapes import TensorShape
 from bnstudy.tf1.variables import Variable, VariableScope, get_variable
 
@@ -71,7 +72,7 @@ class Call:
 
     @property
     def path(self) -> str:
-        """Return which implementation serves: ``slim_fused``, ``layer_fused``, ``layer_plain``, ``slim_plain``."""
+        """Return which serves: ``slim_fused``, ``layer_fused``, ``layer_plain`` or ``slim_plain``."""
         possible = self.batch_weights is None and not self.renorm and self.rank in (2, 4)
         version = versions.current()
         if self.param_regularizers and not version.fused_regularizers:
@@ -117,12 +118,23 @@ class Call:
 
     def spread(self, statistic: Tensor) -> Tensor:
         """Return ``statistic`` [C] in a shape that broadcasts against the input."""
-        from bnstudy.tf1.math import reshape
-
         assert self.rank is not None
         if self.channel_axis == self.rank - 1:
             return statistic
         return reshape(statistic, [1, -1, *[1] * (self.rank - 2)])
+
+    def spread_optional(self, statistic: Tensor | None) -> Tensor | None:
+        """Return ``spread(statistic)``, or None for None."""
+        return None if statistic is None else self.spread(statistic)
+
+
+def check_floating(inputs: Tensor) -> None:
+    """Raise ``TypeError``, as TensorFlow's addition of epsilon does, unless ``inputs`` are floating point."""
+    if not inputs.dtype.is_floating:
+        raise TypeError(
+            f"Input 'y' of 'AddV2' Op has type float32 that does not match type {inputs.dtype.name} "
+            "of argument 'x'."
+        )
 
 
 def variable(call: Call, name: str, dtype: DType, *, regularized: bool = False) -> Variable:

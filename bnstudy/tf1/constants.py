@@ -70,8 +70,8 @@ def convert_to_tensor(value: Any, dtype: Any = None, name: str = "Const") -> Ten
     if isinstance(tensor, Tensor):
         if dtype is not None and as_dtype(dtype) is not tensor.dtype:
             raise ValueError(
-                f"Tensor conversion requested dtype {as_dtype(dtype).name} for Tensor with dtype {tensor.dtype.name}: "
-                f"{tensor!r}"
+                f"Tensor conversion requested dtype {as_dtype(dtype).name} for Tensor with dtype "
+                f"{tensor.dtype.name}: {tensor!r}"
             )
         return tensor
     return constant(value, dtype, name=name)

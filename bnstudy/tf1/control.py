@@ -48,7 +48,8 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], nam
     flag = convert_to_tensor(pred)
     if flag.dtype is not boolean:
         raise TypeError(
-            f"Input 'pred' of 'Switch' Op has type {flag.dtype.name} that does not match expected type of bool."
+            f"Input 'pred' of 'Switch' Op has type {flag.dtype.name} that does not match expected type "
+            "of bool."
         )
     if flag.shape.ndims not in (None, 0):
         raise ValueError(f"Shape must be rank 0 but is rank {flag.shape.ndims} for '{name}/Switch'")

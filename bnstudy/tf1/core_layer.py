@@ -8,14 +8,14 @@ import torch
 
 from bnstudy.norm import renorm
 from bnstudy.tf1 import nn, versions
-from bnstudy.tf1.batch_norm_call import Call, finish, variable
+from bnstudy.tf1.batch_norm_call import Call, check_floating, finish, variable
 from bnstudy.tf1.constants import constant, convert_to_tensor, placeholder_with_default
 from bnstudy.tf1.control import constant_value, smart_cond
 from bnstudy.tf1.dtypes import DType
 from bnstudy.tf1.fused import fused_batch_norm
 from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.math import sqrt
+from bnstudy.tf1.math import cast, sqrt
 from bnstudy.tf1.moving_averages import assign_moving_average
 from bnstudy.tf1.session import Run
 from bnstudy.tf1.variables import Variable, VariableScope, get_variable
@@ -37,10 +37,7 @@ def build(call: Call, scope: VariableScope) -> Tensor:
             f"and axis=({call.channel_axis},)"
         )
     fused = call.path == "layer_fused"
-    if not inputs.dtype.is_floating:
-        raise TypeError(
-            f"Input 'y' of 'AddV2' Op has type float32 that does not match type {inputs.dtype.name} of argument 'x'."
-        )
+    check_floating(inputs)
     if fused and inputs.dtype.name == "float64":
         raise TypeError(
             "Value passed to parameter 'x' has DataType float64 not in list of allowed values: "
@@ -71,8 +68,8 @@ def build(call: Call, scope: VariableScope) -> Tensor:
     else:
 
         def plain(m: Tensor, v: Tensor, factor: Tensor | None, shift: Tensor | None) -> Tensor:
-            spread = [None if t is None else call.spread(t) for t in (m, v, shift, factor)]
-            return nn.batch_normalization(inputs, *spread, call.epsilon)
+            mean_, variance_, offset, factor_ = (call.spread_optional(t) for t in (m, v, shift, factor))
+            return nn.batch_normalization(inputs, mean_, variance_, offset, factor_, call.epsilon)
 
         if trains:
             mean, variance = nn.moments(inputs, call.reduced_axes)
@@ -211,6 +208,4 @@ def _renorm_update(
 
 
 def _as(value: Tensor, like: Tensor) -> Tensor:
-    from bnstudy.tf1.math import cast
-
     return value if value.dtype is like.dtype else cast(value, like.dtype)

@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
+from bnstudy.norm.affine import batch_normalization
 from bnstudy.norm.kernel import normalize_by_batch, normalize_by_statistics, statistics_dtype
+from bnstudy.norm.moments import moments as batch_moments
 from bnstudy.tf1 import versions
 from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.session import Run
@@ -33,7 +35,10 @@ def fused_batch_norm(
 
     Source: ``tf.nn.fused_batch_norm`` (its operation divides by ``max(n - 1, 1)``).
     """
-    tiny = max(0.001 if epsilon is None else epsilon, versions.current().minimal_epsilon)
+    tiny = 0.001 if epsilon is None else epsilon
+    smallest = versions.current().minimal_epsilon
+    if smallest:
+        tiny = max(tiny, smallest)
 
     def train(run: Run, v: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor) -> tuple[torch.Tensor, ...]:
         del run
@@ -41,6 +46,8 @@ def fused_batch_norm(
         if v.numel() == 0:
             nothing = torch.full_like(beta, float("nan"))
             return v * 1, nothing, nothing
+        if not tiny > 0.0:
+            return _composed(inner, gamma, beta, tiny, channel)
         out, moments = normalize_by_batch(inner.to(statistics_dtype(v.dtype)), gamma, beta, tiny)
         corrected = moments.variance * (moments.count / max(moments.count - 1, 1))
         return out.movedim(1, channel).to(v.dtype), moments.mean, corrected
@@ -61,3 +68,16 @@ def fused_batch_norm(
     )
     out, used_mean, used_variance = op.outputs
     return out, used_mean, used_variance
+
+
+def _composed(
+    inner: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor, epsilon: float, channel: int
+) -> tuple[torch.Tensor, ...]:
+    # PyTorch's kernel refuses an epsilon that is not positive; TensorFlow's computes with it.
+    axes = [axis for axis in range(inner.dim()) if axis != 1]
+    mean, variance = batch_moments(inner.to(statistics_dtype(inner.dtype)), axes)
+    shape = [1, -1, *[1] * (inner.dim() - 2)]
+    m, v, shift, factor = (t.reshape(shape) for t in (mean, variance, beta, gamma))
+    out = batch_normalization(inner, m, v, shift, factor, epsilon)
+    count = inner.numel() // inner.shape[1]
+    return out.movedim(1, channel), mean.detach(), variance.detach() * (count / max(count - 1, 1))

@@ -16,6 +16,7 @@ import torch
 
 from bnstudy.tf1.dtypes import DType, as_dtype
 from bnstudy.tf1.errors import OperatorNotAllowedInGraphError
+from bnstudy.tf1.operators import Operators
 from bnstudy.tf1.shapes import TensorShape
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ class Operation:
         return f"<tf.Operation {self.name!r}>"
 
 
-class Tensor:
-    """One output of an operation. Its operators are installed by ``bnstudy.tf1.math``."""
+class Tensor(Operators):
+    """One output of an operation."""
 
     def __init__(self, op: Operation, index: int, dtype: DType, shape: TensorShape) -> None:
         self.op = op
@@ -105,9 +106,9 @@ class Tensor:
 
     def __bool__(self) -> NoReturn:
         raise OperatorNotAllowedInGraphError(
-            "Using a `tf.Tensor` as a Python `bool` is not allowed. Use `if t is not None:` instead of `if t:` to "
-            "test if a tensor is defined, and use TensorFlow ops such as tf.cond to execute subgraphs conditioned "
-            "on the value of a tensor."
+            "Using a `tf.Tensor` as a Python `bool` is not allowed. Use `if t is not None:` instead of "
+            "`if t:` to test if a tensor is defined, and use TensorFlow ops such as tf.cond to execute "
+            "subgraphs conditioned on the value of a tensor."
         )
 
     def __iter__(self) -> NoReturn:

@@ -19,7 +19,11 @@ Draw = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 def constant_initializer(value: Any = 0, dtype: Any = float32) -> Initializer:
     """Fill with ``value``; a list shorter than the shape repeats its last item."""
-    return lambda shape, kind=None: constant(value, kind or dtype, shape)
+
+    def fill(shape: Sequence[int], kind: Any = None) -> Tensor:
+        return constant(value, kind or dtype, shape)
+
+    return fill
 
 
 def zeros_initializer(dtype: Any = float32) -> Initializer:
@@ -36,14 +40,22 @@ def truncated_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = float32
 ) -> Initializer:
     """Draw from a normal distribution, again beyond two standard deviations."""
-    return lambda shape, kind=None: truncated_normal(shape, mean, stddev, kind or dtype, seed)
+
+    def draw(shape: Sequence[int], kind: Any = None) -> Tensor:
+        return truncated_normal(shape, mean, stddev, kind or dtype, seed)
+
+    return draw
 
 
 def random_normal_initializer(
     mean: float = 0.0, stddev: float = 1.0, seed: int | None = None, dtype: Any = float32
 ) -> Initializer:
     """Draw from a normal distribution."""
-    return lambda shape, kind=None: random_normal(shape, mean, stddev, kind or dtype, seed)
+
+    def draw(shape: Sequence[int], kind: Any = None) -> Tensor:
+        return random_normal(shape, mean, stddev, kind or dtype, seed)
+
+    return draw
 
 
 def glorot_uniform_initializer(seed: int | None = None, dtype: Any = float32) -> Initializer:

@@ -28,7 +28,8 @@ def binary(name: str, function: Function, x: Any, y: Any) -> Tensor:
     b = convert_to_tensor(y, a.dtype if not graph_y else None)
     if a.dtype is not b.dtype:
         raise TypeError(
-            f"Input 'y' of '{name}' Op has type {b.dtype.name} that does not match type {a.dtype.name} of argument 'x'."
+            f"Input 'y' of '{name}' Op has type {b.dtype.name} that does not match type {a.dtype.name} "
+            "of argument 'x'."
         )
     result: Tensor = make(None, name, function, a, b)
     return result
@@ -193,6 +194,11 @@ def argmax(x: Any, axis: int = 0, name: str | None = None) -> Tensor:
     return unary(name or "ArgMax", lambda v: v.argmax(axis), x)
 
 
+def strided_slice(x: Any, key: Any, name: str | None = None) -> Tensor:
+    """Return ``x[key]``."""
+    return unary(name or "strided_slice", lambda v: v[key], x)
+
+
 def shape(x: Any) -> Tensor:
     """Return the sizes of the axes, as the session finds them."""
     source = convert_to_tensor(x)
@@ -218,31 +224,38 @@ def _in_graph(value: Any) -> bool:
     return isinstance(value, (Tensor, Variable))
 
 
-def _install_operators() -> None:
-    forward: dict[str, Function] = {
-        "add": add,
-        "sub": subtract,
-        "mul": multiply,
-        "truediv": divide,
-        "pow": pow,
-        "matmul": matmul,
-    }
-    for cls in (Tensor, Variable):
-        for name, function in forward.items():
-            setattr(cls, f"__{name}__", lambda self, other, f=function: f(self, other))
-            setattr(cls, f"__r{name}__", lambda self, other, f=function: f(other, self))
-        comparisons = {"lt": less, "gt": greater}
-        for name, function in comparisons.items():
-            setattr(cls, f"__{name}__", lambda self, other, f=function: f(self, other))
-        cls.__neg__ = negative  # type: ignore[union-attr]
-        cls.__invert__ = logical_not  # type: ignore[union-attr]
-        cls.__getitem__ = lambda self, key: unary("strided_slice", lambda v: v[key], self)  # type: ignore[union-attr]
-
-
-_install_operators()
-
 __all__ = [
-    "abs", "add", "add_n", "argmax", "binary", "cast", "divide", "equal", "exp", "greater", "identity", "less", "log",
-    "logical_not", "matmul", "maximum", "minimum", "multiply", "negative", "pow", "reduce_max", "reduce_mean",
-    "reduce_sum", "reshape", "shape", "sqrt", "square", "stop_gradient", "subtract", "tanh", "transpose", "unary",
-]  # fmt: skip
+    "abs",
+    "add",
+    "add_n",
+    "argmax",
+    "binary",
+    "cast",
+    "divide",
+    "equal",
+    "exp",
+    "greater",
+    "identity",
+    "less",
+    "log",
+    "logical_not",
+    "matmul",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "pow",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_sum",
+    "reshape",
+    "shape",
+    "sqrt",
+    "square",
+    "stop_gradient",
+    "strided_slice",
+    "subtract",
+    "tanh",
+    "transpose",
+    "unary",
+]

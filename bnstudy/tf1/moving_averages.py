@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from bnstudy.tf1 import math, versions
-from bnstudy.tf1.constants import convert_to_tensor
+from bnstudy.tf1.constants import constant, convert_to_tensor
 from bnstudy.tf1.control import group
 from bnstudy.tf1.dtypes import float16, float32, float64
 from bnstudy.tf1.graph import Operation, Tensor, get_default_graph
-from bnstudy.tf1.initializers import constant, zeros_initializer
+from bnstudy.tf1.initializers import zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
 from bnstudy.tf1.session import Run
 from bnstudy.tf1.variables import (

@@ -153,7 +153,8 @@ def sparse_softmax_cross_entropy_with_logits(
     """Return the cross-entropy [N] of ``logits`` [N, K] against the classes ``labels`` [N]."""
     if _sentinel is not None or labels is None or logits is None:
         raise ValueError(
-            "Only call `sparse_softmax_cross_entropy_with_logits` with named arguments (labels=..., logits=..., ...)"
+            "Only call `sparse_softmax_cross_entropy_with_logits` with named arguments "
+            "(labels=..., logits=..., ...)"
         )
     result: Tensor = make(
         name,

@@ -77,12 +77,18 @@ class Session:
     def __exit__(self, *exception: object) -> None:
         _SESSIONS.remove(self)
 
+    def as_default(self) -> Session:
+        """Return it, to be the default session of a ``with`` block."""
+        return self
+
     def close(self) -> None:
         """Forget the variables' values."""
         self.storage.clear()
 
     def run(self, fetches: Any, feed_dict: dict[Any, Any] | None = None) -> Any:
-        """Return the values of ``fetches``: a tensor, variable, operation (None), name, or a list, tuple or dict.
+        """Return the values of ``fetches``: a tensor, variable, name, or a list, tuple or dict of them.
+
+        An operation's value is None.
 
         Raises ``InvalidArgumentError`` for a placeholder without a value, ``ValueError`` for a value of
         the wrong shape, ``FailedPreconditionError`` for a variable that is not initialised.
@@ -144,8 +150,8 @@ def default_session(session: Any = None) -> Session:
         return session
     if not _SESSIONS:
         raise ValueError(
-            "Cannot evaluate tensor using `eval()`: No default session is registered. Use `with sess.as_default()` "
-            "or pass an explicit session to `eval(session=sess)`"
+            "Cannot evaluate tensor using `eval()`: No default session is registered. Use "
+            "`with sess.as_default()` or pass an explicit session to `eval(session=sess)`"
         )
     return _SESSIONS[-1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnstudy.tf1 import nn
-from bnstudy.tf1.batch_norm_call import Call, finish, variable
+from bnstudy.tf1.batch_norm_call import Call, check_floating, finish, variable
 from bnstudy.tf1.constants import convert_to_tensor
 from bnstudy.tf1.control import constant_value, smart_cond
 from bnstudy.tf1.graph import Tensor
@@ -29,10 +29,7 @@ def build(call: Call, scope: VariableScope) -> Tensor:
     inputs = call.inputs
     if call.rank is None:
         raise ValueError(f"Inputs {inputs.name} has undefined rank.")
-    if not inputs.dtype.is_floating:
-        raise TypeError(
-            f"Input 'y' of 'AddV2' Op has type float32 that does not match type {inputs.dtype.name} of argument 'x'."
-        )
+    check_floating(inputs)
     weights = None
     if call.batch_weights is not None:
         weights = convert_to_tensor(call.batch_weights)
@@ -52,8 +49,8 @@ def build(call: Call, scope: VariableScope) -> Tensor:
     moving = moving_mean.value(), moving_variance.value()
 
     def normalise(mean: Tensor, variance: Tensor) -> Tensor:
-        spread = [None if t is None else call.spread(t) for t in (mean, variance, beta, gamma)]
-        return nn.batch_normalization(inputs, *spread, call.epsilon)
+        m, v, offset, factor = (call.spread_optional(t) for t in (mean, variance, beta, gamma))
+        return nn.batch_normalization(inputs, m, v, offset, factor, call.epsilon)
 
     known = constant_value(call.is_training)
     if known is not None and not known:

@@ -21,12 +21,14 @@ def warn_of_traps(call: Call) -> None:
         )
     if call.fused and not path.endswith("_fused"):
         _warn(
-            f"fused={call.fused!r} is ignored: batch_weights, renorm or the rank selects {path}, without Bessel"
+            f"fused={call.fused!r} is ignored: batch_weights, renorm or the rank selects {path}, "
+            "without Bessel's correction"
         )
     frozen = versions.current().frozen_averages and path.startswith("layer") and call.is_training is not False
     if not call.trainable and frozen:
         _warn(
-            "trainable=False freezes the moving averages on this path (core layer): no update operation exists"
+            "trainable=False freezes the moving averages on this path (core layer): no update operation "
+            "exists"
         )
     if not call.trainable and path.startswith("slim") and call.is_training is not False:
         _warn("trainable=False does not stop the moving averages on this path (slim): they keep moving")
@@ -39,9 +41,9 @@ def warn_of_traps(call: Call) -> None:
     if call.renorm_clipping and not call.renorm:
         _warn("renorm_clipping is ignored without renorm=True")
     clipping = call.renorm_clipping or {}
-    if call.renorm and _number(clipping.get("rmin")) and _number(clipping.get("rmax")):
-        if clipping["rmin"] > clipping["rmax"]:
-            _warn(f"rmin {clipping['rmin']!r} is above rmax {clipping['rmax']!r}: rmax wins")
+    bounds: list[Any] = [clipping.get("rmin"), clipping.get("rmax")]
+    if call.renorm and all(_number(bound) for bound in bounds) and bounds[0] > bounds[1]:
+        _warn(f"rmin {bounds[0]!r} is above rmax {bounds[1]!r}: rmax wins")
     _warn_of_names(call)
     if isinstance(call.is_training, str):
         _warn(f"is_training is {call.is_training!r}: any non-empty text means training")

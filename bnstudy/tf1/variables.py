@@ -14,6 +14,7 @@ from bnstudy.tf1.errors import FailedPreconditionError
 from bnstudy.tf1.graph import Operation, Tensor, get_default_graph
 from bnstudy.tf1.initializers import default_initializer
 from bnstudy.tf1.keys import GraphKeys
+from bnstudy.tf1.operators import Operators
 from bnstudy.tf1.shapes import TensorShape
 
 
@@ -27,7 +28,7 @@ class _AutoReuse:
 AUTO_REUSE = _AutoReuse()
 
 
-class Variable:
+class Variable(Operators):
     """A value that a session keeps between runs.
 
     As in TensorFlow 1 it has no truth value of its own: ``if variable:`` is always taken,
@@ -269,8 +270,8 @@ def get_variable(
             )
         if dtype is not None and as_dtype(dtype) is not found.dtype:
             raise ValueError(
-                f"Trying to share variable {full}, but specified dtype {as_dtype(dtype).name} and found dtype "
-                f"{found.dtype.name}."
+                f"Trying to share variable {full}, but specified dtype {as_dtype(dtype).name} and "
+                f"found dtype {found.dtype.name}."
             )
         return found
     if scope.reuse and not automatic:
