@@ -34,12 +34,15 @@ def constant(
         if flat.numel() < size:
             flat = torch.cat([flat, flat[-1:].expand(size - flat.numel())])
         held = flat.reshape(list(shape))
-    op = get_default_graph().add(
-        name,
-        [],
-        lambda run: held.to(run.session.device),
-        [(as_dtype(held.dtype), TensorShape(list(held.shape)))],
-    )
+    graph = get_default_graph()
+    # A constant waits for nothing, so that initial values can use one made anywhere.
+    with graph.control_dependencies(None):
+        op = graph.add(
+            name,
+            [],
+            lambda run: held.to(run.session.device),
+            [(as_dtype(held.dtype), TensorShape(list(held.shape)))],
+        )
     op.constant = held
     return op.outputs[0]
 
