@@ -201,9 +201,10 @@ class BatchNormGraph:
 
     def variables(self) -> dict[str, tf.Variable]:
         """Return every variable of the case by its name in the golden file."""
-        several = len({v.name.split("/")[0] for v in tf.model_variables()}) > 1
+        own = [v for v in tf.global_variables() if v is not self.flag and not (self.sgd and v is self.w)]
+        several = len({v.name.split("/")[0] for v in own}) > 1
         named = {}
-        for variable in tf.model_variables():
+        for variable in own:
             scope, *_, last = variable.op.name.split("/")
             short = SHORT_NAMES.get(last, last)
             named[f"{scope}.{short}" if several else short] = variable

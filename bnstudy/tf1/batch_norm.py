@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from bnstudy.tf1 import core_layer, slim_fused, slim_plain, versions
 from bnstudy.tf1.batch_norm_call import NCHW, NHWC, Call, collect
 from bnstudy.tf1.constants import convert_to_tensor
+from bnstudy.tf1.errors import TrapWarning
 from bnstudy.tf1.graph import Tensor
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.traps import warn_of_traps
+from bnstudy.tf1.traps import traps
 from bnstudy.tf1.variables import VariableScope, global_variables, variable_scope
 
 DATA_FORMAT_NHWC = NHWC
@@ -83,11 +85,14 @@ def batch_norm(
         renorm_decay=renorm_decay,
     )
     path = call.path
-    warn_of_traps(call)
+    for message in traps(call):
+        warnings.warn(message, TrapWarning, stacklevel=2)
     build = {"slim_fused": slim_fused.build, "slim_plain": slim_plain.build}.get(path, core_layer.build)
     before = len(global_variables())
     with variable_scope(scope, "BatchNorm", [inputs], reuse=reuse) as entered:
         outputs = build(call, entered)
-    for variable in global_variables()[before:]:
-        collect(variable, GraphKeys.MODEL_VARIABLES)
+    # A zero-debiased mean's state is a model variable too, but not beside the fused operation.
+    if path != "slim_fused":
+        for variable in global_variables()[before:]:
+            collect(variable, GraphKeys.MODEL_VARIABLES)
     return outputs

@@ -147,6 +147,7 @@ def variable(call: Call, name: str, dtype: DType, *, regularized: bool = False) 
         call.param_regularizers.get(name) if regularized else None,
         trainable=call.trainable and name in ("beta", "gamma"),
     )
+    collect(made, GraphKeys.MODEL_VARIABLES)
     collect(made, _collections_of(call.variables_collections, name))
     return made
 
