@@ -51,7 +51,8 @@ def load(path: str) -> list[Case]:
     with np.load(path, allow_pickle=False) as archive:
         infos = [json.loads(str(entry)) for entry in archive["index"]]
         return [
-            Case(info, {key: archive[f"{info['name']}/{key}"] for key in info["arrays"]}) for info in infos
+            Case(info, {key: archive[f"{info['name']}/{key}"] for key in info["arrays"]})
+            for info in infos
         ]
 
 
@@ -68,7 +69,12 @@ def _is_input(info: dict[str, Any], key: str) -> bool:
 
 def replay(case: Case) -> Values:
     """Compute every expected array of ``case`` again, in a graph of its own."""
-    run = {"batch_norm": batch_norm, "moments": moments, "batch_normalization": batch_normalization, "ema": ema}
+    run = {
+        "batch_norm": batch_norm,
+        "moments": moments,
+        "batch_normalization": batch_normalization,
+        "ema": ema,
+    }
     # The cases step into every trap on purpose.
     with tf.Graph().as_default(), warnings.catch_warnings():
         warnings.simplefilter("ignore", tf.TrapWarning)
@@ -83,7 +89,9 @@ def arguments(kwargs: dict[str, Any], clips: dict[str, tf.Tensor] | None = None)
         made["activation_fn"] = activations[made["activation_fn"]]
     if made.get("param_initializers") is not None:
         made["param_initializers"] = {
-            name: tf.constant_initializer(spec["constant"] if "constant" in spec else spec["values"])
+            name: tf.constant_initializer(
+                spec["constant"] if "constant" in spec else spec["values"]
+            )
             for name, spec in made["param_initializers"].items()
         }
     if made.get("param_regularizers") is not None:
@@ -97,7 +105,8 @@ def arguments(kwargs: dict[str, Any], clips: dict[str, tf.Tensor] | None = None)
         made["updates_collections"] = tf.GraphKeys.UPDATE_OPS
     elif isinstance(made.get("updates_collections"), list):
         made["updates_collections"] = [
-            tf.GraphKeys.UPDATE_OPS if key == "UPDATE_OPS" else key for key in made["updates_collections"]
+            tf.GraphKeys.UPDATE_OPS if key == "UPDATE_OPS" else key
+            for key in made["updates_collections"]
         ]
     if made.get("renorm_clipping") == "schedule":
         made["renorm_clipping"] = clips
@@ -117,7 +126,9 @@ class BatchNormGraph:
         shape = [None, *info["shape"][1:]]
         self.x = tf.placeholder(dtype, shape, name="x")
         weights = case.arrays.get("0/batch_weights")
-        self.batch_weights = None if weights is None else tf.placeholder(tf.as_dtype(weights.dtype), [None])
+        self.batch_weights = (
+            None if weights is None else tf.placeholder(tf.as_dtype(weights.dtype), [None])
+        )
         self.target = tf.placeholder(dtype, shape, name="target")
         self.flag: Any = None
         if self.kind == "placeholder":
@@ -136,7 +147,9 @@ class BatchNormGraph:
             if case.kwargs.get("data_format") == "NCHW":
                 rank = len(shape)
                 last = tf.transpose(self.x, [0, *range(2, rank), 1])
-                self.source = tf.transpose(tf.matmul(last, self.w), [0, rank - 1, *range(1, rank - 1)])
+                self.source = tf.transpose(
+                    tf.matmul(last, self.w), [0, rank - 1, *range(1, rank - 1)]
+                )
             else:
                 self.source = tf.matmul(self.x, self.w)
         self.outputs: dict[tuple[int, Any], tf.Tensor] = {}
@@ -197,11 +210,18 @@ class BatchNormGraph:
         self.updates[call, mode] = [op for operations in added.values() for op in operations]
 
     def key(self, step: dict[str, Any]) -> tuple[int, Any]:
-        return step.get("call", 0), {"python": bool(step["is_training"]), "constant": "constant"}.get(self.kind, "tensor")
+        return step.get("call", 0), {
+            "python": bool(step["is_training"]),
+            "constant": "constant",
+        }.get(self.kind, "tensor")
 
     def variables(self) -> dict[str, tf.Variable]:
         """Return every variable of the case by its name in the golden file."""
-        own = [v for v in tf.global_variables() if v is not self.flag and not (self.sgd and v is self.w)]
+        own = [
+            v
+            for v in tf.global_variables()
+            if v is not self.flag and not (self.sgd and v is self.w)
+        ]
         several = len({v.name.split("/")[0] for v in own}) > 1
         named = {}
         for variable in own:
@@ -225,7 +245,9 @@ def _overrides(info: dict[str, Any], call: int) -> dict[str, Any]:
 def _update_keys(kwargs: dict[str, Any]) -> list[str]:
     keys = kwargs.get("updates_collections", tf.GraphKeys.UPDATE_OPS)
     keys = [] if keys is None else [keys] if isinstance(keys, str) else keys
-    return list(dict.fromkeys(tf.GraphKeys.UPDATE_OPS if key == "UPDATE_OPS" else key for key in keys))
+    return list(
+        dict.fromkeys(tf.GraphKeys.UPDATE_OPS if key == "UPDATE_OPS" else key for key in keys)
+    )
 
 
 def batch_norm(case: Case) -> Values:
@@ -237,7 +259,9 @@ def batch_norm(case: Case) -> Values:
     gradients = {} if graph.sgd else {key: _gradients(graph, key) for key in graph.outputs}
 
     def record(session: tf.Session, where: str) -> None:
-        result.update({f"{where}/var/{name}": value for name, value in session.run(variables).items()})
+        result.update(
+            {f"{where}/var/{name}": value for name, value in session.run(variables).items()}
+        )
         if f"{where}/reg_losses" in case.arrays:
             result[f"{where}/reg_losses"] = np.array(session.run(losses), np.float32)
 
@@ -251,7 +275,9 @@ def batch_norm(case: Case) -> Values:
             feed: dict[Any, Any] = {graph.x: x, graph.target: case.arrays["const/W"][: len(x)]}
             if graph.batch_weights is not None:
                 feed[graph.batch_weights] = case.arrays[f"{t}/batch_weights"]
-            feed.update({graph.clips[name]: value for name, value in (step.get("clip") or {}).items()})
+            feed.update(
+                {graph.clips[name]: value for name, value in (step.get("clip") or {}).items()}
+            )
             if isinstance(graph.flag, tf.Variable):
                 session.run(graph.flag.assign(bool(step["is_training"])))
             elif graph.flag is not None:
@@ -304,7 +330,9 @@ def moments(case: Case) -> Values:
     mean, variance = tf.nn.moments(x, **kwargs)
     fetches = {"mean": mean, "variance": variance}
     if "const/Wm" in arrays:
-        total = tf.reduce_sum(mean * arrays["const/Wm"]) + tf.reduce_sum(variance * arrays["const/Wv"])
+        total = tf.reduce_sum(mean * arrays["const/Wm"]) + tf.reduce_sum(
+            variance * arrays["const/Wv"]
+        )
         fetches["grad_x"] = tf.gradients(total, x)[0]
     with tf.Session() as session:
         got = session.run(fetches, {x: arrays["0/x"]})
@@ -314,10 +342,16 @@ def moments(case: Case) -> Values:
 def batch_normalization(case: Case) -> Values:
     names = [n for n in ("x", "mean", "variance", "offset", "scale") if f"0/{n}" in case.arrays]
     inputs = {
-        n: tf.placeholder(tf.as_dtype(case.arrays[f"0/{n}"].dtype), case.arrays[f"0/{n}"].shape) for n in names
+        n: tf.placeholder(tf.as_dtype(case.arrays[f"0/{n}"].dtype), case.arrays[f"0/{n}"].shape)
+        for n in names
     }
     out = tf.nn.batch_normalization(
-        inputs["x"], inputs["mean"], inputs["variance"], inputs.get("offset"), inputs.get("scale"), **case.kwargs
+        inputs["x"],
+        inputs["mean"],
+        inputs["variance"],
+        inputs.get("offset"),
+        inputs.get("scale"),
+        **case.kwargs,
     )
     found = tf.gradients(tf.reduce_sum(out * case.arrays["const/W"]), list(inputs.values()))
     fetches = {"out": out, **{f"grad_{n}": g for n, g in zip(names, found, strict=True)}}
@@ -369,7 +403,9 @@ def ema(case: Case) -> Values:
             if counter is not None:
                 counter.load(step["num_updates"], session)
             session.run(update, feed)
-            result.update({f"{t}/{name}": np.asarray(got) for name, got in session.run(fetches).items()})
+            result.update(
+                {f"{t}/{name}": np.asarray(got) for name, got in session.run(fetches).items()}
+            )
     return result
 
 
@@ -394,4 +430,8 @@ def differences(case: Case) -> Iterator[tuple[str, float, float]]:
             gap = np.where(same, 0.0, np.abs(a - b))
             ratio = np.where(same, 0.0, gap / (absolute + relative * np.abs(b)))
         bad = np.isnan(gap)
-        yield key, float(np.where(bad, np.inf, gap).max()), float(np.where(bad, np.inf, ratio).max())
+        yield (
+            key,
+            float(np.where(bad, np.inf, gap).max()),
+            float(np.where(bad, np.inf, ratio).max()),
+        )

@@ -141,7 +141,7 @@ def test_convert_changes_nothing_if_one_layer_can_not_be() -> None:
     with pytest.raises(ValueError, match="momentum is None"):
         convert(model)
     assert isinstance(model[0], nn.BatchNorm1d)
-    with pytest.raises(ValueError, match="overrides has .*momentum"):
+    with pytest.raises(ValueError, match=r"overrides has .*momentum"):
         convert(model, momentum=0.1)
     with pytest.raises(ValueError, match=r"decay is 1\.5; allowed"):
         convert(nn.Sequential(nn.BatchNorm1d(3)), decay=1.5)

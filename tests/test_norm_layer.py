@@ -61,7 +61,13 @@ inputs = st.tuples(
     layout=st.sampled_from(["NCHW", "NHWC"]),
 )
 def test_equals_a_float64_recomputation(
-    spec: Any, decay: float, epsilon: float, fused: bool, zero_debias: bool, weighted: bool, layout: Any
+    spec: Any,
+    decay: float,
+    epsilon: float,
+    fused: bool,
+    zero_debias: bool,
+    weighted: bool,
+    layout: Any,
 ) -> None:
     n, c, space, seed, centre, spread = spec
     fused = fused and not weighted
@@ -69,7 +75,13 @@ def test_equals_a_float64_recomputation(
     zero_debias = zero_debias and decay < 0.99
     rng = np.random.default_rng(seed)
     layer = BatchNorm(
-        c, decay=decay, epsilon=epsilon, scale=True, fused=fused, zero_debias=zero_debias, data_format=layout
+        c,
+        decay=decay,
+        epsilon=epsilon,
+        scale=True,
+        fused=fused,
+        zero_debias=zero_debias,
+        data_format=layout,
     )
     gamma, beta = rng.normal(size=(2, c))
     with torch.no_grad():
@@ -85,25 +97,36 @@ def test_equals_a_float64_recomputation(
         normalised, mean, variance = reference(x, weights, epsilon)
         expected = normalised * gamma.reshape(channel) + beta.reshape(channel)
         given_x = torch.from_numpy(x if layout == "NCHW" else np.moveaxis(x, 1, -1).copy())
-        out = layer(given_x, None if weights is None else torch.from_numpy(weights)).detach().numpy()
+        out = (
+            layer(given_x, None if weights is None else torch.from_numpy(weights)).detach().numpy()
+        )
         out = out if layout == "NCHW" else np.moveaxis(out, -1, 1)
         # A float32 input of mean m carries rounding of m * 6e-8, which 1/stddev magnifies.
         rounding = 1e-6 * (1 + abs(centre)) / np.sqrt(variance.min() + epsilon)
         np.testing.assert_allclose(out, expected, rtol=2e-4, atol=2e-4 + 10 * rounding)
         count = n * int(np.prod(space))
         biased = decay * biased + (1 - decay) * mean
-        moving_mean = biased / (1 - decay**step) if zero_debias else decay * moving_mean + (1 - decay) * mean
+        moving_mean = (
+            biased / (1 - decay**step) if zero_debias else decay * moving_mean + (1 - decay) * mean
+        )
         bessel = count / max(count - 1, 1) if fused else 1.0
         moving_variance = decay * moving_variance + (1 - decay) * variance * bessel
         np.testing.assert_allclose(layer.moving_mean.numpy(), moving_mean, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(layer.moving_variance.numpy(), moving_variance, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            layer.moving_variance.numpy(), moving_variance, rtol=1e-3, atol=1e-4
+        )
     layer.eval()
     kept = layer.moving_mean.clone()
     out = layer(given_x).detach().numpy()
     out = out if layout == "NCHW" else np.moveaxis(out, -1, 1)
-    scaled = (x - moving_mean.reshape(channel)) / np.sqrt(moving_variance.reshape(channel) + epsilon)
+    scaled = (x - moving_mean.reshape(channel)) / np.sqrt(
+        moving_variance.reshape(channel) + epsilon
+    )
     np.testing.assert_allclose(
-        out, scaled * gamma.reshape(channel) + beta.reshape(channel), rtol=2e-3, atol=2e-3 * (1 + abs(out).max())
+        out,
+        scaled * gamma.reshape(channel) + beta.reshape(channel),
+        rtol=2e-3,
+        atol=2e-3 * (1 + abs(out).max()),
     )
     assert torch.equal(kept, layer.moving_mean)
 
@@ -147,7 +170,9 @@ def test_renorm_equals_a_float64_recomputation(
         if clip:
             r, d = np.clip(r, 0.6, 1.5), np.clip(d, -0.4, 0.4)
         expected = normalised * r.reshape(1, -1, 1) + d.reshape(1, -1, 1)
-        np.testing.assert_allclose(layer(torch.from_numpy(x)).detach(), expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            layer(torch.from_numpy(x)).detach(), expected, rtol=1e-3, atol=1e-4
+        )
         mu = renorm_decay * mu + (1 - renorm_decay) * mean
         sigma = renorm_decay * sigma + (1 - renorm_decay) * stddev
         weight = renorm_decay * weight + (1 - renorm_decay)
@@ -157,7 +182,9 @@ def test_renorm_equals_a_float64_recomputation(
             moving_variance = np.maximum(moving_stddev**2 - epsilon, 0)
         else:
             moving_mean = decay * moving_mean + (1 - decay) * mu / weight
-            moving_variance = decay * moving_variance + (1 - decay) * ((sigma / weight) ** 2 - epsilon)
+            moving_variance = decay * moving_variance + (1 - decay) * (
+                (sigma / weight) ** 2 - epsilon
+            )
         np.testing.assert_allclose(layer.moving_mean, moving_mean, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(layer.moving_variance, moving_variance, rtol=1e-3, atol=1e-4)
 
@@ -166,7 +193,9 @@ def test_old_renorm_starts_without_a_correction() -> None:
     x = torch.randn(16, 3, 4)
     plain = BatchNorm(3)(x)
     assert torch.allclose(BatchNorm(3, renorm=True, renorm_algorithm="tf1.12")(x), plain, atol=1e-5)
-    assert not torch.allclose(BatchNorm(3, renorm=True)(x * 5 + 2), BatchNorm(3)(x * 5 + 2), atol=0.1)
+    assert not torch.allclose(
+        BatchNorm(3, renorm=True)(x * 5 + 2), BatchNorm(3)(x * 5 + 2), atol=0.1
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +234,9 @@ def check_renorm_gradient(layer: BatchNorm, x: Tensor, weights: Tensor | None) -
     (out := layer(x, weights)).backward(torch.ones_like(out).cumsum(0))
     batch = layer.batch_moments
     assert batch is not None
-    r, d = corrections(layer.renorm_algorithm, layer._renorm_state(), batch.mean, batch.variance, layer.epsilon, {})
+    r, d = corrections(
+        layer.renorm_algorithm, layer._renorm_state(), batch.mean, batch.variance, layer.epsilon, {}
+    )
     plain = BatchNorm(3, scale=True, updates="never").double()
     assert plain.gamma is not None
     assert plain.beta is not None
@@ -243,7 +274,9 @@ def test_schedules_differ_in_which_weights_the_averages_see(updates: Any) -> Non
     with update_pass(model), torch.no_grad():
         if updates == "after_step":
             model(x)
-    seen = {"in_place": before, "with_step": before, "after_step": after, "never": torch.zeros(3)}[updates]
+    seen = {"in_place": before, "with_step": before, "after_step": after, "never": torch.zeros(3)}[
+        updates
+    ]
     assert torch.allclose(layer.moving_mean, 0.5 * seen, atol=1e-6)
 
 
@@ -279,7 +312,9 @@ def test_updates_before_a_forward_are_an_error() -> None:
 
 @pytest.mark.parametrize("shape", [(4096, 3), (64, 3, 8, 8)])
 @pytest.mark.parametrize("composed", [False, True])
-def test_variance_survives_a_mean_of_ten_thousand_deviations(shape: tuple[int, ...], composed: bool) -> None:
+def test_variance_survives_a_mean_of_ten_thousand_deviations(
+    shape: tuple[int, ...], composed: bool
+) -> None:
     generator = torch.Generator().manual_seed(0)
     x = (torch.randn(shape, generator=generator, dtype=torch.float64) + 1e4).float()
     layer = BatchNorm(3, decay=0.0)
@@ -305,7 +340,9 @@ def test_variance_survives_many_values_too(layout: torch.memory_format) -> None:
     layer = BatchNorm(2, decay=0.0)
     out = layer(x)
     exact = x.detach().double()
-    assert torch.allclose(layer.moving_variance.double(), exact.var((0, 2, 3), unbiased=False), rtol=1e-3)
+    assert torch.allclose(
+        layer.moving_variance.double(), exact.var((0, 2, 3), unbiased=False), rtol=1e-3
+    )
     assert torch.allclose(out.double().std((0, 2, 3)), torch.ones(2).double(), rtol=1e-3)
     out.pow(3).sum().backward()
     assert x.grad is not None
@@ -328,7 +365,9 @@ def test_half_precision_input_has_float32_statistics(dtype: torch.dtype, weighte
     assert layer.moving_mean.dtype == torch.float32
     exact = x.detach().double()
     assert torch.allclose(layer.moving_mean.double(), exact.mean((0, 2)), rtol=1e-5)
-    assert torch.allclose(layer.moving_variance.double(), exact.var((0, 2), unbiased=False), rtol=1e-4)
+    assert torch.allclose(
+        layer.moving_variance.double(), exact.var((0, 2), unbiased=False), rtol=1e-4
+    )
 
 
 def test_autocast() -> None:
@@ -363,7 +402,10 @@ def test_copies_and_states(options: dict[str, Any]) -> None:
         assert torch.equal(mine(x), theirs(x))
         apply_updates(mine)
         apply_updates(theirs)
-        assert all(torch.equal(a, b) for a, b in zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True))
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True)
+        )
         assert torch.equal(mine.eval()(x), theirs.eval()(x))
 
 
@@ -402,7 +444,11 @@ def test_parameters_start_and_are_penalised_as_told() -> None:
     layer = BatchNorm(
         3,
         scale=True,
-        initializers={"beta": [0.5, -1.0, 2.0], "gamma": 3.0, "moving_variance": lambda shape: torch.full(shape, 4.0)},
+        initializers={
+            "beta": [0.5, -1.0, 2.0],
+            "gamma": 3.0,
+            "moving_variance": lambda shape: torch.full(shape, 4.0),
+        },
         regularizers={"beta": L1Regularizer(0.5), "gamma": L2Regularizer(0.1)},
     )
     assert layer.beta is not None
@@ -427,11 +473,23 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"updates": "UPDATE_OPS"}, r"updates is 'UPDATE_OPS'; allowed: 'in_place', 'with_step'"),
     ({"data_format": "nhwc"}, r"data_format is 'nhwc'; allowed: 'NCHW', 'NHWC'"),
     ({"initializers": {"bias": 0.0}}, r"initializers has the keys \['bias'\]; allowed"),
-    ({"initializers": {"beta": [1.0, 2.0]}}, r"initializers\['beta'\] has 2 values; allowed: 1 or 3"),
-    ({"regularizers": {"moving_mean": abs}}, r"regularizers has the keys \['moving_mean'\]; allowed"),
+    (
+        {"initializers": {"beta": [1.0, 2.0]}},
+        r"initializers\['beta'\] has 2 values; allowed: 1 or 3",
+    ),
+    (
+        {"regularizers": {"moving_mean": abs}},
+        r"regularizers has the keys \['moving_mean'\]; allowed",
+    ),
     ({"renorm": True, "fused": True}, r"fused is True; allowed: False with renorm"),
-    ({"renorm": True, "renorm_clipping": {"foo": 1.0}}, r"renorm_clipping has the keys \['foo'\]; allowed"),
-    ({"renorm": True, "renorm_clipping": {"rmax": 0.5, "rmin": 2.0}}, r"rmin 2\.0 above rmax 0\.5; allowed"),
+    (
+        {"renorm": True, "renorm_clipping": {"foo": 1.0}},
+        r"renorm_clipping has the keys \['foo'\]; allowed",
+    ),
+    (
+        {"renorm": True, "renorm_clipping": {"rmax": 0.5, "rmin": 2.0}},
+        r"rmin 2\.0 above rmax 0\.5; allowed",
+    ),
     ({"renorm": True, "renorm_decay": 2.0}, r"renorm_decay is 2\.0; allowed"),
 ]
 
@@ -445,12 +503,29 @@ def test_nonsense_is_named(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("x", "weights", "options", "message"),
     [
-        (torch.zeros(4, 3), torch.ones(4), {"fused": True}, "fused is True with batch_weights; allowed: fused=False"),
-        (torch.zeros(4, 3), torch.ones(5), {}, r"batch_weights has the shape \(5,\); allowed: \(4,\)"),
-        (torch.zeros(4, 5), None, {}, r"x has 5 channels on axis 1 \(NCHW\); allowed: num_features, 3"),
+        (
+            torch.zeros(4, 3),
+            torch.ones(4),
+            {"fused": True},
+            "fused is True with batch_weights; allowed: fused=False",
+        ),
+        (
+            torch.zeros(4, 3),
+            torch.ones(5),
+            {},
+            r"batch_weights has the shape \(5,\); allowed: \(4,\)",
+        ),
+        (
+            torch.zeros(4, 5),
+            None,
+            {},
+            r"x has 5 channels on axis 1 \(NCHW\); allowed: num_features, 3",
+        ),
         (torch.zeros(3), None, {}, r"x has the shape \(3,\); allowed: 2 to 5 axes"),
     ],
 )
-def test_wrong_input_is_named(x: Tensor, weights: Tensor | None, options: dict[str, Any], message: str) -> None:
+def test_wrong_input_is_named(
+    x: Tensor, weights: Tensor | None, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         BatchNorm(3, **options)(x, weights)

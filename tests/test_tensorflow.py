@@ -1,4 +1,4 @@
-"""Every recorded case of real TensorFlow, computed again: ``pytest tests/test_tensorflow.py --golden FILE``."""
+"""Recorded cases of real TensorFlow, computed again: ``pytest tests/test_tensorflow.py --golden FILE``."""
 
 from __future__ import annotations
 
@@ -43,13 +43,19 @@ def table(cases: Sequence[golden.Case]) -> tuple[str, list[str]]:
         worst[1] = max([worst[1], *(ratio for _, _, ratio in found)])
         if outside:
             ratio, key = max(outside)
-            failing.append(f"{case.name}: {len(outside)} arrays, worst {key} at {ratio:.3g} times the tolerance")
+            failing.append(
+                f"{case.name}: {len(outside)} arrays, worst {key} at {ratio:.3g} times the tolerance"
+            )
             worst[2] += 1
     lines = [f"{'group':<22}{'cases':>6}{'worst difference':>18}{'of tolerance':>14}{'outside':>9}"]
     for group in sorted(groups):
         gap, ratio, outside_count = groups[group]
-        lines.append(f"{group:<22}{counts[group]:>6}{gap:>18.2e}{ratio:>14.3f}{outside_count:>9.0f}")
-    lines.append(f"{'all':<22}{len(cases):>6}  {arrays} arrays, {len(failing)} cases outside tolerance")
+        lines.append(
+            f"{group:<22}{counts[group]:>6}{gap:>18.2e}{ratio:>14.3f}{outside_count:>9.0f}"
+        )
+    lines.append(
+        f"{'all':<22}{len(cases):>6}  {arrays} arrays, {len(failing)} cases outside tolerance"
+    )
     return "\n".join([*lines, *failing]), failing
 
 

@@ -23,7 +23,15 @@ KINDS: dict[str, type[Exception]] = {
     "FailedPreconditionError": tf.FailedPreconditionError,
 }
 # Messages that name the culprit in TensorFlow's words, which a search engine finds.
-SAME_WORDS = ("Variable ", "Trying to share", "renorm is", "data_format has", "reuse=True", "Setting a scale", "scale ")
+SAME_WORDS = (
+    "Variable ",
+    "Trying to share",
+    "renorm is",
+    "data_format has",
+    "reuse=True",
+    "Setting a scale",
+    "scale ",
+)
 
 RNG = np.random.default_rng(0)
 FED: dict[Any, Any] = {}
@@ -58,7 +66,10 @@ def average_of(decay: Any) -> list[float]:
 
 def twice(**options: Any) -> list[str]:
     for call in range(2):
-        tf.batch_norm(made([4, 3, 3, 3]), **(options if call else {k: v for k, v in options.items() if k != "reuse"}))
+        tf.batch_norm(
+            made([4, 3, 3, 3]),
+            **(options if call else {k: v for k, v in options.items() if k != "reuse"}),
+        )
     return [v.name for v in tf.global_variables()]
 
 
@@ -88,23 +99,37 @@ def uninitialised() -> None:
 
 
 SPECIAL: dict[str, Callable[[], Any]] = {
-    "batch_norm(x[4,...], batch_weights of shape [5])": lambda: batch_norm(batch_weights=tf.constant([1.0] * 5)),
-    "batch_norm(x[4,...], batch_weights of shape [4,1])": lambda: batch_norm(batch_weights=tf.constant([[1.0]] * 4)),
-    "batch_norm(x[4,...], batch_weights of shape [1])": lambda: batch_norm(batch_weights=tf.constant([1.0])),
+    "batch_norm(x[4,...], batch_weights of shape [5])": lambda: batch_norm(
+        batch_weights=tf.constant([1.0] * 5)
+    ),
+    "batch_norm(x[4,...], batch_weights of shape [4,1])": lambda: batch_norm(
+        batch_weights=tf.constant([[1.0]] * 4)
+    ),
+    "batch_norm(x[4,...], batch_weights of shape [1])": lambda: batch_norm(
+        batch_weights=tf.constant([1.0])
+    ),
     "batch_norm(x, scope='s'); batch_norm(x, scope='s')": lambda: after({}, {}),
-    "batch_norm(x, scope='s') then batch_norm(x, scope='s', reuse=False)": lambda: after({}, {"reuse": False}),
-    "batch_norm(x, scope='s', reuse=tf.AUTO_REUSE) twice": lambda: twice(scope="s", reuse=tf.AUTO_REUSE),
+    "batch_norm(x, scope='s') then batch_norm(x, scope='s', reuse=False)": lambda: after(
+        {}, {"reuse": False}
+    ),
+    "batch_norm(x, scope='s', reuse=tf.AUTO_REUSE) twice": lambda: twice(
+        scope="s", reuse=tf.AUTO_REUSE
+    ),
     "batch_norm(x) twice without scope": lambda: twice(),
-    "batch_norm(x, scope='s', updates_collections=None) twice": lambda: twice(scope="s", updates_collections=None),
-    "batch_norm(x[...,3], scope='s'); batch_norm(x[...,5], scope='s', reuse=True)": lambda: after({}, {"reuse": True}, 5),
-    "batch_norm(x, scope='s', scale=False); batch_norm(x, scope='s', scale=True, reuse=True)": lambda: after(
-        {"scale": False}, {"scale": True, "reuse": True}
+    "batch_norm(x, scope='s', updates_collections=None) twice": lambda: twice(
+        scope="s", updates_collections=None
+    ),
+    "batch_norm(x[...,3], scope='s'); batch_norm(x[...,5], scope='s', reuse=True)": lambda: after(
+        {}, {"reuse": True}, 5
+    ),
+    "batch_norm(x, scope='s', scale=False); batch_norm(x, scope='s', scale=True, reuse=True)": lambda: (
+        after({"scale": False}, {"scale": True, "reuse": True})
     ),
     "batch_norm(x, scope='s'); batch_norm(x, scope='s', renorm=True, reuse=True)": lambda: after(
         {}, {"renorm": True, "reuse": True}
     ),
-    "batch_norm(x, scope='s'); batch_norm(x, scope='s', zero_debias_moving_mean=True, reuse=True)": lambda: after(
-        {}, {"zero_debias_moving_mean": True, "reuse": True}
+    "batch_norm(x, scope='s'); batch_norm(x, scope='s', zero_debias_moving_mean=True, reuse=True)": lambda: (
+        after({}, {"zero_debias_moving_mean": True, "reuse": True})
     ),
     "l2_regularizer(1) (int)": lambda: tf.contrib.layers.l2_regularizer(1),
     "bool(tf.Variable(False))  /  if tf.Variable(False):": lambda: bool(tf.Variable(False)),
@@ -121,13 +146,23 @@ SPECIAL: dict[str, Callable[[], Any]] = {
     "EMA(decay=1.5).apply([v]): v 1,2 -> 3,4": lambda: average_of(1.5),
     "EMA(decay=-0.5).apply([v]): v 1,2 -> 3,4": lambda: average_of(-0.5),
     "EMA(decay=None).apply([v])": lambda: average_of(None),
-    "EMA(0.9).apply([int variable])": lambda: tf.train.ExponentialMovingAverage(0.9).apply([tf.Variable(1)]),
-    "EMA(0.9).apply([bool variable])": lambda: tf.train.ExponentialMovingAverage(0.9).apply([tf.Variable(True)]),
+    "EMA(0.9).apply([int variable])": lambda: tf.train.ExponentialMovingAverage(0.9).apply(
+        [tf.Variable(1)]
+    ),
+    "EMA(0.9).apply([bool variable])": lambda: tf.train.ExponentialMovingAverage(0.9).apply(
+        [tf.Variable(True)]
+    ),
     "EMA(0.9).apply([python float])": lambda: tf.train.ExponentialMovingAverage(0.9).apply([1.0]),
-    "EMA(0.9).apply([numpy array])": lambda: tf.train.ExponentialMovingAverage(0.9).apply([np.ones(2, np.float32)]),
-    "EMA(0.9).average(v) before apply": lambda: tf.train.ExponentialMovingAverage(0.9).average(tf.Variable(1.0)),
+    "EMA(0.9).apply([numpy array])": lambda: tf.train.ExponentialMovingAverage(0.9).apply(
+        [np.ones(2, np.float32)]
+    ),
+    "EMA(0.9).average(v) before apply": lambda: tf.train.ExponentialMovingAverage(0.9).average(
+        tf.Variable(1.0)
+    ),
     "e=EMA(0.9); e.apply([v]); e.apply([v])": lambda: shadow_names(repeat=2),
-    "EMA(0.9).apply() with no trainable variables": lambda: tf.train.ExponentialMovingAverage(0.9).apply() and None,
+    "EMA(0.9).apply() with no trainable variables": lambda: (
+        tf.train.ExponentialMovingAverage(0.9).apply() and None
+    ),
     "EMA(0.9).apply() with trainable a and non-trainable b": lambda: shadow_names(frozen=True),
     "batch_norm output run before variables are initialised": uninitialised,
 }
@@ -201,14 +236,18 @@ def test_raises_as_tensorflow(record: dict[str, Any]) -> None:
         assert record["message"] in str(caught.value)
 
 
-@pytest.mark.parametrize("record", [r for r in RECORDED if not r["raises"]], ids=lambda r: r["call"])
+@pytest.mark.parametrize(
+    "record", [r for r in RECORDED if not r["raises"]], ids=lambda r: r["call"]
+)
 def test_runs_as_tensorflow(record: dict[str, Any]) -> None:
     result = evaluate(record["call"])
     observed = record.get("observed")
     if observed is None:
         return
     if not isinstance(result, tf.Tensor):
-        listed = sorted(result) if isinstance(result, list) and observed.startswith("['") else result
+        listed = (
+            sorted(result) if isinstance(result, list) and observed.startswith("['") else result
+        )
         assert str(listed) == observed
         return
     expected = eval(observed, {"nan": float("nan")})

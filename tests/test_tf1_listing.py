@@ -72,7 +72,10 @@ def test_the_flag_that_can_not_be_false() -> None:
                 images, _ = next(batches(1, seed=9))
                 alone = session.run(listing.logits, {listing.x: images[:1]})
                 together = session.run(listing.logits, {listing.x: images})[:1]
-                found[name] = float(np.abs(moving(session) - before).max()), float(np.abs(alone - together).max())
+                found[name] = (
+                    float(np.abs(moving(session) - before).max()),
+                    float(np.abs(alone - together).max()),
+                )
     leak, dependence = found["article"]
     assert leak > 0.01
     assert dependence > 0.01
