@@ -17,6 +17,18 @@ Initialisation = Literal["article", "default"]
 WIDTHS = (64, 64, 32, 16)
 
 
+class Conv3x3(nn.Conv2d):
+    """A 3x3 SAME convolution that computes in its input's dtype, over float32 weights."""
+
+    def __init__(self, channels_in: int, channels_out: int, bias: bool) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution of ``x`` [N, C_in, H, W]: [N, C_out, H, W]."""
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return F.conv2d(x, self.weight.to(x.dtype), bias, padding=1)
+
+
 class Block(nn.Module):
     """A 3x3 SAME convolution, normalisation, ReLU and 2x2 max pooling: one row of the article's table.
 
@@ -27,7 +39,7 @@ class Block(nn.Module):
         self, channels_in: int, channels_out: int, *, norm: nn.Module, bias: bool, relu: bool, pool: bool
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=bias)
+        self.conv = Conv3x3(channels_in, channels_out, bias)
         self.norm = norm
         self.relu = relu
         self.pool = pool
@@ -38,8 +50,7 @@ class Block(nn.Module):
 
     def start(self, x: Tensor) -> Tensor:
         """Do what comes before the normalisation and does not depend on its statistics."""
-        bias = None if self.conv.bias is None else self.conv.bias.to(x.dtype)
-        x = F.conv2d(x, self.conv.weight.to(x.dtype), bias, padding=1)
+        x = self.conv(x)
         return max_pool_2x2(x) if self._pools_first() else x
 
     def finish(self, x: Tensor) -> Tensor:
@@ -124,10 +135,10 @@ class ArticleNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float32 logits [N, classes] for images [N, channels_in, 32, 32]."""
-        return self.finish(self.start(x))
+        return _logits(self.blocks(x))
 
     def start(self, x: Tensor) -> Tensor:
-        """Do what no normalisation statistics enter: it can be shared by evaluations that differ in them."""
+        """Do what no normalisation statistics enter, once for all evaluations that differ in them."""
         return self._block(0).start(x)
 
     def finish(self, x: Tensor) -> Tensor:
@@ -135,8 +146,7 @@ class ArticleNet(nn.Module):
         x = self._block(0).finish(x)
         for i in range(1, len(self.blocks)):
             x = self._block(i)(x)
-        # TensorFlow's SAME 4x4 average pooling of a 2x2 map is the mean of the four.
-        return x.float().mean(dim=(2, 3))
+        return _logits(x)
 
     def _block(self, i: int) -> Block:
         block = self.blocks[i]
@@ -146,6 +156,11 @@ class ArticleNet(nn.Module):
     def norm_layers(self) -> list[BatchNorm]:
         """Return the batch-norm layers in order of execution."""
         return [m for m in self.modules() if isinstance(m, BatchNorm)]
+
+
+def _logits(x: Tensor) -> Tensor:
+    # TensorFlow's SAME 4x4 average pooling of a 2x2 map is the mean of the four.
+    return x.float().mean(dim=(2, 3))
 
 
 @torch.no_grad()

@@ -27,7 +27,11 @@ def read_list(value: Any) -> Any:
 
 
 Decay = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
-Decays = Annotated[tuple[Decay, ...], BeforeValidator(read_list), Field(min_length=1)]
+Decays = Annotated[
+    tuple[Decay, ...],
+    BeforeValidator(read_list),
+    Field(min_length=1, description="a list of numbers, each from 0 to below 1"),
+]
 DatasetName = Literal["cifar10", "digits"]
 Schedule = Literal["constant", "annealed"]
 Precision = Literal["float32", "bfloat16"]
@@ -54,7 +58,9 @@ class RunSpec(Checked):
     conv_bias: bool = True
     initialisation: Literal["article", "default"] = "article"
     optimizer: Literal["adam"] = "adam"
-    learning_rate: float = Field(default=1e-3, gt=0.0, allow_inf_nan=False)
+    learning_rate: float = Field(
+        default=1e-3, gt=0.0, allow_inf_nan=False, description="a finite number above 0"
+    )
     schedule: Schedule = "constant"
     batch_size: int = Field(default=128, ge=2)
     epochs: Positive = 5
@@ -89,8 +95,8 @@ class RunSpec(Checked):
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
-def validate(model: type[Model], parameters: Mapping[str, Any]) -> Model:
-    """Build ``model`` from ``parameters``.
+def validate(model: type[Model], parameters: Mapping[str, Any], also: tuple[str, ...] = ()) -> Model:
+    """Build ``model`` from ``parameters``; ``also`` are names that the caller takes besides.
 
     Raises:
         SpecError: names each bad parameter, its value and what is allowed.
@@ -98,14 +104,17 @@ def validate(model: type[Model], parameters: Mapping[str, Any]) -> Model:
     try:
         return model.model_validate(dict(parameters))
     except ValidationError as error:
-        lines = [_explain(model, dict(issue)) for issue in error.errors()]
+        lines = [_explain(model, dict(issue), also) for issue in error.errors()]
         raise SpecError("; ".join(dict.fromkeys(lines))) from None
 
 
-def _explain(model: type[BaseModel], issue: dict[str, Any]) -> str:
-    name = str(issue["loc"][0]) if issue["loc"] else "the parameters"
+def _explain(model: type[BaseModel], issue: dict[str, Any], also: tuple[str, ...]) -> str:
+    name = str(issue["loc"][0]) if issue["loc"] else ""
     if issue["type"] == "extra_forbidden":
-        return f"unknown parameter {name!r}; allowed: {', '.join(model.model_fields)}"
-    said = issue["msg"].removeprefix("Value error, ")
-    allowed = said.replace("Input should be ", "").replace("a valid ", "a ")
-    return f"{name} is {issue['input']!r}; allowed: {allowed}"
+        return f"unknown parameter {name!r}; allowed: {', '.join([*model.model_fields, *also])}"
+    said = str(issue["msg"]).removeprefix("Value error, ").replace("Input should be ", "")
+    if not name:
+        return said
+    # Pydantic names the one bound that was crossed; the whole range helps more.
+    whole = model.model_fields[name].description
+    return f"{name} is {issue['input']!r}; allowed: {whole or said}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -61,6 +63,11 @@ def error_by_decay(evaluation: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("test accuracy lost (percentage points)")
     axes[0].legend(loc="upper left", fontsize=9)
     return figure
+
+
+def save_svg(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a figure as SVG, the same bytes for the same figure."""
+    figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 def _panels(names: list[str]) -> tuple[Figure, list[Axes]]:

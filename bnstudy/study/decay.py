@@ -31,7 +31,9 @@ class DecayStudy(Checked):
     decays: Decays = (0.0, 0.5, 0.6, 0.9, 0.99, 0.999, 0.9999)
     epochs: Positive = 5
     seeds: int = Field(default=5, ge=2, le=1000)
-    learning_rate: float = Field(default=1e-3, gt=0.0, allow_inf_nan=False)
+    learning_rate: float = Field(
+        default=1e-3, gt=0.0, allow_inf_nan=False, description="a finite number above 0"
+    )
     schedules: Annotated[tuple[Schedule, ...], BeforeValidator(read_list), Field(min_length=1)] = (
         "constant",
         "annealed",

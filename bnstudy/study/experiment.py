@@ -17,9 +17,15 @@ from bnstudy.study.store import Record, Store
 
 EXPERIMENTS: dict[str, type[DecayStudy]] = {DecayStudy.name: DecayStudy}
 
+COLUMNS = {
+    "training": ["step", "loss", "accuracy", "learning_rate"],
+    "evaluation": ["step", "split", "statistics", "decay", "zero_debias", "loss", "accuracy"],
+}
+
 # What a notebook's namespace holds besides its parameters.
 _INTERACTIVE = {"In", "Out", "get_ipython", "exit", "quit", "open"}
 
+# What a caller may set besides: where a study runs, not what it is.
 _WHERE = ("device", "data_dir", "progress")
 
 
@@ -80,7 +86,7 @@ def run_study(
     device = settings.pop("device", device)
     data_dir = settings.pop("data_dir", data_dir)
     progress = settings.pop("progress", progress)
-    plan = _plan(experiment, settings)
+    plan = _plan(experiment, settings, also=_WHERE)
     store = Store(data_dir or default_data_dir())
     records, missing = _find(store, plan.specs())
     if missing:
@@ -94,10 +100,10 @@ def count_runs(experiment: str, data_dir: str | os.PathLike[str] = "", **paramet
     return len(specs), len(_find(Store(data_dir or default_data_dir()), specs)[1])
 
 
-def _plan(experiment: str, parameters: Mapping[str, Any]) -> DecayStudy:
+def _plan(experiment: str, parameters: Mapping[str, Any], also: tuple[str, ...] = ()) -> DecayStudy:
     if experiment not in EXPERIMENTS:
         raise SpecError(f"experiment is {experiment!r}; allowed: {', '.join(map(repr, EXPERIMENTS))}")
-    return validate(EXPERIMENTS[experiment], parameters)
+    return validate(EXPERIMENTS[experiment], parameters, also)
 
 
 def _from_namespace(namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,10 +162,11 @@ def _frames(plan: DecayStudy, records: list[Record]) -> Frames:
     frames = Frames()
     frames.study = plan
     frames.runs = sorted({r.spec.run_id for r in records})
-    for table in ("training", "evaluation"):
+    for table, columns in COLUMNS.items():
         parts = []
         for record in records:
-            part = pd.DataFrame(record.tables[table])
+            # A run that diverged before its first evaluation has no rows, but the same columns.
+            part = pd.DataFrame(record.tables[table], columns=columns)
             part.insert(0, "run", record.spec.run_id)
             part.insert(1, "schedule", record.spec.schedule)
             part.insert(2, "seed", record.spec.seed)

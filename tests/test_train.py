@@ -1,0 +1,113 @@
+"""One run: the same each time, and untouched by what is measured along it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnstudy.spec import RunSpec
+from bnstudy.train import evaluation_steps, generator, place, train_run
+
+
+def spec(**changes):
+    settings = {"dataset": "digits", "batch_size": 32, "epochs": 2, "decays": [0.5, 0.9], "evaluations": 3}
+    return RunSpec(**{**settings, **changes})
+
+
+def run(few_digits, **changes):
+    return train_run(spec(**changes), few_digits, progress=False)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_spec_gives_the_same_result_bit_for_bit(few_digits, precision):
+    assert run(few_digits, precision=precision) == run(few_digits, precision=precision)
+
+
+def test_measuring_changes_no_training(few_digits):
+    often = run(few_digits, evaluations=6, decays=[0.0, 0.5, 0.9, 0.99])
+    seldom = run(few_digits, evaluations=1)
+    assert often.tables["training"] == seldom.tables["training"]
+
+
+def test_an_arm_does_not_depend_on_the_arms_beside_it(few_digits):
+    def rows(result):
+        table = result.tables["evaluation"]
+        return {
+            tuple(table[k][i] for k in ("step", "split", "statistics", "zero_debias")): table["accuracy"][i]
+            for i in range(len(table["step"]))
+            if table["decay"][i] in (None, 0.9)
+        }
+
+    assert rows(run(few_digits, decays=[0.9])) == rows(run(few_digits, decays=[0.0, 0.5, 0.9, 0.999]))
+
+
+def test_batches_cover_every_image_once_an_epoch(few_digits):
+    result = run(few_digits)
+    assert result.outcome == "finished"
+    assert result.tables["training"]["step"] == [1, 2, 3, 4, 5, 6]  # 80 images: 32, 32 and 16, twice
+
+
+def test_evaluation_rows(few_digits):
+    table = run(few_digits).tables["evaluation"]
+    kinds = 2 + 2 * 2 + 2  # batch, precise; two decays with and without debias; two frozen
+    assert len(table["step"]) == kinds * (3 + 1)  # three steps on the test set, the last on both splits
+    assert {s for s, split in zip(table["step"], table["split"], strict=True) if split == "train"} == {6}
+    assert all(0 <= a <= 1 for a in table["accuracy"])
+
+
+def test_no_norm_has_one_row_a_split(few_digits):
+    table = run(few_digits, norm="none", evaluations=1).tables["evaluation"]
+    assert table["statistics"] == ["none", "none"]
+    assert table["split"] == ["test", "train"]
+
+
+def test_annealing_ends_near_zero_and_seeds_pair(few_digits):
+    constant = run(few_digits).tables["training"]
+    annealed = run(few_digits, schedule="annealed").tables["training"]
+    np.testing.assert_allclose(annealed["learning_rate"], 1e-3 * (1 - np.arange(6) / 6))
+    assert set(constant["learning_rate"]) == {1e-3}
+    assert annealed["loss"][0] == constant["loss"][0]  # same weights, same first batch
+    assert run(few_digits, seed=1).tables["training"]["loss"][0] != constant["loss"][0]
+
+
+def test_divergence_is_a_result(few_digits):
+    result = run(few_digits, norm="none", learning_rate=1e20, epochs=3, relu_on_logits=False)
+    assert result.outcome.startswith("diverged at step ")
+    step = int(result.outcome.split()[-1])
+    losses = result.tables["training"]["loss"]
+    assert not losses[step - 1] <= 1e3 * losses[0]
+    assert all(loss <= 1e3 * losses[0] for loss in losses[: step - 1])
+
+
+def test_images_are_standardised_by_the_training_set(few_digits):
+    data = place(few_digits, spec(precision="float32"), torch.device("cpu"))
+    x = few_digits.x_train.astype(np.float64)
+    expected = (few_digits.x_test - x.mean((0, 1, 2))) / x.std((0, 1, 2))
+    np.testing.assert_allclose(data.x_test.permute(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-6)
+    assert data.x_test.is_contiguous(memory_format=torch.channels_last)
+
+
+@given(st.integers(1, 100_000), st.integers(1, 60))
+def test_evaluation_steps(total, count):
+    steps = evaluation_steps(total, count)
+    assert steps == sorted(set(steps))
+    assert steps[-1] == total
+    assert steps[0] == (1 if count > 1 else total)
+    assert len(steps) <= count
+
+
+def test_purposes_of_a_seed_are_independent():
+    draws = {tuple(torch.rand(2, generator=generator(s, p)).tolist()) for s in range(20) for p in range(3)}
+    assert len(draws) == 60
+
+
+def test_misuse_is_named(few_digits):
+    with pytest.raises(ValueError, match="device is 'tpu'; allowed here: cpu"):
+        train_run(spec(), few_digits, device="tpu")
+    with pytest.raises(ValueError, match="dataset is 'other'; allowed: 'digits'"):
+        train_run(spec(), dataclasses.replace(few_digits, name="other"))
