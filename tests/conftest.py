@@ -1,5 +1,3 @@
-"""Options of the test suite, and what holds for every test."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -22,3 +20,18 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    from bnstudy.data import load_dataset
+
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="session")
+def few_digits(digits):
+    """Eighty training and forty test images: enough for every path, and quick."""
+    from bnstudy.data import Dataset
+
+    return Dataset("digits", digits.x_train[:80], digits.y_train[:80], digits.x_test[:40], digits.y_test[:40])
