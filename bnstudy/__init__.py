@@ -12,7 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bnstudy.data import Dataset, load_dataset
     from bnstudy.network import ArticleNet
-    from bnstudy.norm import BatchNorm, StatisticsBank
+    from bnstudy.norm import (
+        BatchNorm,
+        ExponentialMovingAverage,
+        L1Regularizer,
+        L2Regularizer,
+        StatisticsBank,
+        apply_updates,
+        batch_normalization,
+        convert,
+        decay_from_momentum,
+        from_torch,
+        moments,
+        momentum_from_decay,
+        to_torch,
+        update_pass,
+        weighted_moments,
+    )
     from bnstudy.study import RunSpec, load, run_study
     from bnstudy.train import train_run
 
@@ -22,25 +38,51 @@ _HOMES = {
     "ArticleNet": "bnstudy.network",
     "BatchNorm": "bnstudy.norm",
     "Dataset": "bnstudy.data",
+    "ExponentialMovingAverage": "bnstudy.norm",
+    "L1Regularizer": "bnstudy.norm",
+    "L2Regularizer": "bnstudy.norm",
     "RunSpec": "bnstudy.study",
     "StatisticsBank": "bnstudy.norm",
+    "apply_updates": "bnstudy.norm",
+    "batch_normalization": "bnstudy.norm",
+    "convert": "bnstudy.norm",
+    "decay_from_momentum": "bnstudy.norm",
+    "from_torch": "bnstudy.norm",
     "load": "bnstudy.study",
     "load_dataset": "bnstudy.data",
+    "moments": "bnstudy.norm",
+    "momentum_from_decay": "bnstudy.norm",
     "run_study": "bnstudy.study",
+    "to_torch": "bnstudy.norm",
     "train_run": "bnstudy.train",
+    "update_pass": "bnstudy.norm",
+    "weighted_moments": "bnstudy.norm",
 }
 
 __all__ = [
     "ArticleNet",
     "BatchNorm",
     "Dataset",
+    "ExponentialMovingAverage",
+    "L1Regularizer",
+    "L2Regularizer",
     "RunSpec",
     "StatisticsBank",
     "__version__",
+    "apply_updates",
+    "batch_normalization",
+    "convert",
+    "decay_from_momentum",
+    "from_torch",
     "load",
     "load_dataset",
+    "moments",
+    "momentum_from_decay",
     "run_study",
+    "to_torch",
     "train_run",
+    "update_pass",
+    "weighted_moments",
 ]
 
 

@@ -1,16 +1,36 @@
 """What batch normalization computes: the layer, its kernel and its statistics."""
 
+from bnstudy.norm.affine import batch_normalization
 from bnstudy.norm.bank import Arm, StatisticsBank
+from bnstudy.norm.convert import convert, from_torch, to_torch
+from bnstudy.norm.ema import ExponentialMovingAverage
 from bnstudy.norm.kernel import BatchMoments, normalize_by_batch, normalize_by_statistics
 from bnstudy.norm.layer import BatchNorm
+from bnstudy.norm.moments import moments, weighted_moments
+from bnstudy.norm.momentum import decay_from_momentum, momentum_from_decay
+from bnstudy.norm.parameters import L1Regularizer, L2Regularizer
 from bnstudy.norm.precise import PreciseStatistics
+from bnstudy.norm.schedule import apply_updates, update_pass
 
 __all__ = [
     "Arm",
     "BatchMoments",
     "BatchNorm",
+    "ExponentialMovingAverage",
+    "L1Regularizer",
+    "L2Regularizer",
     "PreciseStatistics",
     "StatisticsBank",
+    "apply_updates",
+    "batch_normalization",
+    "convert",
+    "decay_from_momentum",
+    "from_torch",
+    "moments",
+    "momentum_from_decay",
     "normalize_by_batch",
     "normalize_by_statistics",
+    "to_torch",
+    "update_pass",
+    "weighted_moments",
 ]

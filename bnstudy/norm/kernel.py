@@ -47,13 +47,47 @@ def normalize_by_batch(
         moments = BatchMoments(x.detach().reshape(channels).to(dtype), zero, count)
         centred = (x - x.detach()) * 0 if offset is None else (x - x.detach()) * 0 + _per_channel(offset, x)
         return centred.to(x.dtype), moments
+    out, moments = _native(x, scale, offset, epsilon, count)
+    shift = _needed_shift(x, moments)
+    if shift is None:
+        return out, moments
+    out, shifted = _native(x - _per_channel(shift, x).to(x.dtype), scale, offset, epsilon, count)
+    return out, BatchMoments(shifted.mean + shift, shifted.variance, count)
+
+
+def _native(
+    x: Tensor, scale: Tensor | None, offset: Tensor | None, epsilon: float, count: int
+) -> tuple[Tensor, BatchMoments]:
     # With momentum 1 the native kernel's running buffers receive exactly the moments it
     # computes on the way, so that they cost no pass over x of their own.
+    channels, dtype = x.shape[1], statistics_dtype(x.dtype)
     mean = torch.zeros(channels, dtype=dtype, device=x.device)
     variance = torch.zeros(channels, dtype=dtype, device=x.device)
     out = F.batch_norm(x, mean, variance, scale, offset, training=True, momentum=1.0, eps=epsilon)
     # The kernel stores the Bessel-corrected variance.
     return out, BatchMoments(mean, variance * ((count - 1) / count), count)
+
+
+@torch.no_grad()
+def _needed_shift(x: Tensor, moments: BatchMoments) -> Tensor | None:
+    """Return what to subtract from each channel [C] so that its variance keeps three digits, or None.
+
+    On a CPU, PyTorch's kernel for channels-last and 2-D input adds up float32 one by one, so that
+    the mean of many values is off by up to ``count * 1e-8`` of itself, and the variance by the
+    square of that. Where that could show (0 elsewhere, which leaves the bits alone), the channel
+    is centred first. Its other kernels add in double precision or by Welford's method.
+    """
+    one_by_one = x.dim() == 2 or not x.is_contiguous()
+    if x.device.type != "cpu" or moments.mean.dtype != torch.float32 or not one_by_one:
+        return None
+    if torch.compiler.is_compiling():  # a compiled graph can't branch on values
+        return None
+    error = moments.mean.square() * (moments.count * 1e-8) ** 2
+    lossy = error > 1e-3 * moments.variance
+    if not bool(lossy.any()):
+        return None
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    return torch.where(lossy, x.detach().to(moments.mean.dtype).mean(axes), 0.0)
 
 
 def normalize_by_statistics(

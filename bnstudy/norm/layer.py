@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from bnstudy.norm.kernel import BatchMoments, normalize_by_batch, normalize_by_statistics
+from bnstudy.norm import renorm as renormalization
+from bnstudy.norm.affine import batch_normalization
+from bnstudy.norm.checks import check_choice, check_decay, check_epsilon, check_keys
+from bnstudy.norm.ema import moved
+from bnstudy.norm.kernel import (
+    BatchMoments,
+    normalize_by_batch,
+    normalize_by_statistics,
+    statistics_dtype,
+)
+from bnstudy.norm.moments import moments, weighted_moments
+from bnstudy.norm.parameters import PARAMETER_NAMES, Initializer, Regularizer, initial_value
 
-Updates = Literal["in_place", "never"]
+Updates = Literal["in_place", "with_step", "after_step", "never"]
+DataFormat = Literal["NCHW", "NHWC"]
+
+UPDATES: tuple[Updates, ...] = ("in_place", "with_step", "after_step", "never")
+DATA_FORMATS: tuple[DataFormat, ...] = ("NCHW", "NHWC")
 
 
 class BatchNorm(nn.Module):
@@ -20,11 +36,36 @@ class BatchNorm(nn.Module):
     variance averages the *population* variance, as TensorFlow's non-fused path does.
 
     In training mode the batch's own moments normalise; what they were is kept in
-    ``batch_moments`` until the next forward. ``updates`` says when the moving averages
-    absorb them: ``"in_place"`` during the forward (``updates_collections=None``) or
-    ``"never"``. In evaluation mode ``moving_mean`` and ``moving_variance`` normalise.
+    ``batch_moments`` until the next forward. In evaluation mode ``moving_mean`` and
+    ``moving_variance`` normalise.
 
-    Source: Ioffe & Szegedy 2015, Algorithms 1 and 2.
+    Args:
+        num_features: channels C.
+        decay: weight of the old value in the moving averages, 0 to 1.
+        center: add ``beta`` [C], from 0.
+        scale: multiply by ``gamma`` [C], from 1.
+        epsilon: added to the variance; above 0.
+        activation: applied to the output.
+        initializers: starting values of ``beta``, ``gamma``, ``moving_mean``, ``moving_variance``: a
+            number, C numbers, or a function of the shape.
+        regularizers: penalties of ``beta`` and ``gamma``; see ``regularization_loss``.
+        updates: when the moving averages absorb the batch moments. ``"in_place"``: in the forward
+            (``updates_collections=None``). ``"with_step"``: at ``apply_updates(model)``, from the moments
+            of the last forward (``UPDATE_OPS`` under control dependencies). ``"after_step"``: in forwards
+            under ``update_pass(model)``, which see the new weights. ``"never"``: the collection is forgotten.
+        trainable: whether ``beta`` and ``gamma`` require gradients; the averages move either way.
+        fused: average the variance with Bessel's correction, as TensorFlow's fused operation does.
+        zero_debias: start the moving mean at 0 and divide it by ``1 - decay^t`` (the mean only).
+        renorm: batch renormalization.
+        renorm_clipping: any of ``rmin``, ``rmax``, ``dmax``; read at each forward, so that a schedule may
+            change it.
+        renorm_decay: decay of the renormalization statistics.
+        renorm_algorithm: ``"tf1.15"`` or, for TensorFlow 1.12 and earlier, ``"tf1.12"``.
+        data_format: ``"NCHW"`` ([N, C, ...]) or ``"NHWC"`` ([N, ..., C]).
+
+    Raises ``ValueError`` naming argument, value and what is allowed.
+
+    Source: Ioffe & Szegedy 2015, Algorithms 1 and 2; ``tf.contrib.layers.batch_norm``.
     """
 
     moving_mean: Tensor
@@ -38,41 +79,108 @@ class BatchNorm(nn.Module):
         center: bool = True,
         scale: bool = False,
         epsilon: float = 0.001,
+        activation: Callable[[Tensor], Tensor] | None = None,
+        initializers: Mapping[str, Initializer] | None = None,
+        regularizers: Mapping[str, Regularizer] | None = None,
         updates: Updates = "in_place",
+        trainable: bool = True,
+        fused: bool = False,
+        zero_debias: bool = False,
+        renorm: bool = False,
+        renorm_clipping: Mapping[str, float] | None = None,
+        renorm_decay: float = 0.99,
+        renorm_algorithm: renormalization.Algorithm = "tf1.15",
+        data_format: DataFormat = "NCHW",
     ) -> None:
         super().__init__()
-        if num_features < 1:
-            raise ValueError(f"num_features is {num_features}; allowed: an integer of at least 1")
-        if not 0.0 <= decay <= 1.0:
-            raise ValueError(
-                f"decay is {decay}; allowed: 0 to 1 (the weight of the old value, 1 - PyTorch's momentum)"
-            )
-        if not epsilon > 0.0:
-            raise ValueError(f"epsilon is {epsilon}; allowed: a number above 0")
-        if updates not in ("in_place", "never"):
-            raise ValueError(f"updates is {updates!r}; allowed: 'in_place', 'never'")
+        if isinstance(num_features, bool) or not isinstance(num_features, int) or num_features < 1:
+            raise ValueError(f"num_features is {num_features!r}; allowed: an integer of at least 1")
+        check_choice("updates", updates, UPDATES)
+        check_choice("data_format", data_format, DATA_FORMATS)
+        check_choice("renorm_algorithm", renorm_algorithm, renormalization.ALGORITHMS)
+        check_keys("initializers", (initializers or {}).keys(), PARAMETER_NAMES)
+        check_keys("regularizers", (regularizers or {}).keys(), PARAMETER_NAMES[:2])
+        renormalization.check_clipping(renorm_clipping or {})
+        if renorm and fused:
+            raise ValueError("fused is True; allowed: False with renorm, which has no fused form")
+        if renorm and zero_debias:
+            raise ValueError("zero_debias is True; allowed: False with renorm")
+        if activation is not None and not callable(activation):
+            raise TypeError(f"activation is {activation!r}; allowed: a function of a tensor, or None")
         self.num_features = num_features
-        self.decay = decay
-        self.epsilon = epsilon
+        self.decay = check_decay(decay)
+        self.epsilon = check_epsilon(epsilon)
+        self.activation = activation
+        self.regularizers = dict(regularizers or {})
         self.updates: Updates = updates
-        self.beta = nn.Parameter(torch.zeros(num_features)) if center else None
-        self.gamma = nn.Parameter(torch.ones(num_features)) if scale else None
-        self.register_buffer("moving_mean", torch.zeros(num_features))
-        self.register_buffer("moving_variance", torch.ones(num_features))
+        self.fused = fused
+        self.zero_debias = zero_debias
+        self.renorm = renorm
+        self.renorm_clipping = dict(renorm_clipping or {})
+        self.renorm_decay = check_decay(renorm_decay, "renorm_decay")
+        self.renorm_algorithm = renorm_algorithm
+        self.data_format: DataFormat = data_format
+        self.absorbing = False
         self.batch_moments: BatchMoments | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` [N, C, ...]; the output has its shape and dtype."""
-        if not self.training:
-            return normalize_by_statistics(
-                x, self.moving_mean, self.moving_variance, self.gamma, self.beta, self.epsilon
-            )
-        out, moments = normalize_by_batch(x, self.gamma, self.beta, self.epsilon)
-        self.batch_moments = moments
-        if self.updates == "in_place":
-            self.moving_mean.sub_((self.moving_mean - moments.mean) * (1.0 - self.decay))
-            self.moving_variance.sub_((self.moving_variance - moments.variance) * (1.0 - self.decay))
-        return out
+        def start(name: str, default: float) -> Tensor:
+            return initial_value(name, (initializers or {}).get(name, default), num_features)
+
+        self.beta = nn.Parameter(start("beta", 0.0), requires_grad=trainable) if center else None
+        self.gamma = nn.Parameter(start("gamma", 1.0), requires_grad=trainable) if scale else None
+        self.register_buffer("moving_mean", start("moving_mean", 0.0))
+        self.register_buffer("moving_variance", start("moving_variance", 1.0))
+        if zero_debias:
+            self.register_buffer("moving_mean_biased", torch.zeros(num_features))
+            self.register_buffer("moving_mean_local_step", torch.zeros(()))
+        if renorm:
+            state = renormalization.initial_state(renorm_algorithm, self.moving_mean, self.moving_variance)
+            for name, value in state.items():
+                self.register_buffer(name, value)
+
+    def forward(self, x: Tensor, batch_weights: Tensor | None = None) -> Tensor:
+        """Normalise ``x`` [N, C, ...] or [N, ..., C]; the output has its shape and dtype.
+
+        ``batch_weights`` [N] weigh the samples' share in the batch moments; all are normalised.
+        Raises ``ValueError`` for a wrong rank, channel count or shape of the weights.
+        """
+        channel = self._check_input(x, batch_weights)
+        moved_axis = channel != 1
+        inner = x.movedim(channel, 1) if moved_axis else x
+        out = self._train(inner, batch_weights) if self.training else self._evaluate(inner)
+        if moved_axis:
+            out = out.movedim(1, channel)
+        return out if self.activation is None else self.activation(out)
+
+    def regularization_loss(self) -> Tensor:
+        """Return the sum of the penalties of ``beta`` and ``gamma``, a scalar (0 without any)."""
+        total = self.moving_mean.new_zeros(())
+        for name, regularizer in self.regularizers.items():
+            parameter = getattr(self, name)
+            if parameter is not None:
+                total = total + regularizer(parameter)
+        return total
+
+    @torch.no_grad()
+    def absorb_moments(self) -> None:
+        """Let the moving averages absorb the last batch moments.
+
+        Raises ``RuntimeError`` before the first forward in training mode.
+        """
+        batch = self.batch_moments
+        if batch is None:
+            raise RuntimeError("no batch moments yet; run a forward in training mode first")
+        if self.renorm:
+            self._absorb_renorm(batch)
+            return
+        variance = batch.variance
+        if self.fused:
+            variance = variance * (batch.count / max(batch.count - 1, 1))
+        if self.zero_debias:
+            self._absorb_debiased(batch.mean)
+        else:
+            self.moving_mean.sub_((self.moving_mean - batch.mean) * (1.0 - self.decay))
+        self.moving_variance.sub_((self.moving_variance - variance) * (1.0 - self.decay))
 
     def extra_repr(self) -> str:
         """Return the settings that ``repr`` shows."""
@@ -80,3 +188,108 @@ class BatchNorm(nn.Module):
             f"{self.num_features}, decay={self.decay}, center={self.beta is not None}, "
             f"scale={self.gamma is not None}, epsilon={self.epsilon}, updates={self.updates!r}"
         )
+
+    def _train(self, x: Tensor, batch_weights: Tensor | None) -> Tensor:
+        if self.renorm or batch_weights is not None:
+            out, batch = self._train_composed(x, batch_weights)
+        else:
+            out, batch = normalize_by_batch(x, self.gamma, self.beta, self.epsilon)
+        self.batch_moments = batch
+        if self.updates == "in_place" or (self.absorbing and self.updates == "after_step"):
+            self.absorb_moments()
+        return out
+
+    def _train_composed(self, x: Tensor, batch_weights: Tensor | None) -> tuple[Tensor, BatchMoments]:
+        # Under autocast x may be half precision; the moments are taken in float32 or better.
+        values = x.to(statistics_dtype(x.dtype))
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        if batch_weights is None:
+            mean, variance = moments(values, axes)
+        else:
+            weights = batch_weights.reshape(-1, *(1,) * (x.dim() - 1))
+            mean, variance = weighted_moments(values, axes, weights)
+        batch = BatchMoments(mean.detach(), variance.detach(), x.numel() // x.shape[1])
+        offset, scale = self.beta, self.gamma
+        centre, spread = _channels(mean, x), _channels(variance, x)
+        if not self.renorm:
+            normalised = batch_normalization(values, centre, spread, None, None, self.epsilon)
+        else:
+            r, d = renormalization.corrections(
+                self.renorm_algorithm,
+                self._renorm_state(),
+                mean,
+                variance,
+                self.epsilon,
+                self.renorm_clipping,
+            )
+            normalised = batch_normalization(
+                values, centre, spread, _channels(d, x), _channels(r, x), self.epsilon
+            )
+        if scale is not None:
+            normalised = normalised * _channels(scale, x)
+        if offset is not None:
+            normalised = normalised + _channels(offset, x)
+        return normalised.to(x.dtype), batch
+
+    def _evaluate(self, x: Tensor) -> Tensor:
+        return normalize_by_statistics(
+            x, self.moving_mean, self.moving_variance, self.gamma, self.beta, self.epsilon
+        )
+
+    def _absorb_debiased(self, mean: Tensor) -> None:
+        biased = cast(Tensor, self.moving_mean_biased)
+        step = cast(Tensor, self.moving_mean_local_step)
+        biased.copy_(moved(biased, mean, self.decay))
+        step.add_(1.0)
+        # In double precision: 1 - 0.999 keeps only four digits in float32.
+        unbias = 1.0 - torch.pow(
+            torch.tensor(self.decay, dtype=torch.float64, device=step.device), step.double()
+        )
+        self.moving_mean.copy_(biased / unbias)
+
+    def _absorb_renorm(self, batch: BatchMoments) -> None:
+        state = self._renorm_state()
+        state["moving_mean"], state["moving_variance"] = self.moving_mean, self.moving_variance
+        new = renormalization.updated(
+            self.renorm_algorithm,
+            state,
+            batch.mean,
+            batch.variance,
+            decay=self.decay,
+            renorm_decay=self.renorm_decay,
+            epsilon=self.epsilon,
+        )
+        for name, value in new.items():
+            state[name].copy_(value)
+
+    def _renorm_state(self) -> dict[str, Tensor]:
+        if self.renorm_algorithm == "tf1.15":
+            names: tuple[str, ...] = ("renorm_mean", "renorm_stddev", "moving_stddev")
+        else:
+            names = ("renorm_mean", "renorm_mean_weight", "renorm_stddev", "renorm_stddev_weight")
+        return {name: getattr(self, name) for name in names}
+
+    def _check_input(self, x: Tensor, batch_weights: Tensor | None) -> int:
+        if not 2 <= x.dim() <= 5:
+            raise ValueError(f"x has the shape {tuple(x.shape)}; allowed: 2 to 5 axes")
+        channel = 1 if self.data_format == "NCHW" else x.dim() - 1
+        if x.shape[channel] != self.num_features:
+            raise ValueError(
+                f"x has {x.shape[channel]} channels on axis {channel} ({self.data_format}); "
+                f"allowed: num_features, {self.num_features}"
+            )
+        if batch_weights is not None:
+            if self.fused:
+                raise ValueError(
+                    "fused is True with batch_weights; allowed: fused=False, or no batch_weights"
+                )
+            if batch_weights.shape != x.shape[:1]:
+                raise ValueError(
+                    f"batch_weights has the shape {tuple(batch_weights.shape)}; "
+                    f"allowed: ({x.shape[0]},), one a sample"
+                )
+        return channel
+
+
+def _channels(values: Tensor, like: Tensor) -> Tensor:
+    return values.reshape(1, -1, *(1,) * (like.dim() - 2))
