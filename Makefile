@@ -22,7 +22,7 @@ RERUN := _build/rerun
 BUILD := BNSTUDY_TRAIN=never $(BIN)/jupyter-book build -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test rerun picture lint clean distclean
+.PHONY: help setup report test rerun picture tensorflow lint clean distclean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -59,6 +59,9 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 picture: $(STAMP) ## draw the picture that README.md shows from the recorded results
 	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import figures, style; style.use_style(); \
 	  figures.save_svg(figures.accuracy_over_training(bnstudy.load("decay")["evaluation"]), "book/_static/decay.svg")'
+
+tensorflow: $(STAMP) ## compare with a real TensorFlow, live (installs it beside, in an environment of its own)
+	@$(BIN)/python benchmarks/tensorflow_live.py --python $(BIN)/python
 
 lint: $(STAMP) ## check style and types (ruff, mypy)
 	@$(BIN)/ruff check .

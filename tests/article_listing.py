@@ -109,9 +109,7 @@ class Listing:
         losses = []
         session.run(self.train.assign(True))
         for images, labels in batches:
-            loss, _ = session.run(
-                [self.cross_entropy, self.train_step], {self.x: images, self.y: labels}
-            )
+            loss, _ = session.run([self.cross_entropy, self.train_step], {self.x: images, self.y: labels})
             losses.append(float(loss))
         session.run(self.train.assign(False))
         return losses

@@ -51,8 +51,7 @@ def load(path: str) -> list[Case]:
     with np.load(path, allow_pickle=False) as archive:
         infos = [json.loads(str(entry)) for entry in archive["index"]]
         return [
-            Case(info, {key: archive[f"{info['name']}/{key}"] for key in info["arrays"]})
-            for info in infos
+            Case(info, {key: archive[f"{info['name']}/{key}"] for key in info["arrays"]}) for info in infos
         ]
 
 
@@ -89,9 +88,7 @@ def arguments(kwargs: dict[str, Any], clips: dict[str, tf.Tensor] | None = None)
         made["activation_fn"] = activations[made["activation_fn"]]
     if made.get("param_initializers") is not None:
         made["param_initializers"] = {
-            name: tf.constant_initializer(
-                spec["constant"] if "constant" in spec else spec["values"]
-            )
+            name: tf.constant_initializer(spec["constant"] if "constant" in spec else spec["values"])
             for name, spec in made["param_initializers"].items()
         }
     if made.get("param_regularizers") is not None:
@@ -105,8 +102,7 @@ def arguments(kwargs: dict[str, Any], clips: dict[str, tf.Tensor] | None = None)
         made["updates_collections"] = tf.GraphKeys.UPDATE_OPS
     elif isinstance(made.get("updates_collections"), list):
         made["updates_collections"] = [
-            tf.GraphKeys.UPDATE_OPS if key == "UPDATE_OPS" else key
-            for key in made["updates_collections"]
+            tf.GraphKeys.UPDATE_OPS if key == "UPDATE_OPS" else key for key in made["updates_collections"]
         ]
     if made.get("renorm_clipping") == "schedule":
         made["renorm_clipping"] = clips
@@ -126,9 +122,7 @@ class BatchNormGraph:
         shape = [None, *info["shape"][1:]]
         self.x = tf.placeholder(dtype, shape, name="x")
         weights = case.arrays.get("0/batch_weights")
-        self.batch_weights = (
-            None if weights is None else tf.placeholder(tf.as_dtype(weights.dtype), [None])
-        )
+        self.batch_weights = None if weights is None else tf.placeholder(tf.as_dtype(weights.dtype), [None])
         self.target = tf.placeholder(dtype, shape, name="target")
         self.flag: Any = None
         if self.kind == "placeholder":
@@ -147,9 +141,7 @@ class BatchNormGraph:
             if case.kwargs.get("data_format") == "NCHW":
                 rank = len(shape)
                 last = tf.transpose(self.x, [0, *range(2, rank), 1])
-                self.source = tf.transpose(
-                    tf.matmul(last, self.w), [0, rank - 1, *range(1, rank - 1)]
-                )
+                self.source = tf.transpose(tf.matmul(last, self.w), [0, rank - 1, *range(1, rank - 1)])
             else:
                 self.source = tf.matmul(self.x, self.w)
         self.outputs: dict[tuple[int, Any], tf.Tensor] = {}
@@ -217,11 +209,7 @@ class BatchNormGraph:
 
     def variables(self) -> dict[str, tf.Variable]:
         """Return every variable of the case by its name in the golden file."""
-        own = [
-            v
-            for v in tf.global_variables()
-            if v is not self.flag and not (self.sgd and v is self.w)
-        ]
+        own = [v for v in tf.global_variables() if v is not self.flag and not (self.sgd and v is self.w)]
         several = len({v.name.split("/")[0] for v in own}) > 1
         named = {}
         for variable in own:
@@ -245,9 +233,7 @@ def _overrides(info: dict[str, Any], call: int) -> dict[str, Any]:
 def _update_keys(kwargs: dict[str, Any]) -> list[str]:
     keys = kwargs.get("updates_collections", tf.GraphKeys.UPDATE_OPS)
     keys = [] if keys is None else [keys] if isinstance(keys, str) else keys
-    return list(
-        dict.fromkeys(tf.GraphKeys.UPDATE_OPS if key == "UPDATE_OPS" else key for key in keys)
-    )
+    return list(dict.fromkeys(tf.GraphKeys.UPDATE_OPS if key == "UPDATE_OPS" else key for key in keys))
 
 
 def batch_norm(case: Case) -> Values:
@@ -259,9 +245,7 @@ def batch_norm(case: Case) -> Values:
     gradients = {} if graph.sgd else {key: _gradients(graph, key) for key in graph.outputs}
 
     def record(session: tf.Session, where: str) -> None:
-        result.update(
-            {f"{where}/var/{name}": value for name, value in session.run(variables).items()}
-        )
+        result.update({f"{where}/var/{name}": value for name, value in session.run(variables).items()})
         if f"{where}/reg_losses" in case.arrays:
             result[f"{where}/reg_losses"] = np.array(session.run(losses), np.float32)
 
@@ -275,9 +259,7 @@ def batch_norm(case: Case) -> Values:
             feed: dict[Any, Any] = {graph.x: x, graph.target: case.arrays["const/W"][: len(x)]}
             if graph.batch_weights is not None:
                 feed[graph.batch_weights] = case.arrays[f"{t}/batch_weights"]
-            feed.update(
-                {graph.clips[name]: value for name, value in (step.get("clip") or {}).items()}
-            )
+            feed.update({graph.clips[name]: value for name, value in (step.get("clip") or {}).items()})
             if isinstance(graph.flag, tf.Variable):
                 session.run(graph.flag.assign(bool(step["is_training"])))
             elif graph.flag is not None:
@@ -330,9 +312,7 @@ def moments(case: Case) -> Values:
     mean, variance = tf.nn.moments(x, **kwargs)
     fetches = {"mean": mean, "variance": variance}
     if "const/Wm" in arrays:
-        total = tf.reduce_sum(mean * arrays["const/Wm"]) + tf.reduce_sum(
-            variance * arrays["const/Wv"]
-        )
+        total = tf.reduce_sum(mean * arrays["const/Wm"]) + tf.reduce_sum(variance * arrays["const/Wv"])
         fetches["grad_x"] = tf.gradients(total, x)[0]
     with tf.Session() as session:
         got = session.run(fetches, {x: arrays["0/x"]})
@@ -403,9 +383,7 @@ def ema(case: Case) -> Values:
             if counter is not None:
                 counter.load(step["num_updates"], session)
             session.run(update, feed)
-            result.update(
-                {f"{t}/{name}": np.asarray(got) for name, got in session.run(fetches).items()}
-            )
+            result.update({f"{t}/{name}": np.asarray(got) for name, got in session.run(fetches).items()})
     return result
 
 

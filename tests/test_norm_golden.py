@@ -34,9 +34,7 @@ def comparable(case: golden.Case) -> bool:
     )
 
 
-CASES = [
-    c for c in golden.load(str(Path(__file__).with_name("golden_public.npz"))) if comparable(c)
-]
+CASES = [c for c in golden.load(str(Path(__file__).with_name("golden_public.npz"))) if comparable(c)]
 
 
 def module_of(case: golden.Case) -> BatchNorm:
@@ -102,9 +100,7 @@ def test_module_equals_tensorflow(case: golden.Case) -> None:
         for name, parameter in layer.named_parameters():
             if parameter.requires_grad:
                 zero = torch.zeros_like(parameter)
-                computed[f"{t}/grad_{name}"] = (
-                    zero if parameter.grad is None else parameter.grad.clone()
-                )
+                computed[f"{t}/grad_{name}"] = zero if parameter.grad is None else parameter.grad.clone()
         computed.update(states(layer, str(t)))
         computed[f"{t}/reg_losses"] = layer.regularization_loss()
     for key, expected in case.expected().items():

@@ -97,31 +97,23 @@ def test_equals_a_float64_recomputation(
         normalised, mean, variance = reference(x, weights, epsilon)
         expected = normalised * gamma.reshape(channel) + beta.reshape(channel)
         given_x = torch.from_numpy(x if layout == "NCHW" else np.moveaxis(x, 1, -1).copy())
-        out = (
-            layer(given_x, None if weights is None else torch.from_numpy(weights)).detach().numpy()
-        )
+        out = layer(given_x, None if weights is None else torch.from_numpy(weights)).detach().numpy()
         out = out if layout == "NCHW" else np.moveaxis(out, -1, 1)
         # A float32 input of mean m carries rounding of m * 6e-8, which 1/stddev magnifies.
         rounding = 1e-6 * (1 + abs(centre)) / np.sqrt(variance.min() + epsilon)
         np.testing.assert_allclose(out, expected, rtol=2e-4, atol=2e-4 + 10 * rounding)
         count = n * int(np.prod(space))
         biased = decay * biased + (1 - decay) * mean
-        moving_mean = (
-            biased / (1 - decay**step) if zero_debias else decay * moving_mean + (1 - decay) * mean
-        )
+        moving_mean = biased / (1 - decay**step) if zero_debias else decay * moving_mean + (1 - decay) * mean
         bessel = count / max(count - 1, 1) if fused else 1.0
         moving_variance = decay * moving_variance + (1 - decay) * variance * bessel
         np.testing.assert_allclose(layer.moving_mean.numpy(), moving_mean, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(
-            layer.moving_variance.numpy(), moving_variance, rtol=1e-3, atol=1e-4
-        )
+        np.testing.assert_allclose(layer.moving_variance.numpy(), moving_variance, rtol=1e-3, atol=1e-4)
     layer.eval()
     kept = layer.moving_mean.clone()
     out = layer(given_x).detach().numpy()
     out = out if layout == "NCHW" else np.moveaxis(out, -1, 1)
-    scaled = (x - moving_mean.reshape(channel)) / np.sqrt(
-        moving_variance.reshape(channel) + epsilon
-    )
+    scaled = (x - moving_mean.reshape(channel)) / np.sqrt(moving_variance.reshape(channel) + epsilon)
     np.testing.assert_allclose(
         out,
         scaled * gamma.reshape(channel) + beta.reshape(channel),
@@ -170,9 +162,7 @@ def test_renorm_equals_a_float64_recomputation(
         if clip:
             r, d = np.clip(r, 0.6, 1.5), np.clip(d, -0.4, 0.4)
         expected = normalised * r.reshape(1, -1, 1) + d.reshape(1, -1, 1)
-        np.testing.assert_allclose(
-            layer(torch.from_numpy(x)).detach(), expected, rtol=1e-3, atol=1e-4
-        )
+        np.testing.assert_allclose(layer(torch.from_numpy(x)).detach(), expected, rtol=1e-3, atol=1e-4)
         mu = renorm_decay * mu + (1 - renorm_decay) * mean
         sigma = renorm_decay * sigma + (1 - renorm_decay) * stddev
         weight = renorm_decay * weight + (1 - renorm_decay)
@@ -182,9 +172,7 @@ def test_renorm_equals_a_float64_recomputation(
             moving_variance = np.maximum(moving_stddev**2 - epsilon, 0)
         else:
             moving_mean = decay * moving_mean + (1 - decay) * mu / weight
-            moving_variance = decay * moving_variance + (1 - decay) * (
-                (sigma / weight) ** 2 - epsilon
-            )
+            moving_variance = decay * moving_variance + (1 - decay) * ((sigma / weight) ** 2 - epsilon)
         np.testing.assert_allclose(layer.moving_mean, moving_mean, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(layer.moving_variance, moving_variance, rtol=1e-3, atol=1e-4)
 
@@ -193,9 +181,7 @@ def test_old_renorm_starts_without_a_correction() -> None:
     x = torch.randn(16, 3, 4)
     plain = BatchNorm(3)(x)
     assert torch.allclose(BatchNorm(3, renorm=True, renorm_algorithm="tf1.12")(x), plain, atol=1e-5)
-    assert not torch.allclose(
-        BatchNorm(3, renorm=True)(x * 5 + 2), BatchNorm(3)(x * 5 + 2), atol=0.1
-    )
+    assert not torch.allclose(BatchNorm(3, renorm=True)(x * 5 + 2), BatchNorm(3)(x * 5 + 2), atol=0.1)
 
 
 @pytest.mark.parametrize(
@@ -274,9 +260,7 @@ def test_schedules_differ_in_which_weights_the_averages_see(updates: Any) -> Non
     with update_pass(model), torch.no_grad():
         if updates == "after_step":
             model(x)
-    seen = {"in_place": before, "with_step": before, "after_step": after, "never": torch.zeros(3)}[
-        updates
-    ]
+    seen = {"in_place": before, "with_step": before, "after_step": after, "never": torch.zeros(3)}[updates]
     assert torch.allclose(layer.moving_mean, 0.5 * seen, atol=1e-6)
 
 
@@ -312,9 +296,7 @@ def test_updates_before_a_forward_are_an_error() -> None:
 
 @pytest.mark.parametrize("shape", [(4096, 3), (64, 3, 8, 8)])
 @pytest.mark.parametrize("composed", [False, True])
-def test_variance_survives_a_mean_of_ten_thousand_deviations(
-    shape: tuple[int, ...], composed: bool
-) -> None:
+def test_variance_survives_a_mean_of_ten_thousand_deviations(shape: tuple[int, ...], composed: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     x = (torch.randn(shape, generator=generator, dtype=torch.float64) + 1e4).float()
     layer = BatchNorm(3, decay=0.0)
@@ -340,9 +322,7 @@ def test_variance_survives_many_values_too(layout: torch.memory_format) -> None:
     layer = BatchNorm(2, decay=0.0)
     out = layer(x)
     exact = x.detach().double()
-    assert torch.allclose(
-        layer.moving_variance.double(), exact.var((0, 2, 3), unbiased=False), rtol=1e-3
-    )
+    assert torch.allclose(layer.moving_variance.double(), exact.var((0, 2, 3), unbiased=False), rtol=1e-3)
     assert torch.allclose(out.double().std((0, 2, 3)), torch.ones(2).double(), rtol=1e-3)
     out.pow(3).sum().backward()
     assert x.grad is not None
@@ -365,9 +345,7 @@ def test_half_precision_input_has_float32_statistics(dtype: torch.dtype, weighte
     assert layer.moving_mean.dtype == torch.float32
     exact = x.detach().double()
     assert torch.allclose(layer.moving_mean.double(), exact.mean((0, 2)), rtol=1e-5)
-    assert torch.allclose(
-        layer.moving_variance.double(), exact.var((0, 2), unbiased=False), rtol=1e-4
-    )
+    assert torch.allclose(layer.moving_variance.double(), exact.var((0, 2), unbiased=False), rtol=1e-4)
 
 
 def test_autocast() -> None:

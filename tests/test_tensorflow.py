@@ -50,12 +50,8 @@ def table(cases: Sequence[golden.Case]) -> tuple[str, list[str]]:
     lines = [f"{'group':<22}{'cases':>6}{'worst difference':>18}{'of tolerance':>14}{'outside':>9}"]
     for group in sorted(groups):
         gap, ratio, outside_count = groups[group]
-        lines.append(
-            f"{group:<22}{counts[group]:>6}{gap:>18.2e}{ratio:>14.3f}{outside_count:>9.0f}"
-        )
-    lines.append(
-        f"{'all':<22}{len(cases):>6}  {arrays} arrays, {len(failing)} cases outside tolerance"
-    )
+        lines.append(f"{group:<22}{counts[group]:>6}{gap:>18.2e}{ratio:>14.3f}{outside_count:>9.0f}")
+    lines.append(f"{'all':<22}{len(cases):>6}  {arrays} arrays, {len(failing)} cases outside tolerance")
     return "\n".join([*lines, *failing]), failing
 
 

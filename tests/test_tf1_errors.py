@@ -105,16 +105,12 @@ SPECIAL: dict[str, Callable[[], Any]] = {
     "batch_norm(x[4,...], batch_weights of shape [4,1])": lambda: batch_norm(
         batch_weights=tf.constant([[1.0]] * 4)
     ),
-    "batch_norm(x[4,...], batch_weights of shape [1])": lambda: batch_norm(
-        batch_weights=tf.constant([1.0])
-    ),
+    "batch_norm(x[4,...], batch_weights of shape [1])": lambda: batch_norm(batch_weights=tf.constant([1.0])),
     "batch_norm(x, scope='s'); batch_norm(x, scope='s')": lambda: after({}, {}),
     "batch_norm(x, scope='s') then batch_norm(x, scope='s', reuse=False)": lambda: after(
         {}, {"reuse": False}
     ),
-    "batch_norm(x, scope='s', reuse=tf.AUTO_REUSE) twice": lambda: twice(
-        scope="s", reuse=tf.AUTO_REUSE
-    ),
+    "batch_norm(x, scope='s', reuse=tf.AUTO_REUSE) twice": lambda: twice(scope="s", reuse=tf.AUTO_REUSE),
     "batch_norm(x) twice without scope": lambda: twice(),
     "batch_norm(x, scope='s', updates_collections=None) twice": lambda: twice(
         scope="s", updates_collections=None
@@ -122,8 +118,8 @@ SPECIAL: dict[str, Callable[[], Any]] = {
     "batch_norm(x[...,3], scope='s'); batch_norm(x[...,5], scope='s', reuse=True)": lambda: after(
         {}, {"reuse": True}, 5
     ),
-    "batch_norm(x, scope='s', scale=False); batch_norm(x, scope='s', scale=True, reuse=True)": lambda: (
-        after({"scale": False}, {"scale": True, "reuse": True})
+    "batch_norm(x, scope='s', scale=False); batch_norm(x, scope='s', scale=True, reuse=True)": lambda: after(
+        {"scale": False}, {"scale": True, "reuse": True}
     ),
     "batch_norm(x, scope='s'); batch_norm(x, scope='s', renorm=True, reuse=True)": lambda: after(
         {}, {"renorm": True, "reuse": True}
@@ -146,9 +142,7 @@ SPECIAL: dict[str, Callable[[], Any]] = {
     "EMA(decay=1.5).apply([v]): v 1,2 -> 3,4": lambda: average_of(1.5),
     "EMA(decay=-0.5).apply([v]): v 1,2 -> 3,4": lambda: average_of(-0.5),
     "EMA(decay=None).apply([v])": lambda: average_of(None),
-    "EMA(0.9).apply([int variable])": lambda: tf.train.ExponentialMovingAverage(0.9).apply(
-        [tf.Variable(1)]
-    ),
+    "EMA(0.9).apply([int variable])": lambda: tf.train.ExponentialMovingAverage(0.9).apply([tf.Variable(1)]),
     "EMA(0.9).apply([bool variable])": lambda: tf.train.ExponentialMovingAverage(0.9).apply(
         [tf.Variable(True)]
     ),
@@ -236,18 +230,14 @@ def test_raises_as_tensorflow(record: dict[str, Any]) -> None:
         assert record["message"] in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "record", [r for r in RECORDED if not r["raises"]], ids=lambda r: r["call"]
-)
+@pytest.mark.parametrize("record", [r for r in RECORDED if not r["raises"]], ids=lambda r: r["call"])
 def test_runs_as_tensorflow(record: dict[str, Any]) -> None:
     result = evaluate(record["call"])
     observed = record.get("observed")
     if observed is None:
         return
     if not isinstance(result, tf.Tensor):
-        listed = (
-            sorted(result) if isinstance(result, list) and observed.startswith("['") else result
-        )
+        listed = sorted(result) if isinstance(result, list) and observed.startswith("['") else result
         assert str(listed) == observed
         return
     expected = eval(observed, {"nan": float("nan")})

@@ -54,8 +54,7 @@ def test_graph_facts_are_tensorflows(case: golden.Case) -> None:
     losses = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     assert [loss.name for loss in losses] == facts["reg_loss_names"]
     fused = any(
-        name.split("/")[-1].startswith("FusedBatchNorm")
-        for name in tf.get_default_graph().operations
+        name.split("/")[-1].startswith("FusedBatchNorm") for name in tf.get_default_graph().operations
     )
     assert fused is facts["fused_op_in_graph"]
     for key, expected in facts["outputs_collections"].items():
@@ -116,9 +115,7 @@ def test_every_path_equals_a_float64_recomputation(
     gamma, beta = rng.normal(size=(2, c)).astype(np.float32)
     with tf.Graph().as_default(), warnings.catch_warnings():
         warnings.simplefilter("ignore", tf.TrapWarning)
-        source = tf.placeholder(
-            tf.float32, [None if a == 0 else int(s) for a, s in enumerate(shape)]
-        )
+        source = tf.placeholder(tf.float32, [None if a == 0 else int(s) for a, s in enumerate(shape)])
         flags: dict[str, Any] = {
             "python": True,
             "constant": tf.constant(True),
@@ -150,9 +147,7 @@ def test_every_path_equals_a_float64_recomputation(
     mean, variance = exact.mean(axes), exact.var(axes)
     view = [-1 if a == channel else 1 for a in range(rank)]
     expected = (exact - mean.reshape(view)) / np.sqrt(variance.reshape(view) + epsilon)
-    expected = expected * (gamma.reshape(view) if scale else 1.0) + (
-        beta.reshape(view) if center else 0.0
-    )
+    expected = expected * (gamma.reshape(view) if scale else 1.0) + (beta.reshape(view) if center else 0.0)
     count = x.size // c
     bessel = count / max(count - 1, 1) if fused else 1.0
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
@@ -172,9 +167,7 @@ def test_update_ops_need_to_be_run_and_in_place_does_not() -> None:
         assert not values["lazy/moving_mean"].any()
         np.testing.assert_allclose(values["eager/moving_mean"], 0.5 * X.mean((0, 1, 2)), rtol=1e-4)
         session.run(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
-        np.testing.assert_allclose(
-            session.run(means["lazy/moving_mean"]), 0.5 * X.mean((0, 1, 2)), rtol=1e-4
-        )
+        np.testing.assert_allclose(session.run(means["lazy/moving_mean"]), 0.5 * X.mean((0, 1, 2)), rtol=1e-4)
 
 
 def test_fetching_only_the_gradient_moves_in_place_averages_once() -> None:
@@ -183,9 +176,7 @@ def test_fetching_only_the_gradient_moves_in_place_averages_once() -> None:
     gradient = tf.gradients(tf.reduce_sum(out * out), x)[0]
     with started() as session:
         session.run([gradient, out])
-        np.testing.assert_allclose(
-            session.run("bn/moving_mean:0"), 0.5 * X.mean((0, 1, 2)), rtol=1e-4
-        )
+        np.testing.assert_allclose(session.run("bn/moving_mean:0"), 0.5 * X.mean((0, 1, 2)), rtol=1e-4)
 
 
 def test_make_template_shares_one_set_of_variables() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 import bnstudy.tf1 as tf
+from bnstudy.data import data_folder, load_dataset
 from tests.article_listing import Batches, Listing, batch_norm_fixed, batch_norm_layer
 
 torch.set_num_threads(1)
@@ -82,6 +83,53 @@ def test_the_flag_that_can_not_be_false() -> None:
     leak, dependence = found["fixed"]
     assert leak == 0.0
     assert dependence < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (data_folder() / "cifar10.npz").is_file(),
+    reason="CIFAR-10 is not here; fetch it: bnstudy data fetch cifar10",
+)
+def test_trains_on_cifar10_and_its_flag_makes_an_image_depend_on_its_neighbours() -> None:
+    """Sorted by class, test images change their class where the flag is the article's, and only there."""
+    data = load_dataset("cifar10")
+    rng = np.random.default_rng(0)
+
+    def images(x: np.ndarray) -> np.ndarray:
+        return x.astype(np.float32) / 255.0
+
+    def training() -> Batches:
+        for _ in range(80):
+            index = rng.integers(0, len(data.x_train), 64)
+            yield images(data.x_train[index]), np.eye(10, dtype=np.float32)[data.y_train[index]]
+
+    test, labels = images(data.x_test[:1000]), data.y_test[:1000]
+    by_class = np.argsort(labels, kind="stable")
+    changed, accuracy = {}, {}
+    for name, norm in (("article", batch_norm_layer), ("fixed", batch_norm_fixed)):
+        with tf.Graph().as_default():
+            tf.set_random_seed(1)
+            rng = np.random.default_rng(0)
+            listing = Listing(norm, learning_rate=3e-3)
+            with tf.Session() as session:
+                session.run(tf.global_variables_initializer())
+                listing.fit(session, training())
+
+                def classes(
+                    order: np.ndarray, session: tf.Session = session, net: Listing = listing
+                ) -> np.ndarray:
+                    parts = [session.run(net.logits, {net.x: test[i]}) for i in np.split(order, 10)]
+                    out = np.empty(len(order), dtype=int)
+                    out[order] = np.concatenate(parts).argmax(1)
+                    return out
+
+                shuffled, sorted_ = classes(np.arange(1000)), classes(by_class)
+        accuracy[name] = float((shuffled == labels).mean())
+        changed[name] = float((shuffled != sorted_).mean())
+    print(f"accuracy {accuracy}, share of images whose class changed when sorted {changed}")
+    assert min(accuracy.values()) > 0.2  # ten classes: 0.1 by chance
+    assert changed["article"] > 0.1
+    assert changed["fixed"] < 0.01
 
 
 def test_both_readings_of_the_call_are_runnable() -> None:
