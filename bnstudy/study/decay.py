@@ -30,7 +30,7 @@ class DecayStudy(Checked):
     dataset: DatasetName = "cifar10"
     decays: Decays = (0.0, 0.5, 0.6, 0.9, 0.99, 0.999, 0.9999)
     epochs: Positive = 5
-    seeds: int = Field(default=4, ge=2, le=1000)
+    seeds: int = Field(default=5, ge=2, le=1000)
     learning_rate: float = Field(
         default=1e-3, gt=0.0, allow_inf_nan=False, description="a finite number above 0"
     )
