@@ -45,13 +45,13 @@ def normalize_by_batch(
         # PyTorch refuses one value per channel; TensorFlow defines it.
         zero = torch.zeros(channels, dtype=dtype, device=x.device)
         moments = BatchMoments(x.detach().reshape(channels).to(dtype), zero, count)
-        centred = (x - x.detach()) * 0 if offset is None else (x - x.detach()) * 0 + _per_channel(offset, x)
+        centred = (x - x.detach()) * 0 if offset is None else (x - x.detach()) * 0 + per_channel(offset, x)
         return centred.to(x.dtype), moments
     out, moments = _native(x, scale, offset, epsilon, count)
     shift = _needed_shift(x, moments)
     if shift is None:
         return out, moments
-    out, shifted = _native(x - _per_channel(shift, x).to(x.dtype), scale, offset, epsilon, count)
+    out, shifted = _native(x - per_channel(shift, x).to(x.dtype), scale, offset, epsilon, count)
     return out, BatchMoments(shifted.mean + shift, shifted.variance, count)
 
 
@@ -97,5 +97,6 @@ def normalize_by_statistics(
     return F.batch_norm(x, mean, variance, scale, offset, training=False, eps=epsilon)
 
 
-def _per_channel(values: Tensor, like: Tensor) -> Tensor:
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """Return ``values`` [C] shaped to broadcast over channel 1 of ``like`` [N, C, ...]."""
     return values.reshape(1, -1, *(1,) * (like.dim() - 2))

@@ -16,6 +16,7 @@ from bnstudy.norm.kernel import (
     BatchMoments,
     normalize_by_batch,
     normalize_by_statistics,
+    per_channel,
     statistics_dtype,
 )
 from bnstudy.norm.moments import moments, weighted_moments
@@ -210,7 +211,7 @@ class BatchNorm(nn.Module):
             mean, variance = weighted_moments(values, axes, weights)
         batch = BatchMoments(mean.detach(), variance.detach(), x.numel() // x.shape[1])
         offset, scale = self.beta, self.gamma
-        centre, spread = _channels(mean, x), _channels(variance, x)
+        centre, spread = per_channel(mean, x), per_channel(variance, x)
         if not self.renorm:
             normalised = batch_normalization(values, centre, spread, None, None, self.epsilon)
         else:
@@ -223,12 +224,12 @@ class BatchNorm(nn.Module):
                 self.renorm_clipping,
             )
             normalised = batch_normalization(
-                values, centre, spread, _channels(d, x), _channels(r, x), self.epsilon
+                values, centre, spread, per_channel(d, x), per_channel(r, x), self.epsilon
             )
         if scale is not None:
-            normalised = normalised * _channels(scale, x)
+            normalised = normalised * per_channel(scale, x)
         if offset is not None:
-            normalised = normalised + _channels(offset, x)
+            normalised = normalised + per_channel(offset, x)
         return normalised.to(x.dtype), batch
 
     def _evaluate(self, x: Tensor) -> Tensor:
@@ -289,7 +290,3 @@ class BatchNorm(nn.Module):
                     f"allowed: ({x.shape[0]},), one a sample"
                 )
         return channel
-
-
-def _channels(values: Tensor, like: Tensor) -> Tensor:
-    return values.reshape(1, -1, *(1,) * (like.dim() - 2))
