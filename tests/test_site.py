@@ -98,7 +98,9 @@ def visit(browser: Any, html: Path) -> Iterator[Any]:
 
     def open_page(name: str, width: int = WIDE, scheme: str = "light") -> Visit:
         # A fresh context remembers nothing, so that the page follows the scheme asked for.
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
         contexts.append(context)
         seen = Visit(context.new_page())
         local = ("file:", "data:", "blob:")
@@ -109,6 +111,8 @@ def visit(browser: Any, html: Path) -> Iterator[Any]:
         seen.page.goto((html / "book" / f"{name}.html").as_uri(), wait_until="load")
         # MathJax typesets after loading.
         seen.page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
+        # A colour read in the middle of a transition is neither of its two.
+        seen.page.add_style_tag(content="*, ::before, ::after { transition: none !important }")
         return seen
 
     yield open_page
