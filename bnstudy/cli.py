@@ -1,37 +1,139 @@
-"""The command line: fetch and check data, run an experiment, see what is recorded."""
+"""The command line: run experiments, see what is recorded, verify it, and get the data."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Any
 
 from bnstudy import __version__
 from bnstudy.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
 from bnstudy.spec import SpecError
+from bnstudy.study.estimate import in_words
+from bnstudy.study.experiment import StudyError, run_study
+from bnstudy.study.experiments import EXPERIMENTS, default_data_dir, plan_of
+from bnstudy.study.status import Status, status
+from bnstudy.study.store import RecordError, Store
+
+EXIT_CODES = """\
+exit codes:
+  0    done; all is recorded and sound
+  1    an error, in one line on standard error; nothing recorded was touched
+  2    the command line is not understood
+  3    runs failed; every other one is recorded
+  4    records are missing or damaged, or a run trained again does not match its record
+  130  interrupted; every run that ended is recorded
+"""
+FAILED, INCOMPLETE, INTERRUPTED = 3, 4, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 1 after one clear line on standard error, or 130 after Ctrl-C."""
-    from bnstudy.study.store import RecordError
-
+    """Run the command line and return its exit code; ``bnstudy --help`` lists them."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
+    except StudyError as error:
+        print(f"bnstudy: {error}", file=sys.stderr)
+        return FAILED
     except (SpecError, DataError, RecordError, ValueError) as error:
         print(f"bnstudy: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("bnstudy: interrupted; every finished run is recorded", file=sys.stderr)
-        return 130
+        print("bnstudy: interrupted; every run that ended is recorded", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bnstudy", description="Batch normalization, measured.")
+    parser = argparse.ArgumentParser(
+        prog="bnstudy",
+        description="Batch normalization, measured.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"bnstudy {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_status(commands)
+    _add_verify(commands)
+    _add_data(commands)
+    return parser
 
-    data = commands.add_parser("data", help="fetch and check data sets")
+
+def _add(commands: Any, name: str, description: str, examples: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=description.splitlines()[0],
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    run = _add(
+        commands,
+        "run",
+        "train the runs of an experiment that are not recorded\n\n"
+        "Each run is recorded as it ends. Ctrl-C stops after the run in flight; the same command goes on\n"
+        "from there.",
+        "  bnstudy run decay\n"
+        "  bnstudy run decay --set dataset=digits --set epochs=3 --data-dir scratch\n"
+        "  bnstudy run decay --set 'decays=[0.9, 0.97]' --workers 2\n"
+        "  bnstudy run decay --scheduler tcp://127.0.0.1:8786",
+    )
+    run.set_defaults(command=_run)
+    run.add_argument("experiment", help=", ".join(EXPERIMENTS))
+    where = run.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="train in N processes, which share the cores")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="train on a Dask cluster, tcp://HOST:PORT")
+    _add_device(run)
+    run.add_argument("--quiet", action="store_true", help="no progress bars")
+    _add_settings(run)
+    _add_output(run)
+
+
+def _add_status(commands: Any) -> None:
+    look = _add(
+        commands,
+        "status",
+        "say what is recorded, missing, stale or damaged\n\n"
+        "A stale record was made by other source code than today's; it is used all the same.",
+        "  bnstudy status\n  bnstudy status decay --set seeds=10 --json",
+    )
+    look.set_defaults(command=_status)
+    look.add_argument("experiment", nargs="?", help=f"{', '.join(EXPERIMENTS)} (default: all)")
+    _add_settings(look)
+    _add_output(look)
+
+
+def _add_verify(commands: Any) -> None:
+    verify = _add(
+        commands,
+        "verify",
+        "check every record, and train some of them again\n\n"
+        "A run trained again by the same code on the same machine must equal its record, bit for bit.",
+        "  bnstudy verify\n  bnstudy verify --rerun 3 --seed 1",
+    )
+    verify.set_defaults(command=_verify)
+    verify.add_argument("--rerun", type=int, default=0, metavar="N", help="train N random runs again")
+    verify.add_argument("--seed", type=int, help="seed of the choice of runs")
+    _add_device(verify)
+    _add_output(verify)
+
+
+def _add_data(commands: Any) -> None:
+    data = _add(
+        commands,
+        "data",
+        "fetch and check data sets",
+        "  bnstudy data fetch cifar10\n  bnstudy data check digits",
+    )
     actions = data.add_subparsers(required=True, metavar="ACTION")
     fetch = actions.add_parser("fetch", help="download CIFAR-10, check it, write cifar10.npz")
     fetch.add_argument("name", choices=["cifar10"])
@@ -42,24 +144,121 @@ def _parser() -> argparse.ArgumentParser:
     for action in (fetch, check):
         action.add_argument("--root", help=f"folder of cifar10.npz (default: {data_folder()})")
 
-    run = commands.add_parser(
-        "run",
-        help="train the runs of an experiment that are not recorded",
-        epilog="example: bnstudy run decay --set dataset=digits --set epochs=3 --data-dir scratch",
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the experiment"
     )
-    run.set_defaults(command=_run)
-    status = commands.add_parser("status", help="say how many runs of an experiment are recorded")
-    status.set_defaults(command=_status)
-    for command in (run, status):
-        command.add_argument("experiment", help="decay")
-        command.add_argument(
-            "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the experiment"
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir", default="", help="folder of the records (default: the repository's data)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run(options: argparse.Namespace) -> int:
+    plan = plan_of(options.experiment, _settings(options))
+    before = status(plan, _store(options))
+    if not options.json:
+        print(_in_words(before))
+    with _executor(options) as executor:
+        frames = run_study(
+            options.experiment,
+            _settings(options),
+            device=options.device,
+            data_dir=options.data_dir,
+            progress=not options.quiet,
+            executor=executor,
         )
-        command.add_argument(
-            "--data-dir", default="", help="folder of the records (default: the repository's data)"
+    if options.json:
+        result = {"experiment": plan.name, "needed": before.needed, "trained": len(before.missing)}
+        print(json.dumps({**result, "runs": frames.runs, "stale": frames.stale}))
+    elif before.missing:
+        print(f"{plan.name}: all {before.needed} runs are recorded")
+    return 0
+
+
+@contextmanager
+def _executor(options: argparse.Namespace) -> Iterator[Executor | None]:
+    from bnstudy.study.executors import cluster, processes
+
+    if options.scheduler:
+        with cluster(options.scheduler) as executor:
+            yield executor
+    elif options.workers is not None:
+        with processes(options.workers) as executor:
+            yield executor
+    else:
+        yield None
+
+
+def _status(options: argparse.Namespace) -> int:
+    store = _store(options)
+    names = [options.experiment] if options.experiment else list(EXPERIMENTS)
+    found = [status(plan_of(name, _settings(options)), store) for name in names]
+    if options.json:
+        print(json.dumps({"experiments": [dataclasses.asdict(s) for s in found]}))
+    else:
+        print("\n".join(_in_words(s) for s in found))
+    return 0 if all(s.complete for s in found) else INCOMPLETE
+
+
+def _in_words(found: Status) -> str:
+    counts = {
+        "missing": found.missing,
+        "stale": found.stale,
+        "damaged": found.damaged,
+        "failed": found.failed,
+    }
+    said = "".join(f", {len(names)} {what}" for what, names in counts.items() if names or what == "missing")
+    lines = [f"{found.experiment}: {found.needed} runs needed, {len(found.recorded)} records{said}"]
+    if found.missing:
+        time = (
+            f"about {in_words(found.estimate)}, one after the other"
+            if found.estimate
+            else "no run alike is recorded"
         )
-    run.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
-    return parser
+        lines.append(f"  to train: {', '.join(found.missing[:4])}{' …' * (len(found.missing) > 4)} ({time})")
+    lines += [f"  {error}" for error in found.damaged.values()]
+    lines += [f"  {name} failed when it last ran: {error}" for name, error in found.failed.items()]
+    return "\n".join(lines)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from bnstudy.study.verify import choose, rerun
+
+    store = _store(options)
+    if options.rerun < 0:
+        raise SpecError(f"--rerun is {options.rerun}; allowed: a whole number of at least 0")
+    scan = store.scan()
+    runs = [
+        rerun(record, store, options.device, progress=not options.json)
+        for record in choose(list(scan.sound.values()), options.rerun, options.seed)
+    ]
+    if options.json:
+        damaged = {name: str(error) for name, error in scan.damaged.items()}
+        print(
+            json.dumps(
+                {
+                    "sound": list(scan.sound),
+                    "damaged": damaged,
+                    "reruns": [dataclasses.asdict(r) for r in runs],
+                }
+            )
+        )
+    else:
+        print(f"{len(scan.sound)} records sound, {len(scan.damaged)} damaged in {store.runs}")
+        for error in scan.damaged.values():
+            print(f"  {error}")
+        for r in runs:
+            print(f"  {r}")
+    return 0 if not scan.damaged and all(r.matches for r in runs) else INCOMPLETE
 
 
 def _fetch(options: argparse.Namespace) -> int:
@@ -73,22 +272,8 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> int:
-    from bnstudy.study import run_study
-
-    frames = run_study(
-        options.experiment, _settings(options), device=options.device, data_dir=options.data_dir
-    )
-    print(f"{options.experiment}: {len(frames.runs)} runs recorded")
-    return 0
-
-
-def _status(options: argparse.Namespace) -> int:
-    from bnstudy.study.experiment import count_runs
-
-    needed, missing = count_runs(options.experiment, options.data_dir, **_settings(options))
-    print(f"{options.experiment}: {needed} runs needed, {missing} missing")
-    return 0
+def _store(options: argparse.Namespace) -> Store:
+    return Store(options.data_dir or default_data_dir())
 
 
 def _settings(options: argparse.Namespace) -> dict[str, str]:

@@ -78,8 +78,13 @@ class RunSpec(Checked):
 
     @property
     def run_id(self) -> str:
-        """The SHA-256 of the canonical JSON, its first 16 hexadecimal digits."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()[:16]
+        """The SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The first 16 hexadecimal digits of the run's id: what its record is called."""
+        return self.run_id[:16]
 
     def canonical(self) -> str:
         """Return the canonical JSON: sorted keys, no spaces, every field."""

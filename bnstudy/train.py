@@ -185,7 +185,7 @@ class _Run:
             for index in torch.split(torch.randperm(n, generator=order), self.spec.batch_size)
         )
         bar = tqdm(
-            total=total, desc=f"run {self.spec.run_id[:8]}", unit="step", disable=not progress, leave=False
+            total=total, desc=f"run {self.spec.name[:8]}", unit="step", disable=not progress, leave=False
         )
         with bar:
             for step, index in enumerate(every_batch, start=1):

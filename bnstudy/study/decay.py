@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bnstudy.spec import (
-    Checked,
-    DatasetName,
-    Decays,
-    Positive,
-    Precision,
-    RunSpec,
-    Schedule,
-    ZeroDebias,
-    read_list,
-)
+from bnstudy.spec import DatasetName, Decays, Positive, Precision, Schedule, read_list
+from bnstudy.study.plan import Axis, Study
 
 
-class DecayStudy(Checked):
-    """Moving averages of many decays along the same trajectories (claims C6 and C7).
-
-    ``seeds`` counts the paired repetitions: seeds 0 to ``seeds - 1``.
-    """
+class DecayStudy(Study):
+    """Moving averages of many decays along the same trajectories (claims C6 and C7)."""
 
     name: ClassVar[str] = "decay"
 
     dataset: DatasetName = "cifar10"
     decays: Decays = (0.0, 0.5, 0.6, 0.9, 0.99, 0.999, 0.9999)
     epochs: Positive = 5
-    seeds: int = Field(default=5, ge=2, le=1000)
     learning_rate: float = Field(
         default=1e-3, gt=0.0, allow_inf_nan=False, description="a finite number above 0"
     )
@@ -49,21 +36,14 @@ class DecayStudy(Checked):
                 raise ValueError(f"{name} is {list(values)}; allowed: each value once")
         return self
 
-    def specs(self) -> list[RunSpec]:
-        """Return the runs that the study needs, paired runs of one seed beside each other."""
-        zero_debias: tuple[ZeroDebias, ...] = ("none", "both")
-        return [
-            RunSpec(
-                dataset=self.dataset,
-                learning_rate=self.learning_rate,
-                schedule=schedule,
-                batch_size=self.batch_size,
-                epochs=self.epochs,
-                seed=seed,
-                precision=self.precision,
-                decays=self.decays,
-                zero_debias=zero_debias,
-            )
-            for seed in range(self.seeds)
-            for schedule in self.schedules
-        ]
+    def base(self) -> dict[str, Any]:
+        """Return what all runs have in common."""
+        return {
+            **{name: getattr(self, name) for name in ("dataset", "decays", "epochs", "learning_rate")},
+            **{name: getattr(self, name) for name in ("batch_size", "precision")},
+            "zero_debias": ("none", "both"),
+        }
+
+    def axes(self) -> dict[str, Axis]:
+        """Return the one axis: the learning rate's schedule."""
+        return {"schedule": {schedule: {"schedule": schedule} for schedule in self.schedules}}

@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import os
-import time
-import types
 from collections.abc import Mapping
-from pathlib import Path
+from concurrent.futures import Executor
 from typing import Any
 
-import pandas as pd
-
-from bnstudy.spec import RunSpec, SpecError, validate
-from bnstudy.study.decay import DecayStudy
-from bnstudy.study.store import Record, Store
-
-EXPERIMENTS: dict[str, type[DecayStudy]] = {DecayStudy.name: DecayStudy}
-
-COLUMNS = {
-    "training": ["step", "loss", "accuracy", "learning_rate"],
-    "evaluation": ["step", "split", "statistics", "decay", "zero_debias", "loss", "accuracy"],
-}
-
-# What a notebook's namespace holds besides its parameters.
-_INTERACTIVE = {"In", "Out", "get_ipython", "exit", "quit", "open"}
-
-# What a caller may set besides: where a study runs, not what it is.
-_WHERE = ("device", "data_dir", "progress")
+from bnstudy.study.experiments import default_data_dir, from_namespace, plan_of
+from bnstudy.study.frames import Frames
+from bnstudy.study.needs import Needs, needs
+from bnstudy.study.store import Store
 
 
-class Frames(dict[str, pd.DataFrame]):
-    """The tidy tables of an experiment by name, each row with its run's settings.
-
-    ``study`` holds the validated parameters, and ``runs`` the ids of the records behind
-    the tables.
-    """
-
-    study: DecayStudy
-    runs: list[str]
+class NotRecordedError(LookupError):
+    """Runs that a study needs are not recorded; the message has the command that records them."""
 
 
-def default_data_dir() -> Path:
-    """Return the repository's ``data/``, found from the package and not from the caller's folder."""
-    return Path(__file__).resolve().parents[2] / "data"
+class StudyError(RuntimeError):
+    """Runs failed; all others are recorded. The message names the first, and where the tracebacks are."""
 
 
 def load(experiment: str = "decay", data_dir: str | os.PathLike[str] = "", **parameters: Any) -> Frames:
@@ -50,14 +26,14 @@ def load(experiment: str = "decay", data_dir: str | os.PathLike[str] = "", **par
 
     Raises:
         SpecError: the experiment or a parameter is unknown or out of range.
-        LookupError: a run is not recorded; the message has the command that records it.
+        NotRecordedError: a run is not recorded, or its record is damaged.
     """
-    plan = _plan(experiment, parameters)
+    plan = plan_of(experiment, parameters)
     store = Store(data_dir or default_data_dir())
-    records, missing = _find(store, plan.specs())
-    if missing:
-        raise _not_recorded(experiment, store, missing)
-    return _frames(plan, records)
+    found = needs(plan, store)
+    if found.missing:
+        raise _not_recorded(experiment, store, found)
+    return Frames(plan, store, found.found)
 
 
 def run_study(
@@ -67,123 +43,72 @@ def run_study(
     device: str = "cpu",
     data_dir: str | os.PathLike[str] = "",
     progress: bool = True,
+    executor: Executor | None = None,
 ) -> Frames:
     """Return an experiment's tables, training only the runs that are not recorded.
 
     ``parameters`` may be a notebook's ``globals()``: modules and names with a leading underscore
     are left out, and every other name must be a parameter of the experiment, ``device``,
     ``data_dir`` or ``progress``. An arm (a decay) that is not recorded trains its trajectories
-    again for that arm alone; recorded arms are kept.
+    again for that arm alone; recorded arms are kept. A damaged record that is needed is moved to
+    ``damaged/`` and trained again.
+
+    ``executor`` is any ``concurrent.futures.Executor`` whose workers can import bnstudy; by default,
+    runs train in this process.
 
     Raises:
         SpecError: the experiment or a parameter is unknown or out of range. Nothing has run then.
-        LookupError: a run is not recorded, and the environment variable ``BNSTUDY_TRAIN`` is ``never``,
-            as it is while the book is built.
+        DataError: the data set is not here (only looked for where runs train in this process).
+        RecordError: a record can't be written. Every earlier one is there.
+        StudyError: some runs failed. Every other one is recorded.
+        NotRecordedError: a run is not recorded, and the environment variable ``BNSTUDY_TRAIN`` is
+            ``never``, as it is while the book is built.
+        KeyboardInterrupt: after Ctrl-C, once the run in flight is recorded.
     """
-    settings = _from_namespace(parameters or {})
+    settings = from_namespace(parameters or {})
     device = settings.pop("device", device)
-    data_dir = settings.pop("data_dir", data_dir)
     progress = settings.pop("progress", progress)
-    plan = _plan(experiment, settings, also=_WHERE)
-    store = Store(data_dir or default_data_dir())
-    records, missing = _find(store, plan.specs())
-    if missing:
-        if os.environ.get("BNSTUDY_TRAIN") == "never":
-            raise _not_recorded(experiment, store, missing)
-        records += _run_all(missing, store, device, progress)
-    return _frames(plan, records)
+    store = Store(settings.pop("data_dir", data_dir) or default_data_dir())
+    plan = plan_of(experiment, settings)
+    found = needs(plan, store)
+    if not found.missing:
+        return Frames(plan, store, found.found)
+    if os.environ.get("BNSTUDY_TRAIN") == "never":
+        raise _not_recorded(experiment, store, found)
+    _train(found, store, executor, device, progress)
+    return Frames(plan, store, needs(plan, store).found)
 
 
-def count_runs(experiment: str, data_dir: str | os.PathLike[str] = "", **parameters: Any) -> tuple[int, int]:
-    """Return how many runs an experiment needs, and how many of them are not (fully) recorded."""
-    specs = _plan(experiment, parameters).specs()
-    return len(specs), len(_find(Store(data_dir or default_data_dir()), specs)[1])
+def _train(found: Needs, store: Store, executor: Executor | None, device: str, progress: bool) -> None:
+    from bnstudy.study.engine import run_all
+    from bnstudy.study.package import describe
+
+    if executor is None:
+        # What would fail every run is said once, before any of them.
+        from bnstudy.data import load_dataset
+        from bnstudy.train import check_device
+
+        check_device(device)
+        for name in {spec.dataset for spec in found.missing}:
+            load_dataset(name)
+    report = run_all(found.missing, store, executor=executor, device=device, progress=progress)
+    if report.trained:
+        describe(store)
+    if report.interrupted:
+        raise KeyboardInterrupt
+    if report.failed:
+        name, error = next(iter(report.failed.items()))
+        raise StudyError(
+            f"{len(report.failed)} of {len(found.missing)} runs failed, the first of them {name} ({error}); "
+            f"tracebacks are in {store.root / 'failures'}"
+        )
 
 
-def _not_recorded(experiment: str, store: Store, missing: list[RunSpec]) -> LookupError:
-    first = missing[0]
-    return LookupError(
-        f"{len(missing)} runs of {experiment!r} are not recorded in {store.runs}, the first of them "
-        f"{first.run_id} (seed {first.seed}, {first.schedule} learning rate); "
+def _not_recorded(experiment: str, store: Store, found: Needs) -> NotRecordedError:
+    first = found.missing[0]
+    damage = "".join(f"; {error}" for error in found.damaged.values())
+    return NotRecordedError(
+        f"{len(found.missing)} runs of {experiment!r} are not recorded in {store.runs}, the first of them "
+        f"{first.name} (seed {first.seed}, {first.schedule} learning rate){damage}; "
         f"record them with: bnstudy run {experiment}"
     )
-
-
-def _plan(experiment: str, parameters: Mapping[str, Any], also: tuple[str, ...] = ()) -> DecayStudy:
-    if experiment not in EXPERIMENTS:
-        raise SpecError(f"experiment is {experiment!r}; allowed: {', '.join(map(repr, EXPERIMENTS))}")
-    return validate(EXPERIMENTS[experiment], parameters, also)
-
-
-def _from_namespace(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {
-        name: value
-        for name, value in namespace.items()
-        if not name.startswith("_") and name not in _INTERACTIVE and not isinstance(value, types.ModuleType)
-    }
-    for name in ("device", "data_dir"):
-        if name in settings and not isinstance(settings[name], str | os.PathLike):
-            raise SpecError(f"{name} is {settings[name]!r}; allowed: a string")
-    return settings
-
-
-def _find(store: Store, specs: list[RunSpec]) -> tuple[list[Record], list[RunSpec]]:
-    """Return the records that serve ``specs``, and the runs still to train, reduced to the missing decays."""
-    by_trajectory: dict[str, list[Record]] = {}
-    for record in store.records():
-        by_trajectory.setdefault(record.spec.trajectory(), []).append(record)
-    found: list[Record] = []
-    missing: list[RunSpec] = []
-    for spec in specs:
-        wanted = set(spec.decays)
-        for record in by_trajectory.get(spec.trajectory(), []):
-            if wanted & set(record.spec.decays) and set(spec.zero_debias) <= set(record.spec.zero_debias):
-                found.append(record)
-                wanted -= set(record.spec.decays)
-        if wanted:
-            missing.append(spec.model_copy(update={"decays": tuple(sorted(wanted))}))
-    return found, missing
-
-
-def _run_all(specs: list[RunSpec], store: Store, device: str, progress: bool) -> list[Record]:
-    from tqdm.auto import tqdm
-
-    from bnstudy.data import load_dataset
-    from bnstudy.study.provenance import provenance
-    from bnstudy.train import check_device, train_run
-
-    check_device(device)
-    dataset = load_dataset(specs[0].dataset)
-    hashes = dataset.sha256
-    records = []
-    for spec in tqdm(specs, desc="runs", unit="run", disable=not progress):
-        start = time.perf_counter()
-        result = train_run(spec, dataset, device=device, progress=progress)
-        record = Record(
-            spec, provenance(hashes, device, time.perf_counter() - start), result.outcome, result.tables
-        )
-        store.write(record)
-        records.append(record)
-    return records
-
-
-def _frames(plan: DecayStudy, records: list[Record]) -> Frames:
-    frames = Frames()
-    frames.study = plan
-    frames.runs = sorted({r.spec.run_id for r in records})
-    for table, columns in COLUMNS.items():
-        parts = []
-        for record in records:
-            # A run that diverged before its first evaluation has no rows, but the same columns.
-            part = pd.DataFrame(record.tables[table], columns=columns)
-            part.insert(0, "run", record.spec.run_id)
-            part.insert(1, "schedule", record.spec.schedule)
-            part.insert(2, "seed", record.spec.seed)
-            parts.append(part)
-        frame = pd.concat(parts, ignore_index=True)
-        if table == "evaluation":
-            frame = frame[frame["decay"].isna() | frame["decay"].isin(plan.decays)]
-        # A trajectory recorded twice for different decays carries its common rows twice.
-        keys = [c for c in frame.columns if c not in ("run", "loss", "accuracy")]
-        frames[table] = frame.drop_duplicates(keys).reset_index(drop=True)
-    return frames

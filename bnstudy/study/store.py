@@ -1,21 +1,21 @@
-"""Where records live: one checksummed JSON file a run, never half-visible."""
+"""Where records live: a folder a run, checksummed, never half-visible."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bnstudy.spec import RunSpec
+from bnstudy.study.tables import Table, to_csv
 
-FORMAT = 1
-
-Table = dict[str, list[Any]]
+FORMAT = 2
+HEADER = "record.json"
 
 
 class RecordError(Exception):
@@ -24,90 +24,168 @@ class RecordError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """One run: what it was, where it comes from, how it ended and what was measured."""
+    """One run: what it was, where it comes from, how it ended, and the SHA-256 of its tables by name."""
 
     spec: RunSpec
     provenance: dict[str, Any]
     outcome: str
-    tables: dict[str, Table]
+    tables: dict[str, str]
+
+
+@dataclass
+class Scan:
+    """What a folder of records holds: the sound ones by name, and what is wrong with each other one."""
+
+    sound: dict[str, Record] = field(default_factory=dict)
+    damaged: dict[str, RecordError] = field(default_factory=dict)
 
 
 class Store:
-    """The records of one folder, ``runs/<run id>.json``. Reading it needs no torch."""
+    """The records of one folder, ``runs/<name>/``: ``record.json`` and one CSV file a table.
+
+    A record's name is the first 16 hexadecimal digits of its run's id. Reading needs no torch
+    and writes nothing.
+    """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         self.runs = self.root / "runs"
 
     def path(self, spec: RunSpec) -> Path:
-        """Return where the record of ``spec`` is, or will be."""
-        return self.runs / f"{spec.run_id}.json"
+        """Return the folder where the record of ``spec`` is, or will be."""
+        return self.runs / spec.name
 
-    def write(self, record: Record) -> Path:
-        """Write a record atomically: a temporary file beside it, synced to disk, then renamed.
+    def write(
+        self, spec: RunSpec, provenance: dict[str, Any], outcome: str, tables: dict[str, Table]
+    ) -> Record:
+        """Write a record whole or not at all: beside its place, synced to disk, then renamed.
+
+        One process at a time may write a run (see ``bnstudy.study.lock``).
 
         Raises:
-            RecordError: the disk is full or the folder read-only. Earlier records are untouched.
+            RecordError: the disk is full, the folder read-only, or the run already recorded. Earlier
+                records are untouched.
+            ValueError: a table hasn't the columns that it must have.
         """
-        body = {
-            "format": FORMAT,
-            "spec": record.spec.model_dump(mode="json"),
-            "provenance": record.provenance,
-            "outcome": record.outcome,
-            "tables": record.tables,
-        }
-        text = json.dumps({**body, "sha256": _checksum(body)}, sort_keys=True, allow_nan=True, indent=None)
-        target = self.path(record.spec)
-        temporary: Path | None = None
+        files = {f"{name}.csv": to_csv(name, spec.name, table) for name, table in tables.items()}
+        sums = {name: hashlib.sha256(files[f"{name}.csv"]).hexdigest() for name in tables}
+        record = Record(spec, provenance, outcome, sums)
+        files[HEADER] = _header(record)
+        target, partial = self.path(spec), self.partial(spec.name)
         try:
-            self.runs.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.runs, suffix=".tmp")
-            temporary = Path(name)
-            with os.fdopen(handle, "w") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            os.replace(temporary, target)
+            self.clear(spec.name)
+            partial.mkdir(parents=True)
+            for name, content in files.items():
+                with (partial / name).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            _sync_folder(partial)
+            partial.rename(target)
+            _sync_folder(self.runs)
         except OSError as error:
-            if temporary is not None:
-                temporary.unlink(missing_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
             raise RecordError(f"can't write the record {target}: {error.strerror or error}") from error
-        _sync_folder(self.runs)
-        return target
+        return record
 
-    def read(self, path: Path) -> Record:
-        """Read and verify one record.
+    def read(self, name: str) -> Record:
+        """Read one record and verify all of it.
 
         Raises:
-            RecordError: the file is truncated, altered, or not the run that its name says.
+            RecordError: a file is missing, truncated or altered, or holds another run than its name says.
         """
+        folder = self.runs / name
         try:
-            body = json.loads(path.read_text())
-            found = body.pop("sha256")
-            if found != _checksum(body):
-                raise RecordError(f"the record {path} is damaged: its content doesn't match its checksum")
+            content = (folder / HEADER).read_bytes()
+            body = json.loads(content)
             if body["format"] != FORMAT:
                 raise RecordError(
-                    f"the record {path} has format {body['format']!r}; this version reads {FORMAT}"
+                    f"the record {folder} has format {body['format']!r}; this version reads {FORMAT}"
                 )
             record = Record(RunSpec(**body["spec"]), body["provenance"], body["outcome"], body["tables"])
+            if content != _header(record):
+                raise RecordError(f"the record {folder} is damaged: {HEADER} doesn't match its checksum")
+            for table in record.tables:
+                self.table(record, table)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise RecordError(f"the record {path} is damaged: {error}") from error
-        if path.stem != record.spec.run_id:
+            raise RecordError(f"the record {folder} is damaged: {error}") from error
+        if name != record.spec.name:
             raise RecordError(
-                f"the record {path} holds run {record.spec.run_id}, not the run that its name says"
+                f"the record {folder} holds run {record.spec.name}, not the run that its name says"
             )
         return record
 
+    def table(self, record: Record, name: str) -> bytes:
+        """Return a table of a record as CSV.
+
+        Raises:
+            RecordError: its file is missing or doesn't match its checksum.
+        """
+        path = self.path(record.spec) / f"{name}.csv"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise RecordError(f"the record {path.parent} is damaged: {error}") from error
+        if hashlib.sha256(content).hexdigest() != record.tables[name]:
+            raise RecordError(f"the record {path.parent} is damaged: {path.name} doesn't match its checksum")
+        return content
+
+    def names(self) -> list[str]:
+        """Return the names of all records, sound or not, in order."""
+        return sorted(path.name for path in self.runs.glob("[!.]*") if path.is_dir())
+
+    def scan(self, names: Iterable[str] | None = None) -> Scan:
+        """Read the records of these names that there are, or all; damage to one hides no other."""
+        found = Scan()
+        for name in self.names() if names is None else names:
+            if not (self.runs / name).exists():
+                continue
+            try:
+                found.sound[name] = self.read(name)
+            except RecordError as error:
+                found.damaged[name] = error
+        return found
+
     def records(self) -> Iterator[Record]:
-        """Yield every record, in order of run id."""
-        for path in sorted(self.runs.glob("*.json")):
-            yield self.read(path)
+        """Yield every record, in order of name.
+
+        Raises:
+            RecordError: the first damaged one.
+        """
+        for name in self.names():
+            yield self.read(name)
+
+    def set_aside(self, name: str) -> Path:
+        """Move a damaged record to ``damaged/``, out of the way of its next run; return where it is now."""
+        folder = self.root / "damaged"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            target = next(p for i in range(10**6) if not (p := folder / f"{name}.{i}").exists())
+            (self.runs / name).rename(target)
+        except OSError as error:
+            raise RecordError(f"can't set aside {self.runs / name}: {error.strerror or error}") from error
+        return target
+
+    def partial(self, name: str) -> Path:
+        """Return where a record is while it is being written; no reader looks there."""
+        return self.runs / f".{name}.partial"
+
+    def clear(self, name: str) -> None:
+        """Remove what a killed writer of this run left behind."""
+        shutil.rmtree(self.partial(name), ignore_errors=True)
 
 
-def _checksum(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=True).encode()).hexdigest()
+def _header(record: Record) -> bytes:
+    body = {
+        "format": FORMAT,
+        "run": record.spec.run_id,
+        "spec": json.loads(record.spec.canonical()),
+        "provenance": record.provenance,
+        "outcome": record.outcome,
+        "tables": record.tables,
+    }
+    body["sha256"] = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return (json.dumps(body, sort_keys=True, indent=1) + "\n").encode()
 
 
 def _sync_folder(folder: Path) -> None:

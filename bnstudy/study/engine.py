@@ -1,0 +1,175 @@
+"""Running what is missing: on any executor, each run once, each recorded as soon as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bnstudy.spec import RunSpec
+from bnstudy.study import failures
+from bnstudy.study.executors import InProcess
+from bnstudy.study.interrupt import Interruptible
+from bnstudy.study.lock import RunLock
+from bnstudy.study.store import Store
+from bnstudy.study.work import Failed, Finished, failed, perform
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+# Each run in flight holds a lock, and each lock an open file.
+MOST_IN_FLIGHT = 256
+POLL_SECONDS = 0.5
+
+
+@dataclass
+class Report:
+    """What became of the runs, by name: ``trained`` here, ``elsewhere`` (another process recorded it
+    meanwhile), or ``failed`` with the error. ``set_aside``: damaged records that were moved away.
+    ``interrupted``: Ctrl-C left runs unstarted.
+    """
+
+    trained: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    set_aside: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def run_all(
+    specs: Sequence[RunSpec],
+    store: Store,
+    *,
+    executor: Executor | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> Report:
+    """Train the runs that nobody has recorded yet, and record each as it ends.
+
+    A run that fails is written to ``failures/`` and stops no other one. A run that another process is
+    training is waited for, and trained here if that process ends without a record. The first
+    Ctrl-C lets the runs in flight end.
+
+    Args:
+        specs: the runs.
+        store: where records go. This process alone writes to it; workers send their results here.
+        executor: where runs are trained; None trains them in this process, one after the other.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, as the worker names it.
+        progress: whether to show a bar over runs, and one over steps where runs train in this process.
+
+    Raises:
+        RecordError: a record can't be written. What was recorded before is there.
+    """
+    from tqdm.auto import tqdm
+
+    with (
+        Interruptible() as stop,
+        tqdm(total=len(specs), desc="runs", unit="run", disable=not progress) as bar,
+    ):
+        return _Engine(store, executor or InProcess(), device, progress, stop, bar).run(specs)
+
+
+class _Engine:
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        device: str,
+        progress: bool,
+        stop: Interruptible,
+        bar: tqdm[None],
+    ) -> None:
+        self.store = store
+        self.executor = executor
+        self.device = device
+        # A worker's bar would write over this one.
+        self.step_bar = progress and isinstance(executor, InProcess)
+        self.most = 1 if isinstance(executor, InProcess) else MOST_IN_FLIGHT
+        self.stop = stop
+        self.bar = bar
+        self.report = Report()
+        self.waiting: deque[RunSpec] = deque()
+        self.flying: dict[Future[Finished | Failed], tuple[RunSpec, RunLock]] = {}
+
+    def run(self, specs: Sequence[RunSpec]) -> Report:
+        self.waiting.extend(specs)
+        try:
+            while self.flying or (self.waiting and not self.stop.asked):
+                self._start()
+                if self.stop.asked:
+                    self._cancel()
+                if not self.flying:
+                    if self.waiting and not self.stop.asked:
+                        time.sleep(POLL_SECONDS)  # all that is left is being trained by others
+                    continue
+                # With a time-out, so that a lock that another process gives back is noticed.
+                done, _ = wait(self.flying, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._settle(future)
+        finally:
+            for future, (_, lock) in self.flying.items():
+                future.cancel()
+                lock.release()
+        self.report.interrupted = self.stop.asked and bool(self.waiting)
+        return self.report
+
+    def _start(self) -> None:
+        for _ in range(len(self.waiting)):
+            if len(self.flying) >= self.most or self.stop.asked:
+                return
+            spec = self.waiting.popleft()
+            lock = RunLock(self.store, spec.name)
+            if not lock.acquire():
+                self.waiting.append(spec)
+                continue
+            try:
+                if self._recorded(spec):
+                    lock.release()
+                    continue
+                self.store.clear(spec.name)
+                future = self.executor.submit(perform, spec, self.device, self.step_bar)
+            except BaseException:
+                lock.release()
+                raise
+            self.flying[future] = (spec, lock)
+
+    def _recorded(self, spec: RunSpec) -> bool:
+        # Another process may have recorded it since this one looked.
+        scan = self.store.scan([spec.name])
+        for name, error in scan.damaged.items():
+            self.store.set_aside(name)
+            self.report.set_aside.append(name)
+            self.bar.write(f"{error}; set aside, and trained again")
+        if scan.sound:
+            self.report.elsewhere.append(spec.name)
+            self.bar.update()
+        return bool(scan.sound)
+
+    def _settle(self, future: Future[Finished | Failed]) -> None:
+        spec, lock = self.flying.pop(future)
+        try:
+            if future.cancelled():
+                self.waiting.append(spec)
+                return
+            # What the executor itself raises, such as a worker that died, is a failure of the run too.
+            error = future.exception()
+            result = failed(error) if error is not None else future.result()
+            if isinstance(result, Failed):
+                failures.write(self.store, spec, result)
+                self.report.failed[spec.name] = result.error
+                self.bar.write(f"run {spec.name} failed: {result.error}")
+            else:
+                self.store.write(spec, result.provenance, result.outcome, result.tables)
+                failures.forget(self.store, spec.name)
+                self.report.trained.append(spec.name)
+            self.bar.update()
+        finally:
+            lock.release()
+
+    def _cancel(self) -> None:
+        for future in list(self.flying):
+            if future.cancel():
+                self._settle(future)

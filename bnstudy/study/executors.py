@@ -1,0 +1,76 @@
+"""Where runs are trained: in this process, in processes of this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from bnstudy.spec import SpecError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# How often a cluster tries a run again whose worker has died.
+RETRIES = 3
+
+
+class InProcess(Executor):
+    """Runs each call where it is submitted, before ``submit`` returns."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call ``fn`` and return a future that is done."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def processes(count: int) -> Iterator[Executor]:
+    """Give an executor of ``count`` processes on this machine, which share its cores evenly."""
+    if count < 1:
+        raise SpecError(f"workers is {count}; allowed: a whole number of at least 1")
+    threads = max(1, len(os.sched_getaffinity(0)) // count)
+    # Spawned, since PyTorch's threads don't survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, context, _prepare_worker, (threads,)) as pool:
+        yield pool
+
+
+def _prepare_worker(threads: int) -> None:
+    # A terminal sends Ctrl-C to the workers too; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """Give an executor on a running Dask cluster; ``address`` is its scheduler's, ``tcp://host:port``.
+
+    Workers need bnstudy installed, the data set in ``BNSTUDY_DATA``, and one thread each
+    (``--nthreads 1``). A run whose worker dies is trained again by another.
+
+    Raises:
+        SpecError: Dask's ``distributed`` is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise SpecError(
+            f"scheduler is {address!r}, which needs Dask: pip install 'bnstudy[cluster]'"
+        ) from None
+    try:
+        client: Any = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise SpecError(f"scheduler is {address!r}; no Dask scheduler answers there: {error}") from None
+    with client:
+        yield client.get_executor(retries=RETRIES, pure=False)

@@ -1,0 +1,71 @@
+"""Records as tidy pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from bnstudy.study.needs import Found
+from bnstudy.study.plan import Study
+from bnstudy.study.provenance import source_digest
+from bnstudy.study.store import Record, Store
+from bnstudy.study.tables import TABLES, to_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Frames(Mapping[str, "pd.DataFrame"]):
+    """An experiment's tables by name, each row with its run, its arm on every axis, and its seed.
+
+    A table is read from the records when it is first asked for.
+
+    Attributes:
+        study: the validated parameters.
+        runs: names of the records behind the tables.
+        stale: names of those that were made by other source code than today's.
+    """
+
+    def __init__(self, study: Study, store: Store, found: list[Found]) -> None:
+        self.study = study
+        self.records: dict[str, Record] = {f.record.spec.name: f.record for f in found}
+        self.runs = sorted(self.records)
+        self.stale = [name for name in self.runs if is_stale(self.records[name])]
+        self._store = store
+        self._found = found
+        self._tables: dict[str, pd.DataFrame] = {}
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self._tables:
+            self._tables[name] = self._read(name)
+        return self._tables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in TABLES if any(name in r.tables for r in self.records.values()))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _read(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        if name not in set(self):
+            raise KeyError(f"table {name!r} is not recorded; recorded: {', '.join(self)}")
+        rows = to_frame(name, (self._store.table(r, name) for r in self.records.values() if name in r.tables))
+        index = pd.DataFrame(
+            [{"run": f.record.spec.name, **f.run.arms, "seed": f.run.spec.seed} for f in self._found]
+        )
+        frame = index.merge(rows, on="run")
+        if "decay" in frame:
+            wanted = {decay for f in self._found for decay in f.run.spec.decays}
+            frame = frame[frame["decay"].isna() | frame["decay"].isin(wanted)]
+        if len(self._found) > len({id(f.run) for f in self._found}):
+            # A trajectory recorded twice for different decays carries its common rows twice.
+            measured = [c for c in frame if c in ("run", "loss", "accuracy")]
+            frame = frame.drop_duplicates([c for c in frame if c not in measured])
+        return frame.reset_index(drop=True)
+
+
+def is_stale(record: Record) -> bool:
+    """Say whether a record was made by other source code than today's."""
+    return bool(record.provenance.get("source") != source_digest())

@@ -1,0 +1,149 @@
+"""The tables that a record holds: their columns, types, units and meaning, and their form as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Table = dict[str, list[Any]]
+Kind = Literal["integer", "number", "string", "boolean"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, its type in Frictionless' words, its unit ("1" for none) and its meaning."""
+
+    name: str
+    kind: Kind
+    unit: str
+    meaning: str
+
+
+RUN = Column("run", "string", "1", "first 16 hexadecimal digits of the run's id")
+_STEP = Column("step", "integer", "optimiser steps", "training step, counted from 1")
+_LOSS = Column("loss", "number", "nats", "mean cross-entropy")
+_ACCURACY = Column("accuracy", "number", "1", "share of images whose largest logit is their class's")
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "training": (
+        RUN,
+        _STEP,
+        _LOSS,
+        _ACCURACY,
+        Column("learning_rate", "number", "1", "learning rate of the step"),
+    ),
+    "evaluation": (
+        RUN,
+        _STEP,
+        Column("split", "string", "1", "images evaluated: test, or train (the first 10,000 of them)"),
+        Column(
+            "statistics",
+            "string",
+            "1",
+            "normalisation statistics: batch, precise, moving, frozen, or none without normalisation",
+        ),
+        Column("decay", "number", "1", "decay of the moving average; empty where there is none"),
+        Column("zero_debias", "string", "1", "averages that are debiased: none, mean, both; or empty"),
+        _LOSS,
+        _ACCURACY,
+    ),
+}
+
+# The index of the runs: name, id and outcome, what was set, and where it comes from.
+RUNS: tuple[Column, ...] = (
+    RUN,
+    Column("id", "string", "1", "the run's id: SHA-256 of the canonical JSON of its specification"),
+    Column("outcome", "string", "1", "finished, or the step at which the run diverged"),
+    Column("kind", "string", "1", "what kind of run it is"),
+    Column("dataset", "string", "1", "data set"),
+    Column("norm", "string", "1", "normalisation after each convolution"),
+    Column("relu_on_logits", "boolean", "1", "whether a ReLU follows the last convolution"),
+    Column("conv_bias", "boolean", "1", "whether convolutions have a bias"),
+    Column("initialisation", "string", "1", "how weights start: article, or PyTorch's default"),
+    Column("optimizer", "string", "1", "optimiser"),
+    Column("learning_rate", "number", "1", "learning rate of the first step"),
+    Column("schedule", "string", "1", "learning rate over training: constant, or annealed to zero"),
+    Column("batch_size", "integer", "images", "images a training step"),
+    Column("epochs", "integer", "epochs", "passes over the training set"),
+    Column("seed", "integer", "1", "seed of the initial weights and of the order of the data"),
+    Column("precision", "string", "1", "type in which convolutions compute"),
+    Column("decays", "string", "1", "decays of the moving averages kept along the run, a JSON list"),
+    Column("zero_debias", "string", "1", "which averages are kept debiased, a JSON list"),
+    Column("evaluations", "integer", "1", "number of log-spaced steps at which the run is evaluated"),
+    Column("bnstudy", "string", "1", "version of the package"),
+    Column("source", "string", "1", "digest of the source that decides a run's numbers"),
+    Column("commit", "string", "1", "git commit that the run was made at"),
+    Column("torch", "string", "1", "version of PyTorch"),
+    Column("device", "string", "1", "processor or graphics card"),
+    Column("threads", "integer", "1", "threads a run"),
+    Column("wall_seconds", "number", "seconds", "duration of the run, evaluation included"),
+)
+
+
+def columns_of(table: str) -> list[str]:
+    """Return a table's column names in order."""
+    return [column.name for column in TABLES[table]]
+
+
+def to_csv(name: str, run: str, table: Table) -> bytes:
+    """Return a run's table as CSV (UTF-8, a header, one line end a row), numbers to nine digits.
+
+    Nine significant digits identify a float32. Missing values are empty fields.
+
+    Raises:
+        ValueError: the table is unknown, or its columns or their lengths aren't those it must have.
+    """
+    if name not in TABLES:
+        raise ValueError(f"table is {name!r}; allowed: {', '.join(TABLES)}")
+    columns = columns_of(name)
+    # A run that diverged before its first evaluation has no rows, but the same columns.
+    table = (
+        {"run": [run] * len(next(iter(table.values()), [])), **table} if table else dict.fromkeys(columns, [])
+    )
+    if set(table) != set(columns) or len({len(values) for values in table.values()}) > 1:
+        sizes = {column: len(values) for column, values in table.items()}
+        raise ValueError(f"table {name!r} has columns {sizes}; allowed: {columns}, all of one length")
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*([_text(v) for v in table[c]] for c in columns), strict=True))
+    return out.getvalue().encode()
+
+
+def to_frame(name: str, parts: Iterable[bytes]) -> pd.DataFrame:
+    """Return the rows of many runs' CSV files of one table as one frame."""
+    import pandas as pd
+
+    header = (",".join(columns_of(name)) + "\n").encode()
+    # Read as one file: a parser a file costs more than the rows.
+    bodies = []
+    for part in parts:
+        if not part.startswith(header):
+            raise ValueError(f"table {name!r} starts with {part[:80]!r}; allowed: {header!r}")
+        bodies.append(part[len(header) :])
+    kinds = {"integer": "int64", "number": "float64", "string": "str"}
+    return pd.read_csv(
+        io.BytesIO(header + b"".join(bodies)),
+        dtype={c.name: kinds[c.kind] for c in TABLES[name]},
+        keep_default_na=False,
+        na_values=["", "NaN"],
+    )
+
+
+def _text(value: Any) -> Any:
+    if value is None:
+        return ""
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "INF" if value > 0 else "-INF"
+    return format(value, ".9g")

@@ -1,0 +1,76 @@
+"""Whether records are what they were, and whether training again gives them again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bnstudy.study.store import Record, Store
+from bnstudy.study.tables import columns_of, to_csv, to_frame
+from bnstudy.study.work import Failed, perform
+
+# What must be the same for a run to come out the same, bit for bit.
+SAME = ("source", "device", "threads", "libraries", "data_sha256")
+
+# How far the last accuracies of a run may be from the recorded ones where rounding differs: training
+# amplifies a rounding error until two runs differ like two seeds.
+TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A record against its run trained again.
+
+    ``expected``: ``"bit for bit"`` where code, libraries, data, device and threads are the recorded ones,
+    else ``"close"``: the same outcome, and accuracies at the last step with batch or precise
+    statistics (or none) within ``TOLERANCE``. ``difference`` is the largest of these accuracies' differences.
+    """
+
+    run: str
+    expected: str
+    equal: bool
+    difference: float | None
+    matches: bool
+    error: str | None = None
+
+    def __str__(self) -> str:
+        if self.error:
+            return f"{self.run}: failed: {self.error}"
+        verdict = "equal, bit for bit" if self.equal else f"largest difference in accuracy {self.difference}"
+        return f"{self.run}: {verdict}; expected {self.expected}: {'yes' if self.matches else 'NO'}"
+
+
+def choose(records: Sequence[Record], count: int, seed: int | None = None) -> list[Record]:
+    """Return ``count`` different records drawn at random, or all if there are fewer."""
+    return random.Random(seed).sample(list(records), min(count, len(records)))
+
+
+def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = False) -> Rerun:
+    """Train a recorded run again and compare; the record is left as it is."""
+    result = perform(record.spec, device, progress)
+    name = record.spec.name
+    if isinstance(result, Failed):
+        return Rerun(name, "bit for bit", False, None, False, result.error)
+    new = {table: to_csv(table, name, rows) for table, rows in result.tables.items()}
+    old = {table: store.table(record, table) for table in record.tables}
+    equal = new == old and result.outcome == record.outcome
+    difference = _difference(old["evaluation"], new["evaluation"])
+    if all(record.provenance[key] == result.provenance[key] for key in SAME):
+        return Rerun(name, "bit for bit", equal, difference, equal)
+    close = result.outcome == record.outcome and (difference is None or difference <= TOLERANCE)
+    return Rerun(name, "close", equal, difference, close)
+
+
+def _difference(old: bytes, new: bytes) -> float | None:
+    a, b = (_last(to_frame("evaluation", [part])) for part in (old, new))
+    both = a.merge(b, on=[c for c in columns_of("evaluation") if c not in ("loss", "accuracy")])
+    return None if both.empty else float((both["accuracy_x"] - both["accuracy_y"]).abs().max())
+
+
+def _last(frame: pd.DataFrame) -> pd.DataFrame:
+    # Moving averages of a large decay remember chaos; what the weights can do is steadier.
+    steady = frame["statistics"].isin(["batch", "precise", "none"])
+    return frame[steady & (frame["step"] == frame["step"].max())]

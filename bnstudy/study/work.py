@@ -1,0 +1,65 @@
+"""What a worker does: one run, here or on another machine."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from bnstudy.spec import RunSpec
+from bnstudy.study.tables import Table
+
+if TYPE_CHECKING:
+    from bnstudy.data import Dataset
+
+# Training sets PyTorch's process-wide switches, so that runs in the threads of one process take turns.
+_turn = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that came to its end, a divergence included."""
+
+    provenance: dict[str, Any]
+    outcome: str
+    tables: dict[str, Table]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that an exception ended: the exception in one line, and its traceback."""
+
+    error: str
+    traceback: str
+
+
+def perform(spec: RunSpec, device: str = "cpu", progress: bool = False) -> Finished | Failed:
+    """Train one run and say what came of it; an exception is a result too, so that it stops no other run."""
+    try:
+        from bnstudy.study.provenance import provenance
+        from bnstudy.train import train_run
+
+        with _turn:
+            dataset = _dataset(spec.dataset)
+            start = time.perf_counter()
+            result = train_run(spec, dataset, device=device, progress=progress)
+            seconds = time.perf_counter() - start
+        return Finished(provenance(dataset.sha256, device, seconds), result.outcome, result.tables)
+    except Exception as error:
+        return failed(error)
+
+
+def failed(error: BaseException) -> Failed:
+    """Describe an exception."""
+    line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    return Failed(line, "".join(traceback.format_exception(error)))
+
+
+@lru_cache(maxsize=1)
+def _dataset(name: str) -> Dataset:
+    from bnstudy.data import load_dataset
+
+    return load_dataset(name)
