@@ -177,8 +177,8 @@ def _run(options: argparse.Namespace) -> int:
             executor=executor,
         )
     if options.json:
-        result = {"experiment": plan.name, "needed": before.needed, "trained": len(before.missing)}
-        print(json.dumps({**result, "runs": frames.runs, "stale": frames.stale}))
+        result = {name: getattr(frames, name) for name in ("runs", "trained", "stale")}
+        print(json.dumps({"experiment": plan.name, "needed": before.needed, **result}))
     elif before.missing:
         print(f"{plan.name}: all {before.needed} runs are recorded")
     return 0

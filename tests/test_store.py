@@ -3,65 +3,100 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bnstudy.spec import RunSpec
-from bnstudy.study.store import Record, RecordError, Store
+from bnstudy.study.store import RecordError, Store
+
+TABLES = {
+    "training": {"step": [1], "loss": [2.5], "accuracy": [0.1], "learning_rate": [0.001]},
+    "evaluation": {},
+}
 
 
-def record(seed=0):
-    tables = {"training": {"step": [1], "loss": [2.5], "accuracy": [0.1], "learning_rate": [0.001]}}
-    return Record(RunSpec(seed=seed), {"source": "abc"}, "finished", tables)
+def write(store, seed=0):
+    return store.write(RunSpec(seed=seed), {"source": "abc"}, "finished", TABLES)
 
 
 def test_a_record_comes_back_as_it_was(tmp_path):
     store = Store(tmp_path)
-    path = store.write(record())
-    assert store.read(path) == record()
-    assert list(store.records()) == [record()]
-    assert [p.name for p in store.runs.iterdir()] == [f"{record().spec.run_id}.json"]
+    record = write(store)
+    assert store.read(record.spec.name) == record
+    assert list(store.records()) == [record]
+    assert store.table(record, "training").splitlines()[1] == f"{record.spec.name},1,2.5,0.1,0.001".encode()
+    names = {p.name for p in store.path(record.spec).iterdir()}
+    assert names == {"record.json", "training.csv", "evaluation.csv"}
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
 def test_any_flipped_bit_is_found(tmp_path, data):
     store = Store(tmp_path)
-    path = store.write(record())
+    shutil.rmtree(store.runs, ignore_errors=True)
+    record, other = write(store), write(store, seed=1)
+    files = sorted(store.path(record.spec).iterdir())
+    path = data.draw(st.sampled_from(files))
     content = bytearray(path.read_bytes())
-    place = data.draw(st.integers(0, len(content) - 2))  # the last byte is the line's end
-    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
-    with pytest.raises(RecordError, match=re.escape(str(path))):
-        store.read(path)
+    with pytest.raises(RecordError, match=re.escape(str(path.parent))):
+        store.read(record.spec.name)
+    scan = store.scan()
+    assert list(scan.damaged) == [record.spec.name]
+    assert list(scan.sound) == [other.spec.name]
 
 
-def test_a_truncated_record_is_found(tmp_path):
+@pytest.mark.parametrize("name", ["record.json", "training.csv"])
+def test_a_missing_or_truncated_file_is_found(tmp_path, name):
     store = Store(tmp_path)
-    path = store.write(record())
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(RecordError, match="damaged"):
-        list(store.records())
+    path = store.path(write(store).spec) / name
+    path.write_bytes(path.read_bytes()[:-10])
+    assert len(store.scan().damaged) == 1
+    path.unlink()
+    assert len(store.scan().damaged) == 1
 
 
 def test_a_record_under_another_runs_name_is_found(tmp_path):
     store = Store(tmp_path)
-    path = store.write(record(0))
     other = store.path(RunSpec(seed=1))
-    path.rename(other)
+    store.path(write(store).spec).rename(other)
     with pytest.raises(RecordError, match="not the run that its name says"):
-        store.read(other)
+        store.read(other.name)
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_what_is_set_aside_hides_nothing_and_is_kept(tmp_path):
+    store = Store(tmp_path)
+    name = write(store).spec.name
+    first = store.set_aside(name)
+    write(store)
+    second = store.set_aside(name)
+    assert first != second
+    assert all((p / "record.json").exists() for p in (first, second))
+    assert store.names() == []
+
+
+def test_what_a_killed_writer_left_is_no_record(tmp_path):
+    store = Store(tmp_path)
+    spec = RunSpec()
+    store.partial(spec.name).mkdir(parents=True)
+    (store.partial(spec.name) / "training.csv").write_text("half a ta")
+    assert store.names() == []
+    assert write(store) == store.read(spec.name)
+    assert [p.name for p in store.runs.iterdir()] == [spec.name]
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_a_full_disk_leaves_earlier_records_and_no_half_one(tmp_path, monkeypatch, call):
     store = Store(tmp_path)
-    store.write(record(0))
+    first = write(store)
 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -69,12 +104,29 @@ def test_a_full_disk_leaves_earlier_records_and_no_half_one(tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
         with pytest.raises(RecordError, match=r"can't write the record .*No space left on device"):
-            store.write(record(1))
-    assert [r.spec.seed for r in store.records()] == [0]
-    assert len(list(store.runs.iterdir())) == 1
+            write(store, seed=1)
+    assert list(store.records()) == [first]
+    assert [p.name for p in store.runs.iterdir()] == [first.spec.name]
 
 
-def test_records_are_one_line_of_json(tmp_path):
-    text = Store(tmp_path).write(record()).read_text()
-    assert text.count("\n") == 1
-    assert json.loads(text)["format"] == 1
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small disk needs rights that this user lacks")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+def test_a_really_full_disk(small_disk):
+    store = Store(small_disk)
+    written = []
+    with pytest.raises(RecordError, match=r"No space left on device"):
+        for seed in range(100):
+            written.append(write(store, seed))
+    assert written
+    assert {r.spec.name for r in store.records()} == {r.spec.name for r in written}
+    assert not list(store.runs.glob(".*"))

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 from bnstudy.spec import RunSpec
 from bnstudy.study import failures
@@ -16,9 +16,6 @@ from bnstudy.study.interrupt import Interruptible
 from bnstudy.study.lock import RunLock
 from bnstudy.study.store import Store
 from bnstudy.study.work import Failed, Finished, failed, perform
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 # Each run in flight holds a lock, and each lock an open file.
 MOST_IN_FLIGHT = 256
@@ -80,7 +77,7 @@ class _Engine:
         device: str,
         progress: bool,
         stop: Interruptible,
-        bar: tqdm[None],
+        bar: Any,
     ) -> None:
         self.store = store
         self.executor = executor

@@ -69,7 +69,7 @@ def cluster(address: str) -> Iterator[Executor]:
             f"scheduler is {address!r}, which needs Dask: pip install 'bnstudy[cluster]'"
         ) from None
     try:
-        client: Any = Client(address, timeout=10)
+        client: Any = Client(address, timeout=10)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise SpecError(f"scheduler is {address!r}; no Dask scheduler answers there: {error}") from None
     with client:

@@ -75,11 +75,13 @@ def run_study(
         return Frames(plan, store, found.found)
     if os.environ.get("BNSTUDY_TRAIN") == "never":
         raise _not_recorded(experiment, store, found)
-    _train(found, store, executor, device, progress)
-    return Frames(plan, store, needs(plan, store).found)
+    trained = _train(found, store, executor, device, progress)
+    return Frames(plan, store, needs(plan, store).found, trained)
 
 
-def _train(found: Needs, store: Store, executor: Executor | None, device: str, progress: bool) -> None:
+def _train(
+    found: Needs, store: Store, executor: Executor | None, device: str, progress: bool
+) -> list[str]:
     from bnstudy.study.engine import run_all
     from bnstudy.study.package import describe
 
@@ -89,8 +91,8 @@ def _train(found: Needs, store: Store, executor: Executor | None, device: str, p
         from bnstudy.train import check_device
 
         check_device(device)
-        for name in {spec.dataset for spec in found.missing}:
-            load_dataset(name)
+        for dataset in {spec.dataset for spec in found.missing}:
+            load_dataset(dataset)
     report = run_all(found.missing, store, executor=executor, device=device, progress=progress)
     if report.trained:
         describe(store)
@@ -102,6 +104,7 @@ def _train(found: Needs, store: Store, executor: Executor | None, device: str, p
             f"{len(report.failed)} of {len(found.missing)} runs failed, the first of them {name} ({error}); "
             f"tracebacks are in {store.root / 'failures'}"
         )
+    return report.trained
 
 
 def _not_recorded(experiment: str, store: Store, found: Needs) -> NotRecordedError:

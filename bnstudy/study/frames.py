@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bnstudy.study.needs import Found
@@ -24,13 +24,15 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         study: the validated parameters.
         runs: names of the records behind the tables.
         stale: names of those that were made by other source code than today's.
+        trained: names of those that were trained for this call.
     """
 
-    def __init__(self, study: Study, store: Store, found: list[Found]) -> None:
+    def __init__(self, study: Study, store: Store, found: list[Found], trained: Sequence[str] = ()) -> None:
         self.study = study
         self.records: dict[str, Record] = {f.record.spec.name: f.record for f in found}
         self.runs = sorted(self.records)
         self.stale = [name for name in self.runs if is_stale(self.records[name])]
+        self.trained = sorted(trained)
         self._store = store
         self._found = found
         self._tables: dict[str, pd.DataFrame] = {}

@@ -105,14 +105,14 @@ class Store:
             record = Record(RunSpec(**body["spec"]), body["provenance"], body["outcome"], body["tables"])
             if content != _header(record):
                 raise RecordError(f"the record {folder} is damaged: {HEADER} doesn't match its checksum")
+            if name != record.spec.name:
+                raise RecordError(
+                    f"the record {folder} holds run {record.spec.name}, not the run that its name says"
+                )
             for table in record.tables:
                 self.table(record, table)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise RecordError(f"the record {folder} is damaged: {error}") from error
-        if name != record.spec.name:
-            raise RecordError(
-                f"the record {folder} holds run {record.spec.name}, not the run that its name says"
-            )
         return record
 
     def table(self, record: Record, name: str) -> bytes:

@@ -104,9 +104,8 @@ def to_csv(name: str, run: str, table: Table) -> bytes:
         raise ValueError(f"table is {name!r}; allowed: {', '.join(TABLES)}")
     columns = columns_of(name)
     # A run that diverged before its first evaluation has no rows, but the same columns.
-    table = (
-        {"run": [run] * len(next(iter(table.values()), [])), **table} if table else dict.fromkeys(columns, [])
-    )
+    table = table or {column: [] for column in columns if column != "run"}
+    table = {"run": [run] * len(next(iter(table.values()))), **table}
     if set(table) != set(columns) or len({len(values) for values in table.values()}) > 1:
         sizes = {column: len(values) for column, values in table.items()}
         raise ValueError(f"table {name!r} has columns {sizes}; allowed: {columns}, all of one length")

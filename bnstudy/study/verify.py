@@ -73,4 +73,5 @@ def _difference(old: bytes, new: bytes) -> float | None:
 def _last(frame: pd.DataFrame) -> pd.DataFrame:
     # Moving averages of a large decay remember chaos; what the weights can do is steadier.
     steady = frame["statistics"].isin(["batch", "precise", "none"])
-    return frame[steady & (frame["step"] == frame["step"].max())]
+    last: pd.DataFrame = frame.loc[steady & (frame["step"] == frame["step"].max())]
+    return last

@@ -1,0 +1,144 @@
+"""The engine under real processes: killed, doubled, interrupted, spread over a cluster."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bnstudy.study.store import Store
+from tests.engine import ENVIRONMENT, RUNS, command, content, start
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = subprocess.run(command(folder), env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["trained"]) == RUNS
+    return content(folder)
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+    assert time.monotonic() < end, "waited in vain"
+
+
+def locks(folder: Path) -> float:
+    # A run that starts makes or touches its lock.
+    return max((p.stat().st_mtime for p in (folder / ".locks").glob("*")), default=0.0)
+
+
+def test_ten_kills_leave_the_store_that_an_uninterrupted_study_leaves(tmp_path, uninterrupted):
+    chance = random.Random()
+    kills = 0
+    for _ in range(10):
+        before = locks(tmp_path)
+        process = start(tmp_path)
+        wait_for(lambda before=before: locks(tmp_path) > before, process)
+        time.sleep(chance.uniform(0, 0.5))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.communicate()
+        assert not Store(tmp_path).scan().damaged
+    assert kills >= 5  # a machine may be so quick that the study ends before the tenth
+    done = subprocess.run(command(tmp_path), env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path) == uninterrupted
+
+
+def test_two_processes_train_each_run_once(tmp_path, uninterrupted):
+    both = [start(tmp_path) for _ in range(2)]
+    results = []
+    for process in both:
+        out, error = process.communicate(timeout=200)
+        assert process.returncode == 0, error
+        results.append(json.loads(out))
+    first, second = (set(r["trained"]) for r in results)
+    assert first | second == {Path(name).parts[1] for name in uninterrupted}
+    assert not first & second
+    assert first
+    assert second
+    assert content(tmp_path) == uninterrupted
+
+
+def test_ctrl_c_stops_after_the_run_in_flight(tmp_path):
+    process = start(tmp_path)
+    wait_for(lambda: locks(tmp_path) > 0, process)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=100)
+    assert process.returncode == 130, error
+    assert "stopping after the runs in flight" in error
+    scan = Store(tmp_path).scan()
+    started = {p.stem for p in (tmp_path / ".locks").glob("*.lock")}
+    assert 1 <= len(scan.sound) < RUNS
+    assert started <= set(scan.sound)
+    assert not scan.damaged
+
+
+def test_worker_processes_give_the_same_records(tmp_path, uninterrupted):
+    done = subprocess.run(
+        command(tmp_path, "--workers", "2"), env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    # Two cores for two workers: one thread each, as in the sequential run.
+    assert len(json.loads(done.stdout)["trained"]) == RUNS
+    found = content(tmp_path)
+    if (
+        json.loads((next((tmp_path / "runs").iterdir()) / "record.json").read_text())["provenance"]["threads"]
+        == 1
+    ):
+        assert found == uninterrupted
+    assert found.keys() == uninterrupted.keys()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A Dask scheduler and two workers, on loopback, as processes of their own."""
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"env": ENVIRONMENT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    local = ["--host", "127.0.0.1", "--no-dashboard"]
+    scheduler = subprocess.Popen(
+        [*dask, "scheduler", *local, "--port", "0", "--scheduler-file", str(file)], **quiet
+    )
+    worker = [*dask, "worker", "--scheduler-file", str(file), *local, "--nthreads", "1", "--no-nanny"]
+    workers = [subprocess.Popen(worker, **quiet) for _ in range(2)]
+    try:
+        wait_for(lambda: file.exists() and file.read_text().strip().endswith("}"), scheduler)
+        yield json.loads(file.read_text())["address"], workers
+    finally:
+        for process in (*workers, scheduler):
+            process.kill()
+            process.wait()
+
+
+def test_a_cluster_completes_the_study_though_a_worker_is_killed(tmp_path, cluster, uninterrupted):
+    address, workers = cluster
+    folder = tmp_path / "data"
+    process = start(folder, "--scheduler", address)
+    wait_for(lambda: len(Store(folder).names()) >= 2, process)
+    workers[0].kill()
+    out, error = process.communicate(timeout=200)
+    assert process.returncode == 0, error
+    assert len(json.loads(out)["trained"]) == RUNS
+    assert content(folder) == uninterrupted
+
+
+def test_no_scheduler_is_a_clear_error(tmp_path):
+    pytest.importorskip("distributed")
+    done = subprocess.run(
+        command(tmp_path, "--scheduler", "tcp://127.0.0.1:1"), env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "bnstudy: scheduler is 'tcp://127.0.0.1:1'; no Dask scheduler answers there" in done.stderr
