@@ -10,8 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bnstudy.device_data import DeviceData
+from bnstudy.seeds import generator
 from bnstudy.spec import RunSpec
-from bnstudy.train import evaluation_steps, generator, place, train_run
+from bnstudy.train import evaluation_steps, train_run
 
 
 def spec(**changes):
@@ -85,11 +87,13 @@ def test_divergence_is_a_result(few_digits):
 
 
 def test_images_are_standardised_by_the_training_set(few_digits):
-    data = place(few_digits, spec(precision="float32"), torch.device("cpu"))
+    data = DeviceData(few_digits, torch.float32, torch.device("cpu"))
     x = few_digits.x_train.astype(np.float64)
     expected = (few_digits.x_test - x.mean((0, 1, 2))) / x.std((0, 1, 2))
-    np.testing.assert_allclose(data.x_test.permute(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-6)
-    assert data.x_test.is_contiguous(memory_format=torch.channels_last)
+    images, labels = data.test.batch(torch.arange(40)[:, None])
+    np.testing.assert_allclose(images.permute(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(labels[:, 0], few_digits.y_test)
+    assert images.is_contiguous(memory_format=torch.channels_last)
 
 
 @given(st.integers(1, 100_000), st.integers(1, 60))
