@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bnstudy.norm.kernel import statistics_dtype
+
 
 def noisy(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return ``s * x + m`` for ``x`` [N, C, ...], in its dtype, with ``s`` and ``m`` drawn anew.
@@ -19,13 +21,13 @@ def noisy(x: Tensor, generator: torch.Generator | None = None) -> Tensor:
     n, channels, *space = x.shape
     # Drawn with the channels last, so that what a value draws does not depend on x's memory format.
     shape = (n, *space, channels)
-    options = {"dtype": torch.float32, "device": x.device}
+    like = x.new_empty((), dtype=statistics_dtype(x.dtype))
 
-    def uniform(*size: int) -> Tensor:
-        return torch.rand(*size, generator=generator, **options)  # type: ignore[call-overload, no-any-return]
+    def uniform(size: tuple[int, ...]) -> Tensor:
+        return like.new_empty(size).uniform_(generator=generator)
 
-    mu = uniform(channels) - 0.5
-    sigma = 1.0 + 0.25 * uniform(channels)
-    shift = (uniform(*shape) * 0.2).add_(mu - 0.1)
-    factor = torch.randn(shape, generator=generator, **options).mul_(0.1).add_(sigma)  # type: ignore[call-overload]
-    return torch.addcmul(shift.movedim(-1, 1), factor.movedim(-1, 1), x.float()).to(x.dtype)
+    mu = uniform((channels,)) - 0.5
+    sigma = 1.0 + 0.25 * uniform((channels,))
+    shift = uniform(shape).mul_(0.2).add_(mu - 0.1)
+    factor = like.new_empty(shape).normal_(0.0, 0.1, generator=generator).add_(sigma)
+    return torch.addcmul(shift.movedim(-1, 1), factor.movedim(-1, 1), x.to(like.dtype)).to(x.dtype)
