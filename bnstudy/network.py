@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from bnstudy.norm import BatchNorm
 from bnstudy.norm.checks import check_choice
+from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.norm.noise import noisy
 from bnstudy.perturb import Perturb, dropped
 
@@ -138,8 +139,8 @@ class ArticleNet(nn.Module):
         generator: source of the initial weights, or one a member; the default generator if None.
         noise_generator: source of dropout and noise, or one a member; the default generator if None.
 
-    Input float or bfloat16 [N, R * channels_in, 32, 32]; output float32 logits [N, R * classes]. Weights
-    stay float32; the convolutions compute in the input's dtype.
+    Input [N, R * channels_in, 32, 32] of any precision; output logits [N, R * classes] in float32 or better.
+    Weights stay as they are; the convolutions compute in the input's dtype.
     """
 
     def __init__(
@@ -215,7 +216,7 @@ class ArticleNet(nn.Module):
         _initialise(self, initialisation, _one_each("generator", generator, members))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return float32 logits [N, R * classes] for images [N, R * channels_in, 32, 32]."""
+        """Return logits [N, R * classes] for images [N, R * channels_in, 32, 32]."""
         return _logits(self.blocks(x))
 
     def start(self, x: Tensor) -> Tensor:
@@ -241,7 +242,7 @@ class ArticleNet(nn.Module):
 
 def _logits(x: Tensor) -> Tensor:
     # TensorFlow's SAME 4x4 average pooling of a 2x2 map is the mean of the four.
-    return x.float().mean(dim=(2, 3))
+    return x.to(statistics_dtype(x.dtype)).mean(dim=(2, 3))
 
 
 def _one_each(name: str, generator: Generators, members: int) -> Sequence[torch.Generator | None]:

@@ -43,7 +43,7 @@ Decays = Annotated[
 DatasetName = Literal["cifar10", "digits"]
 Norm = Literal["batch", "none", "noisy"]
 Schedule = Literal["constant", "annealed"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float64"]
 ZeroDebias = Literal["none", "mean", "both"]
 Statistics = Literal["batch", "frozen", "moving", "precise"]
 Positive = Annotated[int, Field(ge=1)]

@@ -18,6 +18,7 @@ from bnstudy.device_data import DeviceData, balanced_order
 from bnstudy.evaluate import Evaluator, losses_and_hits
 from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, StatisticsBank, apply_updates
+from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.optimize import SGD, Adam, Optimizer
 from bnstudy.seeds import EVALUATION_ORDER, INITIALISATION, NOISE, ORDER, SUBSET, generator
 from bnstudy.spec import FLEET_FIELDS, RunSpec
@@ -200,9 +201,12 @@ class _Fleet:
     def __init__(self, specs: Sequence[RunSpec], dataset: Dataset, device: torch.device) -> None:
         self.specs = specs
         spec = self.spec = specs[0]
-        self.data = DeviceData(dataset, getattr(torch, spec.precision), device)
+        precision = getattr(torch, spec.precision)
+        weights = statistics_dtype(precision)  # float32 or better
+        self.data = DeviceData(dataset, precision, device)
         noise = [generator(s.seed, NOISE, device) for s in specs]
-        self.net = build_networks(specs, noise).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = build_networks(specs, noise).to(device, weights)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(specs, self.net)
         layers = self.net.norm_layers()
         arms = [Arm(d, z) for d in spec.decays for z in spec.zero_debias]
@@ -219,16 +223,14 @@ class _Fleet:
         self.total = len(self.sizes) * spec.epochs
         self.rates = [learning_rates(s, self.total) for s in specs]
         self._rates = torch.tensor(self.rates, dtype=torch.float64, device=device).T.contiguous()
-        self._losses = torch.zeros(self.total, len(specs), device=device)
+        self._losses = torch.zeros(self.total, len(specs), dtype=weights, device=device)
         self._accuracies = torch.zeros_like(self._losses)
         self._orders = [generator(s.seed, ORDER) for s in specs]
         self._order = torch.empty_like(self.images, device=device)
         self._within = torch.arange(spec.batch_size, device=device)
         self._done = torch.zeros(1, dtype=torch.int64, device=device)
         self._position = torch.zeros(1, dtype=torch.int64, device=device)
-        self._step = Captured(
-            self._train_step, device, self.net.noise_generators if device.type == "cuda" else ()
-        )
+        self._step = Captured(self._train_step, device, noise)
 
     def train(self, progress: bool) -> list[RunResult]:
         due = set(evaluation_steps(self.total, self.spec.evaluations))
@@ -295,7 +297,7 @@ class _Fleet:
             self.bank.update()
         apply_updates(self.net)
         self._losses.index_copy_(0, self._done, loss.detach()[None])
-        self._accuracies.index_copy_(0, self._done, hits.float().mean(0, keepdim=True))
+        self._accuracies.index_copy_(0, self._done, hits.to(loss.dtype).mean(0, keepdim=True))
         self._done += 1
         self._position += size
 

@@ -51,7 +51,7 @@ def test_every_beginning_is_balanced(labels, seed):
     assert sorted(order.tolist()) == list(range(len(labels)))
     totals = np.bincount(labels, minlength=5)
     for n in range(1, len(labels) + 1):
-        counts = np.bincount(np.array(labels)[order[:n]], minlength=5)
+        counts = np.bincount([labels[i] for i in order[:n]], minlength=5)
         unfinished = counts[counts < totals]
         assert (unfinished >= counts.max() - 1).all()
 

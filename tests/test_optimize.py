@@ -16,7 +16,9 @@ PENALTIES = (0.0, 0.1)
 
 def network(seeds, **options):
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    net = ArticleNet(members=len(seeds), generator=generators, scale=True, **options).double()
+    # Batch normalization cancels biases: their gradients are rounding, which Adam would scale up.
+    bias = options.get("norm") == "none"
+    net = ArticleNet(members=len(seeds), generator=generators, conv_bias=bias, scale=True, **options).double()
     return net.to(memory_format=torch.channels_last)
 
 

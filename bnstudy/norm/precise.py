@@ -48,7 +48,8 @@ class PreciseStatistics:
 
     @torch.no_grad()
     def statistics(self) -> Tensor:
-        """Return the pooled mean and population variance: [2, C_total], float32."""
+        """Return the pooled mean and population variance: [2, C_total], in the averages' dtype."""
         if not bool((self._count > 0).all()):
             raise RuntimeError("precise statistics have absorbed no batch yet; call update() first")
-        return torch.stack([self._mean, self._sum_squares / self._count]).float()
+        statistics = torch.stack([self._mean, self._sum_squares / self._count])
+        return statistics.to(self.layers[0].moving_mean.dtype)
