@@ -1,4 +1,4 @@
-"""A fleet of R runs as one wide network against the same R runs one after another, and three ways to build it.
+"""A fleet of R runs as one wide network against R runs one after another, and three ways to build it.
 
     python benchmarks/fleet.py [--sizes 1 2 4 8] [--batch 128] [--precision bfloat16] [--device cpu] [--json]
 
@@ -10,6 +10,7 @@ pairs, with the smallest and the largest in brackets.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -48,7 +49,7 @@ def grouped(batch: int, members: int, dtype: torch.dtype, device: str) -> Step:
 
 def weights(members: int, device: str) -> list[Tensor]:
     widths = (3, *WIDTHS, 10)
-    shapes = [(members, c_out, c_in, 3, 3) for c_in, c_out in zip(widths[:-1], widths[1:], strict=True)]
+    shapes = [(members, c_out, c_in, 3, 3) for c_in, c_out in itertools.pairwise(widths)]
     return [(torch.randn(shape, device=device) * 0.1).requires_grad_() for shape in shapes]
 
 
@@ -124,7 +125,7 @@ def ratios(members: int, pairs: int, batch: int, dtype: torch.dtype, device: str
     found = {}
     for name, build in WAYS.items():
         fleet = build(batch, members, dtype, device)
-        for step in (lone, fleet):
+        for step in (lone, fleet, lone, fleet):  # to warm up
             seconds(step, device)
         found[name] = [seconds(lone, device, members) / seconds(fleet, device) for _ in range(pairs)]
     return found

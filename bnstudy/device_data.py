@@ -75,6 +75,54 @@ class Split:
         return x, self.labels.index_select(0, flat).view(n, members)
 
 
+class Feed:
+    """Batches of one split in a given order, which ``rewind`` starts again.
+
+    Where it stands is kept on the device, so that a CUDA graph can take the next batch.
+
+    Args:
+        split: the images.
+        order: indices [n, R] of the images, the order of each of R members in a column.
+    """
+
+    def __init__(self, split: Split, order: Tensor) -> None:
+        self.split = split
+        self._order = order.clone()
+        self._position = torch.zeros((), dtype=torch.int64, device=order.device)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self._order.device
+
+    def rewind(self, order: Tensor | None = None) -> None:
+        """Start again from the first image, in a new order of the same shape if one is given."""
+        if order is not None:
+            self._order.copy_(order)
+        self._position.zero_()
+
+    def take(self, size: int) -> tuple[Tensor, Tensor]:
+        """Return the next ``size`` images [size, R * C, H, W] and labels [size, R]."""
+        index = torch.arange(size, device=self._order.device).add_(self._position)
+        self._position += size
+        return self.split.batch(self._order.index_select(0, index))
+
+
+def batch_sizes(images: int, size: int) -> list[int]:
+    """Return the sizes of the batches that cover ``images`` images, all but the last of them ``size``."""
+    whole, rest = divmod(images, size)
+    return [size] * whole + [rest] * (rest > 0)
+
+
+def equal_sizes(images: int, size: int) -> list[int]:
+    """Return near-equal sizes of the fewest batches of at most ``size`` that cover ``images`` images."""
+    batches = -(-images // size)
+    return [images // batches + (i < images % batches) for i in range(batches)]
+
+
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each channel of [N, H, W, C], float64 [C].
 

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from bnstudy.captured import Captured
 from bnstudy.data import Dataset, load_dataset
-from bnstudy.device_data import DeviceData, balanced_order
+from bnstudy.device_data import DeviceData, Feed, balanced_order, batch_sizes
 from bnstudy.evaluate import Evaluator, losses_and_hits
 from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, StatisticsBank, apply_updates
@@ -194,8 +194,8 @@ def learning_rates(spec: RunSpec, total: int) -> list[float]:
 class _Fleet:
     """The state of a fleet in training; a lone run is a fleet of one.
 
-    What a step reads and writes is on the device, where ``_done`` counts the steps and ``_position`` the
-    images of the epoch: a step waits for nothing that Python does, and a GPU replays it as one graph.
+    What a step reads and writes is on the device, the count of steps included: a step waits for nothing
+    that Python does, and a GPU replays it as one graph.
     """
 
     def __init__(self, specs: Sequence[RunSpec], dataset: Dataset, device: torch.device) -> None:
@@ -203,7 +203,7 @@ class _Fleet:
         spec = self.spec = specs[0]
         precision = getattr(torch, spec.precision)
         weights = statistics_dtype(precision)  # float32 or better
-        self.data = DeviceData(dataset, precision, device)
+        data = DeviceData(dataset, precision, device)
         noise = [generator(s.seed, NOISE, device) for s in specs]
         self.net = build_networks(specs, noise).to(device, weights)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -211,25 +211,22 @@ class _Fleet:
         layers = self.net.norm_layers()
         arms = [Arm(d, z) for d in spec.decays for z in spec.zero_debias]
         self.bank = StatisticsBank(layers, arms) if layers else None
+
         self.images = torch.stack([_train_images(s, dataset) for s in specs], 1)
-        orders = [generator(s.seed, EVALUATION_ORDER) for s in specs]
+        self.orders = [generator(s.seed, ORDER) for s in specs]
+        self.feed = Feed(data.train, self.images.to(device))
+        measured = _shuffled(self.images, [generator(s.seed, EVALUATION_ORDER) for s in specs])
         self.evaluator = Evaluator(
-            self.net, self.data, spec, self.images.to(device), _shuffled(self.images, orders).to(device)
+            self.net, self.bank, data, spec, self.images.to(device), measured.to(device)
         )
 
-        n = len(self.images)
-        whole, rest = divmod(n, spec.batch_size)
-        self.sizes = [spec.batch_size] * whole + [rest] * (rest > 0)
+        self.sizes = batch_sizes(len(self.images), spec.batch_size)
         self.total = len(self.sizes) * spec.epochs
         self.rates = [learning_rates(s, self.total) for s in specs]
         self._rates = torch.tensor(self.rates, dtype=torch.float64, device=device).T.contiguous()
         self._losses = torch.zeros(self.total, len(specs), dtype=weights, device=device)
         self._accuracies = torch.zeros_like(self._losses)
-        self._orders = [generator(s.seed, ORDER) for s in specs]
-        self._order = torch.empty_like(self.images, device=device)
-        self._within = torch.arange(spec.batch_size, device=device)
         self._done = torch.zeros(1, dtype=torch.int64, device=device)
-        self._position = torch.zeros(1, dtype=torch.int64, device=device)
         self._step = Captured(self._train_step, device, noise)
 
     def train(self, progress: bool) -> list[RunResult]:
@@ -279,14 +276,12 @@ class _Fleet:
     def _batch_sizes(self) -> Iterator[int]:
         """Yield the size of each batch to train on, having put its epoch's order on the device."""
         for _ in range(self.spec.epochs):
-            self._order.copy_(_shuffled(self.images, self._orders))
-            self._position.zero_()
+            self.feed.rewind(_shuffled(self.images, self.orders))
             yield from self.sizes
 
     def _train_step(self, size: int) -> None:
         self.net.train()
-        index = self._order.index_select(0, self._within[:size] + self._position)
-        images, labels = self.data.train.batch(index)
+        images, labels = self.feed.take(size)
         losses, hits = losses_and_hits(self.net(images), labels)
         loss = losses.mean(0)
         self.optimizer.zero_grad()
@@ -299,7 +294,6 @@ class _Fleet:
         self._losses.index_copy_(0, self._done, loss.detach()[None])
         self._accuracies.index_copy_(0, self._done, hits.to(loss.dtype).mean(0, keepdim=True))
         self._done += 1
-        self._position += size
 
     def _diverged(self, steps: int) -> list[int]:
         """Return each member's first step whose loss is not finite or far above its first one, or 0."""
@@ -310,7 +304,7 @@ class _Fleet:
 
     def _evaluate(self, step: int, members: set[int], tables: list[Table]) -> None:
         splits = ("test", "train") if step == self.total else ("test",)
-        for row in self.evaluator.rows(self.bank, step, splits):
+        for row in self.evaluator.rows(step, splits):
             for member in members:
                 for key, value in {"step": step, **row.table_row(member)}.items():
                     tables[member].setdefault(key, []).append(value)

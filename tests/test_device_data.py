@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnstudy.data import Dataset
-from bnstudy.device_data import DeviceData, balanced_order
+from bnstudy.device_data import DeviceData, Feed, balanced_order, batch_sizes, equal_sizes
 
 CPU = torch.device("cpu")
 
@@ -43,6 +43,28 @@ def test_uint8_on_the_device_gives_the_same_images():
         assert raw[0].dtype == ready[0].dtype == dtype
         torch.testing.assert_close(raw[0], ready[0], rtol=tolerance, atol=tolerance)
         assert torch.equal(raw[1], ready[1])
+
+
+def test_a_feed_gives_every_image_once_and_starts_again():
+    data = DeviceData(colourful(), torch.float32, CPU)
+    order = torch.stack([torch.randperm(20, generator=torch.Generator().manual_seed(s)) for s in (0, 1)], 1)
+    feed = Feed(data.train, order)
+    for expected, following in ((order, None), (order, order.flip(0)), (order.flip(0), None)):
+        parts = [feed.take(size) for size in batch_sizes(20, 8)]
+        whole = data.train.batch(expected)
+        assert torch.equal(torch.cat([x for x, _ in parts]), whole[0])
+        assert torch.equal(torch.cat([y for _, y in parts]), whole[1])
+        feed.rewind(following)
+
+
+@given(st.integers(1, 1000), st.integers(1, 300))
+def test_batch_sizes(images, size):
+    sizes, equal = batch_sizes(images, size), equal_sizes(images, size)
+    assert sum(sizes) == sum(equal) == images
+    assert set(sizes[:-1]) <= {size}
+    assert len(sizes) == len(equal)
+    assert max(equal) - min(equal) <= 1
+    assert 1 <= min(sizes + equal) <= max(sizes + equal) <= size
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 2**31))

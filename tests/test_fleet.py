@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bnstudy.data import Dataset
 from bnstudy.spec import RunSpec
@@ -100,6 +102,48 @@ def test_a_member_that_diverges_leaves_the_others_as_they_are(images):
     for own, result in zip(calm, together[::2], strict=True):
         alone = train_run(own, images, progress=False)
         assert_same(result, alone, FLOAT64)
+
+
+class HostReads(TorchDispatchMode):
+    """Counts what would make a GPU wait for Python: values read from the device or built on the host."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        aten = torch.ops.aten
+        self.count += operation in (aten._local_scalar_dense.default, aten.lift_fresh.default)
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "sgd", "weight_decay": 0.1},
+        {"dropout": 0.3, "schedule": "annealed"},
+        {"norm": "noisy", "renorm": True, "renorm_rmax": 2.0, "renorm_dmax": 1.0},
+    ],
+)
+def test_no_step_waits_for_python(images, changes):
+    """More steps, no more reads. In float32 the CPU's kernel checks its own rounding, hence float64."""
+
+    def reads(epochs):
+        own = spec(**changes, epochs=epochs, evaluations=1, statistics=["moving"])
+        with HostReads() as counter:
+            train_fleet([own, own.model_copy(update={"seed": 1})], images, progress=False)
+        return counter.count
+
+    assert reads(1) == reads(3) > 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("changes", [{}, {"norm": "none"}, {"renorm": True, "renorm_rmax": 2.0}])
+def test_a_gpu_replays_what_a_cpu_computes(images, changes):
+    specs = members(**changes, epochs=4)  # twelve steps: some plain, some captured and replayed
+    there = train_fleet(specs, images, device="cuda", progress=False)
+    for here, result in zip(train_fleet(specs, images, progress=False), there, strict=True):
+        np.testing.assert_allclose(
+            result.tables["training"]["loss"], here.tables["training"]["loss"], rtol=1e-6
+        )
 
 
 def test_misuse_is_named(images):

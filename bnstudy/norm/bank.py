@@ -64,7 +64,8 @@ class StatisticsBank:
         ).reshape(len(arms), 2, 1)
         self._debiased = debiased
         # A debiased average starts at zero and is divided by 1 - decay**steps when read.
-        self._values = torch.where(debiased, torch.zeros_like(initial), initial)
+        self._initial = torch.where(debiased, torch.zeros_like(initial), initial)
+        self._values = self._initial.clone()
         self._rate = torch.tensor([1.0 - a.decay for a in arms], dtype=torch.float64, device=device)
         self._rate = self._rate.to(initial.dtype).reshape(-1, 1, 1)
 
@@ -72,6 +73,11 @@ class StatisticsBank:
     def steps(self) -> int:
         """The number of batches absorbed."""
         return int(self._steps)
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        self._values.copy_(self._initial)
+        self._steps.zero_()
 
     @torch.no_grad()
     def update(self) -> None:
