@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         weighted_moments,
     )
     from bnstudy.study import RunSpec, load, run_study
-    from bnstudy.train import train_run
+    from bnstudy.train import train_fleet, train_run
 
 __version__ = "0.1.0"
 
@@ -54,6 +54,7 @@ _HOMES = {
     "momentum_from_decay": "bnstudy.norm",
     "run_study": "bnstudy.study",
     "to_torch": "bnstudy.norm",
+    "train_fleet": "bnstudy.train",
     "train_run": "bnstudy.train",
     "update_pass": "bnstudy.norm",
     "weighted_moments": "bnstudy.norm",
@@ -80,6 +81,7 @@ __all__ = [
     "momentum_from_decay",
     "run_study",
     "to_torch",
+    "train_fleet",
     "train_run",
     "update_pass",
     "weighted_moments",

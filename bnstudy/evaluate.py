@@ -1,139 +1,238 @@
-"""One network, evaluated with each choice of normalisation statistics."""
+"""Networks, one or several side by side, evaluated with each choice of normalisation statistics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bnstudy.captured import Captured
+from bnstudy.device_data import DeviceData, Feed, batch_sizes, equal_sizes
 from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, PreciseStatistics, StatisticsBank
 from bnstudy.norm.bank import using
 from bnstudy.spec import RunSpec
 
-if TYPE_CHECKING:
-    from bnstudy.train import DeviceData
-
 TRAIN_SUBSET = 10_000  # training images on which the training accuracy is estimated
-FORWARD_SIZE = 125  # images a forward with fixed statistics; larger ones fall out of a CPU's cache
+
+# Images, times members, in a forward with fixed statistics: larger ones fall out of a CPU's cache,
+# while smaller ones leave a GPU idle.
+CPU_FORWARD_SIZE, GPU_FORWARD_SIZE = 125, 5000
+
+
+class Row(NamedTuple):
+    """One evaluation: what was chosen, and loss and accuracy of each member."""
+
+    split: str
+    statistics: str
+    arm: Arm | None
+    scores: list[tuple[float, float]]
+
+    def table_row(self, member: int) -> dict[str, Any]:
+        """Return the row of one member's table: split, statistics, decay, zero_debias, loss, accuracy."""
+        loss, accuracy = self.scores[member]
+        return {
+            "split": self.split,
+            "statistics": self.statistics,
+            "decay": self.arm.decay if self.arm else None,
+            "zero_debias": self.arm.zero_debias if self.arm else None,
+            "loss": loss,
+            "accuracy": accuracy,
+        }
 
 
 class Evaluator:
-    """Gives rows of split, statistics, decay, zero_debias, loss and accuracy for fixed weights.
-
-    ``statistics`` is one of
+    """Gives rows for fixed weights, for those choices of normalisation statistics that the spec names.
 
     * ``"moving"``: the moving averages that an arm of the bank holds;
     * ``"frozen"``: the same average over as many batches (at most one epoch), all of them passed through
       the *present* weights, debiased. Against ``"moving"`` with ``zero_debias="both"`` it lacks staleness
       alone, and against ``"precise"`` it has sampling noise alone;
     * ``"batch"``: each evaluation batch's own moments, in batches of the training size;
-    * ``"precise"``: the pooled moments of the whole training set;
-    * ``"none"``: the network has no normalisation.
+    * ``"precise"``: the pooled moments of the training images (or of ``precise_images`` of them).
+
+    A network without normalisation has one row, ``"none"``. Dropout and noise are off throughout, also where
+    statistics are measured, so that with them ``"precise"`` and ``"frozen"`` are recalibrated (Li et al.
+    2018). With batch renormalization batches are normalised as in training, corrections included.
 
     Weights, moving averages and modes are left as they were.
+
+    Args:
+        net: the networks.
+        bank: the moving averages kept in training; None without normalisation.
+        data: the images.
+        spec: what to measure; its decays are also those of the ``"frozen"`` averages.
+        train_images: each member's training images, indices [n, R]; the first of them make
+            up the training split.
+        train_order: the same in the order in which statistics are measured, one for all steps and
+            arms, so that their differences are paired.
     """
 
-    def __init__(self, net: ArticleNet, data: DeviceData, spec: RunSpec, generator: torch.Generator) -> None:
-        self.net = net
-        self.data = data
-        self.spec = spec
-        self.layers = net.norm_layers()
-        # One order for all steps and arms, so that their differences are paired.
-        order = torch.randperm(len(data.x_train), generator=generator).to(data.x_train.device)
-        self.train_order = order
+    def __init__(
+        self,
+        net: ArticleNet,
+        bank: StatisticsBank | None,
+        data: DeviceData,
+        spec: RunSpec,
+        train_images: Tensor,
+        train_order: Tensor,
+    ) -> None:
+        self._net = net
+        self._layers = net.norm_layers()
+        members, device = train_images.shape[1], train_images.device
+        self._batches = bank is not None and "batch" in spec.statistics
+        self._measured = None if bank is None else _Measured(net, bank, data, spec, train_order)
+        self._choices = [("none", None)] if self._measured is None else self._measured.choices
+        channels = sum(layer.num_features for layer in self._layers)
+        like = next(net.parameters())
+        self._lent = torch.zeros(len(self._choices), 2, channels, dtype=like.dtype, device=device)
+        self._score = _Score(len(self._choices), members, device)
+        self._batch_score = _Score(1, members, device)
 
-    @torch.no_grad()
-    def rows(
-        self, bank: StatisticsBank | None, step: int, splits: tuple[str, ...]
-    ) -> Iterator[dict[str, Any]]:
-        """Evaluate every choice of statistics on each of ``splits`` (``"test"``, ``"train"``)."""
-        was_training = self.net.training
-        try:
-            if bank is None:
-                for split in splits:
-                    yield _row(split, "none", None, self._fixed(split, [None])[0])
-                return
-            choices = self._choices(bank, step)
-            for split in splits:
-                yield _row(split, "batch", None, self._batchwise(split))
-                scores = self._fixed(split, list(choices.values()))
-                for (statistics, arm), score in zip(choices, scores, strict=True):
-                    yield _row(split, statistics, arm, score)
-        finally:
-            self.net.train(was_training)
-
-    def _choices(self, bank: StatisticsBank, step: int) -> dict[tuple[str, Arm | None], Tensor]:
-        """Return every fixed choice [2, C_total]: the bank's, and those from one pass of the training set."""
-        self.net.train()
-        pooled = PreciseStatistics(self.layers)
-        frozen = StatisticsBank(self.layers, [Arm(d, "both") for d in self.spec.decays])
-        for i, index in enumerate(torch.split(self.train_order, self.spec.batch_size)):
-            self.net(self.data.x_train[index].contiguous(memory_format=torch.channels_last))
-            pooled.update()
-            if i < step:
-                frozen.update()
-        return {
-            ("precise", None): pooled.statistics(),
-            **{("moving", arm): bank.statistics(arm) for arm in bank.arms},
-            **{("frozen", arm): frozen.statistics(arm) for arm in frozen.arms},
+        every = torch.arange(len(data.test), device=device)[:, None].expand(-1, members)
+        feeds = {"test": Feed(data.test, every), "train": Feed(data.train, train_images[:TRAIN_SUBSET])}
+        forward_size = (CPU_FORWARD_SIZE if device.type == "cpu" else GPU_FORWARD_SIZE) // members or 1
+        self._fixed_passes = {
+            split: _Pass(feed, batch_sizes(len(feed), forward_size), self._add_choices)
+            for split, feed in feeds.items()
+        }
+        # Near-equal batches: a last one of a few images would have worse moments than all others.
+        self._batch_passes = {
+            split: _Pass(feed, equal_sizes(len(feed), spec.batch_size), self._add_batch)
+            for split, feed in feeds.items()
         }
 
-    def _fixed(self, split: str, choices: Sequence[Tensor | None]) -> list[tuple[float, float]]:
-        """Score each choice of fixed statistics; what no statistics enter is computed once for all."""
-        self.net.eval()
-        x, y = self._images(split)
-        scores = [_Score(x.device) for _ in choices]
-        for images, labels in zip(torch.split(x, FORWARD_SIZE), torch.split(y, FORWARD_SIZE), strict=True):
-            start = self.net.start(images)
-            for choice, score in zip(choices, scores, strict=True):
-                with using(self.layers, choice) if choice is not None else nullcontext():
-                    score.add(self.net.finish(start), labels)
-        return [score.means() for score in scores]
+    @torch.no_grad()
+    def rows(self, step: int, splits: tuple[str, ...]) -> Iterator[Row]:
+        """Evaluate every choice after ``step`` steps, on each of ``splits`` (``"test"``, ``"train"``)."""
+        was_training = self._net.training
+        try:
+            if self._measured is not None:
+                self._measured.write(self._lent, step)
+            for split in splits:
+                if self._batches:
+                    _normalise_by_batch(self._net)
+                    scores = self._batch_score.of(self._batch_passes[split])
+                    yield Row(split, "batch", None, scores[0])
+                if self._choices:
+                    self._net.eval()
+                    scores = self._score.of(self._fixed_passes[split])
+                    for (statistics, arm), score in zip(self._choices, scores, strict=True):
+                        yield Row(split, statistics, arm, score)
+        finally:
+            self._net.train(was_training)
 
-    def _batchwise(self, split: str) -> tuple[float, float]:
-        self.net.train()
-        x, y = self._images(split)
-        # Near-equal batches: a last one of a few images would have worse moments than all others.
-        parts = -(-len(y) // self.spec.batch_size)
-        score = _Score(x.device)
-        for images, labels in zip(x.tensor_split(parts), y.tensor_split(parts), strict=True):
-            score.add(self.net(images), labels)
-        return score.means()
+    def _add_choices(self, images: Tensor, labels: Tensor) -> None:
+        # What no statistics enter is computed once for all choices.
+        start = self._net.start(images)
+        for i in range(len(self._choices)):
+            with using(self._layers, self._lent[i]):
+                self._score.add(i, self._net.finish(start), labels)
 
-    def _images(self, split: str) -> tuple[Tensor, Tensor]:
-        if split == "test":
-            return self.data.x_test, self.data.y_test
-        return self.data.x_train[:TRAIN_SUBSET], self.data.y_train[:TRAIN_SUBSET]
+    def _add_batch(self, images: Tensor, labels: Tensor) -> None:
+        self._batch_score.add(0, self._net(images), labels)
+
+
+class _Measured:
+    """The choices of fixed statistics: the bank's, and those from passes of training images."""
+
+    def __init__(
+        self, net: ArticleNet, bank: StatisticsBank, data: DeviceData, spec: RunSpec, train_order: Tensor
+    ) -> None:
+        self._net = net
+        self._bank = bank
+        self._wanted = spec.statistics
+        self._pooled = PreciseStatistics(bank.layers)
+        self._frozen = StatisticsBank(bank.layers, [Arm(d, "both") for d in spec.decays])
+        arms: dict[str, list[Arm | None]] = {
+            "precise": [None],
+            "moving": [*bank.arms],
+            "frozen": [*self._frozen.arms],
+        }
+        self.choices = [(name, arm) for name in arms if name in self._wanted for arm in arms[name]]
+        feed = Feed(data.train, train_order[: spec.precise_images])
+        sizes = batch_sizes(len(feed), spec.batch_size)
+        self._batches = len(sizes)
+        self._early = _Pass(feed, sizes, self._absorb_in_both)
+        self._late = _Pass(feed, sizes, self._absorb)
+
+    def write(self, out: Tensor, step: int) -> None:
+        """Write every choice's statistics after ``step`` steps to ``out`` [choices, 2, C_total]."""
+        early = min(step, self._batches) if "frozen" in self._wanted else 0
+        self._pooled.reset()
+        self._frozen.reset()
+        _normalise_by_batch(self._net)
+        self._early.run(0, early)
+        if "precise" in self._wanted:
+            self._late.run(early, self._batches)
+        for row, (name, arm) in zip(out, self.choices, strict=True):
+            if arm is None:
+                row.copy_(self._pooled.statistics())
+            else:
+                row.copy_((self._bank if name == "moving" else self._frozen).statistics(arm))
+
+    def _absorb(self, images: Tensor, _: Tensor) -> None:
+        self._net(images)
+        self._pooled.update()
+
+    def _absorb_in_both(self, images: Tensor, labels: Tensor) -> None:
+        self._absorb(images, labels)
+        self._frozen.update()
+
+
+class _Pass:
+    """A pass over a feed that does the same with the images and labels of each batch."""
+
+    def __init__(self, feed: Feed, sizes: list[int], absorb: Callable[[Tensor, Tensor], None]) -> None:
+        self._feed = feed
+        self._sizes = sizes
+        self._step = Captured(lambda size: absorb(*feed.take(size)), feed.device)
+
+    def run(self, start: int = 0, stop: int | None = None) -> None:
+        """Take the batches from ``start``, 0 or where the last call stopped, to before ``stop``."""
+        if start == 0:
+            self._feed.rewind()
+        for size in self._sizes[start:stop]:
+            self._step(size)
 
 
 class _Score:
-    """Adds up loss and hits on the device, so that no batch waits for the one before."""
+    """Adds up losses and hits of each choice and member on the device: no batch waits for the one before."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.loss = torch.zeros((), dtype=torch.float64, device=device)
-        self.right = torch.zeros((), dtype=torch.int64, device=device)
-        self.count = 0
+    def __init__(self, choices: int, members: int, device: torch.device) -> None:
+        self._loss = torch.zeros(choices, members, dtype=torch.float64, device=device)
+        self._hits = torch.zeros(choices, members, dtype=torch.int64, device=device)
+        self._count = torch.zeros(choices, 1, dtype=torch.int64, device=device)
 
-    def add(self, logits: Tensor, labels: Tensor) -> None:
-        self.loss += F.cross_entropy(logits, labels, reduction="sum").double()
-        self.right += (logits.argmax(1) == labels).sum()
-        self.count += len(labels)
+    def of(self, over: _Pass) -> list[list[tuple[float, float]]]:
+        """Return mean loss and accuracy of each choice and member over a pass."""
+        for total in (self._loss, self._hits, self._count):
+            total.zero_()
+        over.run()
+        loss, accuracy = (self._loss / self._count).tolist(), (self._hits.double() / self._count).tolist()
+        return [list(zip(*pair, strict=True)) for pair in zip(loss, accuracy, strict=True)]
 
-    def means(self) -> tuple[float, float]:
-        return float(self.loss) / self.count, int(self.right) / self.count
+    def add(self, choice: int, logits: Tensor, labels: Tensor) -> None:
+        losses, hits = losses_and_hits(logits, labels)
+        self._loss[choice] += losses.sum(0).double()
+        self._hits[choice] += hits.sum(0)
+        self._count[choice] += len(labels)
 
 
-def _row(split: str, statistics: str, arm: Arm | None, score: tuple[float, float]) -> dict[str, Any]:
-    return {
-        "split": split,
-        "statistics": statistics,
-        "decay": arm.decay if arm else None,
-        "zero_debias": arm.zero_debias if arm else None,
-        "loss": score[0],
-        "accuracy": score[1],
-    }
+def losses_and_hits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return cross-entropy and whether the largest logit is the label's, of each image and member: [N, R].
+
+    ``logits`` [N, R * classes], a member's classes beside each other; ``labels`` [N, R].
+    """
+    each = logits.reshape(labels.numel(), -1)
+    losses = F.cross_entropy(each, labels.reshape(-1), reduction="none")
+    return losses.view_as(labels), each.detach().argmax(1).view_as(labels) == labels
+
+
+def _normalise_by_batch(net: ArticleNet) -> None:
+    net.eval()
+    for layer in net.norm_layers():
+        layer.train()

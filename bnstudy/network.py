@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -10,9 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bnstudy.norm import BatchNorm
+from bnstudy.norm.checks import check_choice
+from bnstudy.norm.kernel import statistics_dtype
+from bnstudy.norm.noise import noisy
+from bnstudy.perturb import Perturb, dropped
 
-Norm = Literal["batch", "none"]
+Norm = Literal["batch", "none", "noisy"]
 Initialisation = Literal["article", "default"]
+DropoutPlace = Literal["before_norm", "after_norm"]
+Generators = torch.Generator | Sequence[torch.Generator] | None
 
 WIDTHS = (64, 64, 32, 16)
 
@@ -20,29 +28,45 @@ WIDTHS = (64, 64, 32, 16)
 class Conv3x3(nn.Conv2d):
     """A 3x3 SAME convolution that computes in its input's dtype, over float32 weights."""
 
-    def __init__(self, channels_in: int, channels_out: int, bias: bool) -> None:
-        super().__init__(channels_in, channels_out, 3, padding=1, bias=bias)
+    def __init__(self, channels_in: int, channels_out: int, bias: bool, groups: int = 1) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1, bias=bias, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution of ``x`` [N, C_in, H, W]: [N, C_out, H, W]."""
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return F.conv2d(x, self.weight.to(x.dtype), bias, padding=1)
+        return F.conv2d(x, self.weight.to(x.dtype), bias, padding=1, groups=self.groups)
 
 
 class Block(nn.Module):
     """A 3x3 SAME convolution, normalisation, ReLU and 2x2 max pooling: one row of the article's table.
 
     Input [N, C_in, H, W]; output [N, C_out, H/2, W/2], or [N, C_out, H, W] without pooling.
+    ``before_norm``, ``behind_norm`` (between normalisation and ReLU) and ``after`` (at the end) hold
+    what perturbs the block in training.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, *, norm: nn.Module, bias: bool, relu: bool, pool: bool
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        norm: nn.Module,
+        bias: bool,
+        relu: bool,
+        pool: bool,
+        groups: int = 1,
+        before_norm: nn.Module | None = None,
+        behind_norm: nn.Module | None = None,
+        after: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.conv = Conv3x3(channels_in, channels_out, bias)
+        self.conv = Conv3x3(channels_in, channels_out, bias, groups)
         self.norm = norm
         self.relu = relu
         self.pool = pool
+        self.before_norm = before_norm
+        self.behind_norm = behind_norm
+        self.after = after
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, in the dtype of ``x``."""
@@ -51,14 +75,20 @@ class Block(nn.Module):
     def start(self, x: Tensor) -> Tensor:
         """Do what comes before the normalisation and does not depend on its statistics."""
         x = self.conv(x)
+        if self.before_norm is not None:
+            x = self.before_norm(x)
         return max_pool_2x2(x) if self._pools_first() else x
 
     def finish(self, x: Tensor) -> Tensor:
         """Normalise, and do what comes after."""
         x = self.norm(x)
+        if self.behind_norm is not None:
+            x = self.behind_norm(x)
         if self.relu:
             x = F.relu(x)
-        return max_pool_2x2(x) if self.pool and not self._pools_first() else x
+        if self.pool and not self._pools_first():
+            x = max_pool_2x2(x)
+        return x if self.after is None else self.after(x)
 
     def _pools_first(self) -> bool:
         # A rising affine map and ReLU commute with a maximum, and touch a quarter of the values after it.
@@ -82,8 +112,13 @@ def max_pool_2x2(x: Tensor) -> Tensor:
 class ArticleNet(nn.Module):
     """Five convolutions to ten logits, as the article's code runs (not as its comments say).
 
+    With ``members`` R it is R such networks side by side, one R times as wide: grouped convolutions, and
+    normalisation that is per channel anyway. Every parameter and buffer holds member after member on its
+    first axis, so that each member computes, and learns from a sum of losses, as it would alone.
+
     Args:
-        norm: ``"batch"`` for batch normalization after every convolution, or ``"none"``.
+        norm: ``"batch"`` for batch normalization after every convolution, ``"noisy"`` for batch normalization
+            with noise behind it in training (``bnstudy.norm.noise``), or ``"none"``.
         relu_on_logits: conv5 is followed by a ReLU in the article, so that no logit is negative.
         conv_bias: a bias in every convolution, which batch normalization then cancels.
         initialisation: ``"article"``: weights from a normal of standard deviation 0.1 truncated at
@@ -94,10 +129,18 @@ class ArticleNet(nn.Module):
         decay: decay of the layers' moving averages (the article's 0.9).
         epsilon: added to the variance (TensorFlow's default 0.001).
         scale: whether the layers have a gamma (the article's default: no).
-        generator: source of the initial weights; the default generator if None.
+        norm_last: whether the last layer, which gives the logits, is normalised too.
+        renorm: batch renormalization.
+        renorm_clipping: its bounds ``rmin``, ``rmax`` and ``dmax``.
+        renorm_decay: decay of its statistics.
+        dropout: share of the values that training drops in the four hidden layers.
+        dropout_place: ``"before_norm"`` (after the convolution) or ``"after_norm"`` (after ReLU and pooling).
+        members: R, the number of networks side by side.
+        generator: source of the initial weights, or one a member; the default generator if None.
+        noise_generator: source of dropout and noise, or one a member; the default generator if None.
 
-    Input float or bfloat16 [N, channels_in, 32, 32]; output float32 logits [N, classes]. Weights stay
-    float32; the convolutions compute in the input's dtype.
+    Input [N, R * channels_in, 32, 32] of any precision; output logits [N, R * classes] in float32 or better.
+    Weights stay as they are; the convolutions compute in the input's dtype.
     """
 
     def __init__(
@@ -112,29 +155,68 @@ class ArticleNet(nn.Module):
         decay: float = 0.9,
         epsilon: float = 0.001,
         scale: bool = False,
-        generator: torch.Generator | None = None,
+        norm_last: bool = True,
+        renorm: bool = False,
+        renorm_clipping: Mapping[str, float] | None = None,
+        renorm_decay: float = 0.99,
+        dropout: float = 0.0,
+        dropout_place: DropoutPlace = "after_norm",
+        members: int = 1,
+        generator: Generators = None,
+        noise_generator: Generators = None,
     ) -> None:
         super().__init__()
-        if norm not in ("batch", "none"):
-            raise ValueError(f"norm is {norm!r}; allowed: 'batch', 'none'")
-        if initialisation not in ("article", "default"):
-            raise ValueError(f"initialisation is {initialisation!r}; allowed: 'article', 'default'")
-        widths = (channels_in, *WIDTHS, classes)
+        check_choice("norm", norm, ("batch", "none", "noisy"))
+        check_choice("initialisation", initialisation, ("article", "default"))
+        check_choice("dropout_place", dropout_place, ("before_norm", "after_norm"))
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout is {dropout!r}; allowed: 0 to below 1")
+        if members < 1:
+            raise ValueError(f"members is {members!r}; allowed: an integer of at least 1")
+        self.members = members
+        sources = _one_each("noise_generator", noise_generator, members)
+        widths = [members * width for width in (channels_in, *WIDTHS, classes)]
         last = len(WIDTHS)
+
+        def norm_layer(i: int) -> nn.Module:
+            if norm == "none" or (i == last and not norm_last):
+                return nn.Identity()
+            return BatchNorm(
+                widths[i + 1],
+                decay=decay,
+                epsilon=epsilon,
+                scale=scale,
+                renorm=renorm,
+                renorm_clipping=renorm_clipping,
+                renorm_decay=renorm_decay,
+            )
+
+        def drop(i: int, place: DropoutPlace) -> nn.Module | None:
+            if dropout == 0.0 or place != dropout_place or i == last:
+                return None
+            return Perturb(functools.partial(dropped, probability=dropout), sources)
+
         self.blocks = nn.Sequential()
         for i, (c_in, c_out) in enumerate(itertools.pairwise(widths)):
-            layer = (
-                BatchNorm(c_out, decay=decay, epsilon=epsilon, scale=scale)
-                if norm == "batch"
-                else nn.Identity()
+            layer = norm_layer(i)
+            noise = norm == "noisy" and isinstance(layer, BatchNorm)
+            block = Block(
+                c_in,
+                c_out,
+                norm=layer,
+                bias=conv_bias,
+                relu=relu_on_logits or i < last,
+                pool=i < last,
+                groups=members,
+                before_norm=drop(i, "before_norm"),
+                behind_norm=Perturb(noisy, sources) if noise else None,
+                after=drop(i, "after_norm"),
             )
-            relu = relu_on_logits or i < last
-            block = Block(c_in, c_out, norm=layer, bias=conv_bias, relu=relu, pool=i < last)
             self.blocks.add_module(f"conv{i + 1}", block)
-        _initialise(self, initialisation, generator)
+        _initialise(self, initialisation, _one_each("generator", generator, members))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return float32 logits [N, classes] for images [N, channels_in, 32, 32]."""
+        """Return logits [N, R * classes] for images [N, R * channels_in, 32, 32]."""
         return _logits(self.blocks(x))
 
     def start(self, x: Tensor) -> Tensor:
@@ -160,20 +242,35 @@ class ArticleNet(nn.Module):
 
 def _logits(x: Tensor) -> Tensor:
     # TensorFlow's SAME 4x4 average pooling of a 2x2 map is the mean of the four.
-    return x.float().mean(dim=(2, 3))
+    return x.to(statistics_dtype(x.dtype)).mean(dim=(2, 3))
+
+
+def _one_each(name: str, generator: Generators, members: int) -> Sequence[torch.Generator | None]:
+    if isinstance(generator, Sequence):
+        if len(generator) != members:
+            raise ValueError(
+                f"{name} has {len(generator)} generators; allowed: one for each of {members} members"
+            )
+        return generator
+    return [generator] * members
 
 
 @torch.no_grad()
-def _initialise(net: ArticleNet, scheme: Initialisation, generator: torch.Generator | None) -> None:
+def _initialise(
+    net: ArticleNet, scheme: Initialisation, generators: Sequence[torch.Generator | None]
+) -> None:
     for module in net.modules():
         if not isinstance(module, nn.Conv2d):
             continue
-        if scheme == "article":
-            nn.init.trunc_normal_(module.weight, std=0.1, a=-0.2, b=0.2, generator=generator)
-            if module.bias is not None:
-                module.bias.fill_(0.1)
-        else:
-            bound = (module.in_channels * 9) ** -0.5
-            module.weight.uniform_(-bound, bound, generator=generator)
-            if module.bias is not None:
-                module.bias.uniform_(-bound, bound, generator=generator)
+        bound = (module.weight.shape[1] * 9) ** -0.5
+        for i, generator in enumerate(generators):
+            for parameter in (module.weight, module.bias):
+                if parameter is None:
+                    continue
+                part = parameter.chunk(len(generators))[i]
+                if scheme == "default":
+                    part.uniform_(-bound, bound, generator=generator)
+                elif parameter is module.weight:
+                    nn.init.trunc_normal_(part, std=0.1, a=-0.2, b=0.2, generator=generator)
+                else:
+                    part.fill_(0.1)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,17 +34,48 @@ def read_list(value: Any) -> Any:
     return [value] if isinstance(value, int | float | str) else value
 
 
-Decay = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False, description="a number from 0 to below 1")]
 Decays = Annotated[
     tuple[Decay, ...],
     BeforeValidator(read_list),
     Field(min_length=1, description="a list of numbers, each from 0 to below 1"),
 ]
 DatasetName = Literal["cifar10", "digits"]
+Norm = Literal["batch", "none", "noisy"]
 Schedule = Literal["constant", "annealed"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float64"]
 ZeroDebias = Literal["none", "mean", "both"]
+Statistics = Literal["batch", "frozen", "moving", "precise"]
 Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False, description="a finite number above 0")]
+Penalty = Annotated[float, Field(ge=0.0, allow_inf_nan=False, description="a finite number of at least 0")]
+Share = Annotated[float, Field(ge=0.0, lt=1.0, description="a number from 0 to below 1")]
+
+# Runs that differ in these fields alone can train side by side, as one fleet.
+FLEET_FIELDS = frozenset({"learning_rate", "schedule", "seed", "weight_decay"})
+
+# The fields of the first records. A field that came later and is at its default stays out of the
+# canonical JSON, so that those records keep their names.
+_FIRST_FIELDS = frozenset(
+    {
+        "batch_size", "conv_bias", "dataset", "decays", "epochs", "evaluations", "initialisation", "kind",
+        "learning_rate", "norm", "optimizer", "precision", "relu_on_logits", "schedule", "seed",
+        "zero_debias",
+    }
+)  # fmt: skip
+
+# Each option that has an effect beside another setting alone, and that setting.
+_NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    ("momentum", "optimizer", ("sgd",)),
+    ("dropout_place", "dropout", ()),
+    ("epsilon", "norm", ("batch", "noisy")),
+    ("scale", "norm", ("batch", "noisy")),
+    ("norm_last", "norm", ("batch", "noisy")),
+    ("renorm", "norm", ("batch", "noisy")),
+    ("renorm_rmax", "renorm", (True,)),
+    ("renorm_dmax", "renorm", (True,)),
+    ("renorm_decay", "renorm", (True,)),
+)
 
 
 class Checked(BaseModel):
@@ -49,18 +88,46 @@ class RunSpec(Checked):
     """One training run of the article's network, and what is measured along it.
 
     Where a run trains (device, threads) is provenance and not part of what it is.
+
+    * ``train_size``: train on the first so many images of a seeded order in which every stretch
+      has the classes in equal shares; None means all, and a larger set has the smaller one in it.
+    * ``norm``: ``"noisy"`` puts noise behind every batch normalization (Santurkar et al. 2018).
+    * ``norm_last``: whether the layer that gives the logits is normalised too.
+    * ``renorm_rmax``, ``renorm_dmax``: bounds of batch renormalization's corrections
+      (1/rmax <= r <= rmax, abs(d) <= dmax; None: no bound), the same at every step.
+    * ``weight_decay``: the L2 penalty's gradient is this times each convolution's weights.
+    * ``dropout``: the share of values dropped in the four hidden layers, ``"before_norm"`` (behind
+      the convolution) or ``"after_norm"`` (behind ReLU and pooling).
+    * ``statistics``: which normalisation statistics the network is evaluated with; see
+      ``bnstudy.evaluate``. ``"moving"`` alone costs no pass over the training images.
+    * ``precise_images``: training images behind the precise (and at most so many behind the frozen)
+      statistics; None means all of them.
     """
 
     kind: Literal["train"] = "train"
     dataset: DatasetName = "cifar10"
-    norm: Literal["batch", "none"] = "batch"
+    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
+    norm: Norm = "batch"
+    epsilon: Rate = 1e-3
+    scale: bool = False
+    norm_last: bool = True
+    renorm: bool = False
+    renorm_rmax: float | None = Field(
+        default=None, ge=1.0, allow_inf_nan=False, description="a finite number of at least 1, or None"
+    )
+    renorm_dmax: float | None = Field(
+        default=None, ge=0.0, allow_inf_nan=False, description="a finite number of at least 0, or None"
+    )
+    renorm_decay: Decay = 0.99
     relu_on_logits: bool = True
     conv_bias: bool = True
     initialisation: Literal["article", "default"] = "article"
-    optimizer: Literal["adam"] = "adam"
-    learning_rate: float = Field(
-        default=1e-3, gt=0.0, allow_inf_nan=False, description="a finite number above 0"
-    )
+    optimizer: Literal["adam", "sgd"] = "adam"
+    momentum: Share = 0.0
+    weight_decay: Penalty = 0.0
+    dropout: Share = 0.0
+    dropout_place: Literal["before_norm", "after_norm"] = "after_norm"
+    learning_rate: Rate = 1e-3
     schedule: Schedule = "constant"
     batch_size: int = Field(default=128, ge=2)
     epochs: Positive = 5
@@ -69,12 +136,38 @@ class RunSpec(Checked):
     decays: Decays = (0.9,)
     zero_debias: Annotated[tuple[ZeroDebias, ...], BeforeValidator(read_list)] = ("none", "both")
     evaluations: int = Field(default=8, ge=1, le=1000)
+    statistics: Annotated[tuple[Statistics, ...], BeforeValidator(read_list), Field(min_length=1)] = (
+        "batch",
+        "frozen",
+        "moving",
+        "precise",
+    )
+    precise_images: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
 
-    @field_validator("decays", "zero_debias")
+    @field_validator("decays", "zero_debias", "statistics")
     @classmethod
     def _once_each(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         # Order and repetition don't change what is measured, so they must not change the name.
         return tuple(sorted(set(values)))
+
+    @model_validator(mode="after")
+    def _no_idle_option(self) -> RunSpec:
+        # An option without effect would give one run two names.
+        for name, other, allowed in _NEEDS:
+            value, default, setting = (
+                getattr(self, name),
+                type(self).model_fields[name].default,
+                getattr(self, other),
+            )
+            if value != default and (setting not in allowed if allowed else not setting):
+                needed = " or ".join(f"{other}={a!r}" for a in allowed) if allowed else f"{other} above 0"
+                raise ValueError(f"{name} is {value!r}; allowed: {default!r}, or {needed} with it")
+        if self.precise_images is not None and not {"precise", "frozen"} & set(self.statistics):
+            raise ValueError(
+                f"precise_images is {self.precise_images!r}; allowed: None, or 'precise' or 'frozen' "
+                "among the statistics"
+            )
+        return self
 
     @property
     def run_id(self) -> str:
@@ -87,16 +180,28 @@ class RunSpec(Checked):
         return self.run_id[:16]
 
     def canonical(self) -> str:
-        """Return the canonical JSON: sorted keys, no spaces, every field."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Return the canonical JSON: sorted keys, no spaces, no later field that is at its default."""
+        return self._canonical_without(frozenset())
 
     def trajectory(self) -> str:
-        """Return the canonical JSON of what decides the weights and the steps of evaluation.
+        """Return the canonical JSON of what decides the weights, and what is measured at which steps.
 
         Decay and zero-debias never enter training, so runs that differ in them alone
         walk the same trajectory, and their records complete each other.
         """
-        fields = self.model_dump(mode="json", exclude={"decays", "zero_debias"})
+        return self._canonical_without({"decays", "zero_debias"})
+
+    def fleet(self) -> str:
+        """Return the canonical JSON of what the members of one fleet have in common."""
+        return self._canonical_without(FLEET_FIELDS)
+
+    def _canonical_without(self, names: Set[str]) -> str:
+        idle = {
+            name
+            for name, field in type(self).model_fields.items()
+            if name not in _FIRST_FIELDS and getattr(self, name) == field.default
+        }
+        fields = self.model_dump(mode="json", exclude=idle | names)
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 

@@ -1,25 +1,27 @@
-"""One run: from a spec and a data set to tables of what was measured."""
+"""Runs, one or several side by side as a fleet: from specs and a data set to tables of what was measured."""
 
 from __future__ import annotations
 
-import math
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 from torch.utils import deterministic as _memory_settings
 from tqdm.auto import tqdm
 
+from bnstudy.captured import Captured
 from bnstudy.data import Dataset, load_dataset
-from bnstudy.evaluate import Evaluator
+from bnstudy.device_data import DeviceData, Feed, balanced_order, batch_sizes
+from bnstudy.evaluate import Evaluator, losses_and_hits
 from bnstudy.network import ArticleNet
-from bnstudy.norm import Arm, StatisticsBank
-from bnstudy.spec import RunSpec
+from bnstudy.norm import Arm, StatisticsBank, apply_updates
+from bnstudy.norm.kernel import statistics_dtype
+from bnstudy.optimize import SGD, Adam, Optimizer
+from bnstudy.seeds import EVALUATION_ORDER, INITIALISATION, NOISE, ORDER, SUBSET, generator
+from bnstudy.spec import FLEET_FIELDS, RunSpec
 
 LOOK_EVERY = 50  # steps between looks at the loss
 
@@ -37,20 +39,14 @@ class RunResult:
     ``training``: step, loss, accuracy, learning_rate, of each batch as it was trained on.
     ``evaluation``: step, split, statistics, decay, zero_debias, loss, accuracy, of the
     network with each choice of normalisation statistics.
+
+    ``fleet_size`` and ``fleet_index`` say how many runs trained side by side, and which of them this is.
     """
 
     outcome: str
     tables: dict[str, Table] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DeviceData:
-    """Images as [N, 3, 32, 32] channels-last and labels [N], resident on the device."""
-
-    x_train: Tensor
-    y_train: Tensor
-    x_test: Tensor
-    y_test: Tensor
+    fleet_size: int = 1
+    fleet_index: int = 0
 
 
 def train_run(
@@ -64,12 +60,55 @@ def train_run(
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         progress: whether to show a bar with loss and accuracy.
     """
+    return train_fleet([spec], dataset, device=device, progress=progress)[0]
+
+
+def train_fleet(
+    specs: Sequence[RunSpec], dataset: Dataset | None = None, *, device: str = "cpu", progress: bool = True
+) -> list[RunResult]:
+    """Train runs side by side, as one network that many times as wide; return a result for each.
+
+    The runs may differ in ``seed`` (initial weights, order of the images, dropout, noise), ``learning_rate``,
+    ``schedule`` and ``weight_decay``. Each computes what it would compute alone, but sums may be added
+    up in another order: the same specs together give the same results, bit for bit, and a run in a
+    fleet equals the run alone within the rounding of its precision. A member that diverges leaves the
+    others as they are.
+
+    Args:
+        specs: what to run, at least one.
+        dataset: the data, if already loaded; must be the one the specs name.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        progress: whether to show a bar with mean loss and accuracy.
+
+    Raises:
+        ValueError: names what is wrong with the specs, data or device. Nothing has run then.
+    """
     check_device(device)
+    check_fleet(specs)
+    spec = specs[0]
     dataset = dataset or load_dataset(spec.dataset)
     if dataset.name != spec.dataset:
         raise ValueError(f"dataset is {dataset.name!r}; allowed: {spec.dataset!r}, which the spec names")
+    if spec.train_size is not None and spec.train_size > len(dataset.y_train):
+        raise ValueError(
+            f"train_size is {spec.train_size}; allowed: at most {len(dataset.y_train)}, "
+            f"the training images of {dataset.name!r}"
+        )
     with deterministic():
-        return _Run(spec, dataset, torch.device(device)).train(progress)
+        return _Fleet(specs, dataset, torch.device(device)).train(progress)
+
+
+def check_fleet(specs: Sequence[RunSpec]) -> None:
+    """Raise a ``ValueError`` that names the field, unless ``specs`` can train side by side."""
+    if not specs:
+        raise ValueError("specs is empty; allowed: at least one RunSpec")
+    for name in sorted(set(RunSpec.model_fields) - FLEET_FIELDS):
+        values = {getattr(spec, name): None for spec in specs}
+        if len(values) > 1:
+            raise ValueError(
+                f"{name} is {', '.join(map(repr, values))} in one fleet; allowed: one value (runs "
+                f"of a fleet may differ in {', '.join(sorted(FLEET_FIELDS))})"
+            )
 
 
 def check_device(device: str) -> None:
@@ -104,142 +143,182 @@ def evaluation_steps(total: int, count: int) -> list[int]:
     return sorted({round(s) for s in np.geomspace(1, total, count)})
 
 
-def generator(seed: int, purpose: int) -> torch.Generator:
-    """Return a CPU generator for one purpose of one seed, independent of every other."""
-    state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) >> 1)
+def build_networks(specs: Sequence[RunSpec], noise: Sequence[torch.Generator]) -> ArticleNet:
+    """Return the specs' networks side by side on the CPU, each with the initial weights of its own seed.
 
-
-INITIALISATION, ORDER, EVALUATION_ORDER = range(3)
-
-
-def place(dataset: Dataset, spec: RunSpec, device: torch.device) -> DeviceData:
-    """Standardise the images per colour channel and move everything to the device once.
-
-    Mean and standard deviation are those of the training images.
+    ``noise`` are the sources of each one's dropout and noise, on the device where they will run.
     """
-    dtype = getattr(torch, spec.precision)
-    counts = [np.bincount(dataset.x_train[..., c].ravel(), minlength=256) for c in range(3)]
-    values = np.arange(256)
-    mean = torch.tensor([np.average(values, weights=n) for n in counts])
-    std = torch.tensor(
-        [
-            math.sqrt(np.average((values - m) ** 2, weights=n))
-            for n, m in zip(counts, mean.tolist(), strict=True)
-        ]
+    spec = specs[0]
+    bounds = {"rmax": spec.renorm_rmax, "dmax": spec.renorm_dmax}
+    clipping = {name: bound for name, bound in bounds.items() if bound is not None}
+    if spec.renorm_rmax is not None:
+        clipping["rmin"] = 1.0 / spec.renorm_rmax
+    net = ArticleNet(
+        norm=spec.norm,
+        relu_on_logits=spec.relu_on_logits,
+        conv_bias=spec.conv_bias,
+        initialisation=spec.initialisation,
+        epsilon=spec.epsilon,
+        scale=spec.scale,
+        norm_last=spec.norm_last,
+        renorm=spec.renorm,
+        renorm_clipping=clipping,
+        renorm_decay=spec.renorm_decay,
+        dropout=spec.dropout,
+        dropout_place=spec.dropout_place,
+        members=len(specs),
+        generator=[generator(s.seed, INITIALISATION) for s in specs],
+        noise_generator=noise,
     )
-    std = torch.where(std > 0, std, torch.ones_like(std))
-
-    def images(x: NDArray[np.uint8]) -> Tensor:
-        out = torch.empty(len(x), 3, *x.shape[1:3], dtype=dtype).to(memory_format=torch.channels_last)
-        # In slices, so that the float32 intermediate stays small.
-        for start in range(0, len(x), 5000):
-            part = slice(start, start + 5000)
-            out[part] = ((torch.from_numpy(x[part]).double() - mean) / std).permute(0, 3, 1, 2).to(dtype)
-        return out.to(device)
-
-    return DeviceData(
-        images(dataset.x_train),
-        torch.from_numpy(dataset.y_train).long().to(device),
-        images(dataset.x_test),
-        torch.from_numpy(dataset.y_test).long().to(device),
-    )
+    for layer in net.norm_layers():
+        # The bank keeps the averages. Those of renorm enter training, and absorb once a step.
+        layer.updates = "with_step" if spec.renorm else "never"
+    return net
 
 
-class _Run:
-    """The state of one run in training."""
+def build_optimizer(specs: Sequence[RunSpec], net: ArticleNet) -> Optimizer:
+    """Return the specs' optimizer over their networks side by side."""
+    weight_decay = [spec.weight_decay for spec in specs]
+    if specs[0].optimizer == "sgd":
+        return SGD(net, len(specs), weight_decay, specs[0].momentum)
+    return Adam(net, len(specs), weight_decay)
 
-    def __init__(self, spec: RunSpec, dataset: Dataset, device: torch.device) -> None:
-        self.spec = spec
-        self.data = place(dataset, spec, device)
-        self.net = ArticleNet(
-            norm=spec.norm,
-            relu_on_logits=spec.relu_on_logits,
-            conv_bias=spec.conv_bias,
-            initialisation=spec.initialisation,
-            generator=generator(spec.seed, INITIALISATION),
-        ).to(device)
+
+def learning_rates(spec: RunSpec, total: int) -> list[float]:
+    """Return the learning rate of each of ``total`` steps."""
+    if spec.schedule == "constant":
+        return [spec.learning_rate] * total
+    return [spec.learning_rate * (1 - step / total) for step in range(total)]
+
+
+class _Fleet:
+    """The state of a fleet in training; a lone run is a fleet of one.
+
+    What a step reads and writes is on the device, the count of steps included: a step waits for nothing
+    that Python does, and a GPU replays it as one graph.
+    """
+
+    def __init__(self, specs: Sequence[RunSpec], dataset: Dataset, device: torch.device) -> None:
+        self.specs = specs
+        spec = self.spec = specs[0]
+        precision = getattr(torch, spec.precision)
+        weights = statistics_dtype(precision)  # float32 or better
+        data = DeviceData(dataset, precision, device)
+        noise = [generator(s.seed, NOISE, device) for s in specs]
+        self.net = build_networks(specs, noise).to(device, weights)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=spec.learning_rate)
+        self.optimizer = build_optimizer(specs, self.net)
         layers = self.net.norm_layers()
-        for layer in layers:
-            layer.updates = "never"  # the bank keeps the averages
         arms = [Arm(d, z) for d in spec.decays for z in spec.zero_debias]
         self.bank = StatisticsBank(layers, arms) if layers else None
-        self.evaluator = Evaluator(self.net, self.data, spec, generator(spec.seed, EVALUATION_ORDER))
 
-    def train(self, progress: bool) -> RunResult:
-        n = len(self.data.x_train)
-        per_epoch = math.ceil(n / self.spec.batch_size)
-        total = per_epoch * self.spec.epochs
-        due = set(evaluation_steps(total, self.spec.evaluations))
-        order = generator(self.spec.seed, ORDER)
-        losses: list[Tensor] = []
-        accuracies: list[Tensor] = []
-        rates: list[float] = []
-        evaluation: Table = {}
-        outcome = "finished"
-        every_batch = (
-            index
-            for _ in range(self.spec.epochs)
-            for index in torch.split(torch.randperm(n, generator=order), self.spec.batch_size)
+        self.images = torch.stack([_train_images(s, dataset) for s in specs], 1)
+        self.orders = [generator(s.seed, ORDER) for s in specs]
+        self.feed = Feed(data.train, self.images.to(device))
+        measured = _shuffled(self.images, [generator(s.seed, EVALUATION_ORDER) for s in specs])
+        self.evaluator = Evaluator(
+            self.net, self.bank, data, spec, self.images.to(device), measured.to(device)
         )
-        bar = tqdm(
-            total=total, desc=f"run {self.spec.name[:8]}", unit="step", disable=not progress, leave=False
-        )
-        with bar:
-            for step, index in enumerate(every_batch, start=1):
-                rates.append(self._learning_rate(step - 1, total))
-                loss, accuracy = self._step(index.to(self.data.x_train.device), rates[-1])
-                losses.append(loss)
-                accuracies.append(accuracy)
+
+        self.sizes = batch_sizes(len(self.images), spec.batch_size)
+        self.total = len(self.sizes) * spec.epochs
+        self.rates = [learning_rates(s, self.total) for s in specs]
+        self._rates = torch.tensor(self.rates, dtype=torch.float64, device=device).T.contiguous()
+        self._losses = torch.zeros(self.total, len(specs), dtype=weights, device=device)
+        self._accuracies = torch.zeros_like(self._losses)
+        self._done = torch.zeros(1, dtype=torch.int64, device=device)
+        self._step = Captured(self._train_step, device, noise)
+
+    def train(self, progress: bool) -> list[RunResult]:
+        due = set(evaluation_steps(self.total, self.spec.evaluations))
+        evaluations: list[Table] = [{} for _ in self.specs]
+        outcomes = ["finished"] * len(self.specs)
+        last_step = [self.total] * len(self.specs)
+        training = set(range(len(self.specs)))
+        name = f"run {self.spec.name[:8]}" if len(self.specs) == 1 else f"{len(self.specs)} runs"
+        with tqdm(total=self.total, desc=name, unit="step", disable=not progress, leave=False) as bar:
+            for step, size in enumerate(self._batch_sizes(), start=1):
+                self._step(size)
                 bar.update()
-                if step % LOOK_EVERY == 0 or step in due:
-                    # Reading the loss waits for the device, so it is read now and then.
-                    bar.set_postfix(loss=f"{float(loss):.3f}", accuracy=f"{float(accuracy):.3f}")
-                    if diverged := _diverged(losses):
-                        outcome = f"diverged at step {diverged}"
-                        break
+                if step % LOOK_EVERY != 0 and step not in due:
+                    continue
+                # Reading the loss waits for the device, so it is read now and then.
+                loss, accuracy = self._losses[step - 1].mean(), self._accuracies[step - 1].mean()
+                bar.set_postfix(loss=f"{float(loss):.3f}", accuracy=f"{float(accuracy):.3f}")
+                for member, diverged in enumerate(self._diverged(step)):
+                    if diverged and member in training:
+                        outcomes[member] = f"diverged at step {diverged}"
+                        last_step[member] = step
+                        training.remove(member)
+                if not training:
+                    break
                 if step in due:
-                    self._evaluate(step, last=step == total, table=evaluation)
-        training: Table = {
-            "step": list(range(1, len(losses) + 1)),
-            "loss": _floats(losses),
-            "accuracy": _floats(accuracies),
-            "learning_rate": rates,
-        }
-        return RunResult(outcome, {"training": training, "evaluation": evaluation})
+                    self._evaluate(step, training, evaluations)
+        losses, accuracies = self._losses.T.tolist(), self._accuracies.T.tolist()
+        return [
+            RunResult(
+                outcomes[member],
+                {
+                    "training": {
+                        "step": list(range(1, last + 1)),
+                        "loss": losses[member][:last],
+                        "accuracy": accuracies[member][:last],
+                        "learning_rate": self.rates[member][:last],
+                    },
+                    "evaluation": evaluations[member],
+                },
+                fleet_size=len(self.specs),
+                fleet_index=member,
+            )
+            for member, last in enumerate(last_step)
+        ]
 
-    def _learning_rate(self, step: int, total: int) -> float:
-        lr = self.spec.learning_rate
-        return lr if self.spec.schedule == "constant" else lr * (1 - step / total)
+    def _batch_sizes(self) -> Iterator[int]:
+        """Yield the size of each batch to train on, having put its epoch's order on the device."""
+        for _ in range(self.spec.epochs):
+            self.feed.rewind(_shuffled(self.images, self.orders))
+            yield from self.sizes
 
-    def _step(self, index: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
+    def _train_step(self, size: int) -> None:
         self.net.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        x, y = self.data.x_train[index], self.data.y_train[index]
-        logits = self.net(x.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, y)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        images, labels = self.feed.take(size)
+        losses, hits = losses_and_hits(self.net(images), labels)
+        loss = losses.mean(0)
+        self.optimizer.zero_grad()
+        # Members share no weight, so each gets its own loss's gradient from the sum.
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step(self._rates.index_select(0, self._done)[0])
         if self.bank is not None:
             self.bank.update()
-        return loss.detach(), (logits.detach().argmax(1) == y).float().mean()
+        apply_updates(self.net)
+        self._losses.index_copy_(0, self._done, loss.detach()[None])
+        self._accuracies.index_copy_(0, self._done, hits.to(loss.dtype).mean(0, keepdim=True))
+        self._done += 1
 
-    def _evaluate(self, step: int, last: bool, table: Table) -> None:
-        for row in self.evaluator.rows(self.bank, step, splits=("test", "train") if last else ("test",)):
-            for key, value in {"step": step, **row}.items():
-                table.setdefault(key, []).append(value)
+    def _diverged(self, steps: int) -> list[int]:
+        """Return each member's first step whose loss is not finite or far above its first one, or 0."""
+        losses = self._losses[:steps]
+        bad = ~(losses <= DIVERGED * losses[0])  # also true of NaN
+        first = bad.int().argmax(0) + 1
+        return torch.where(bad.any(0), first, 0).tolist()
+
+    def _evaluate(self, step: int, members: set[int], tables: list[Table]) -> None:
+        splits = ("test", "train") if step == self.total else ("test",)
+        for row in self.evaluator.rows(step, splits):
+            for member in members:
+                for key, value in {"step": step, **row.table_row(member)}.items():
+                    tables[member].setdefault(key, []).append(value)
 
 
-def _diverged(losses: list[Tensor]) -> int | None:
-    """Return the first step whose loss is not finite or far above the first one, if any."""
-    values = torch.stack(losses)
-    bad = ~(values <= DIVERGED * values[0])  # also true of NaN
-    return int(bad.nonzero()[0]) + 1 if bool(bad.any()) else None
+def _train_images(spec: RunSpec, dataset: Dataset) -> torch.Tensor:
+    """Return the indices of the images that a run trains on: [n]."""
+    if spec.train_size is None:
+        return torch.arange(len(dataset.y_train))
+    return balanced_order(dataset.y_train, generator(spec.seed, SUBSET))[: spec.train_size]
 
 
-def _floats(values: list[Tensor]) -> list[float]:
-    return [float(v) for v in torch.stack(values).tolist()] if values else []
+def _shuffled(images: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+    """Return each column of ``images`` [n, R] in an order of its own."""
+    n = len(images)
+    order = torch.stack([torch.randperm(n, generator=g) for g in generators], 1)
+    return images.gather(0, order)

@@ -14,10 +14,10 @@ from bnstudy.study.store import Store
 SETTINGS = {
     "dataset": "digits",
     "epochs": 1,
-    "batch_size": 512,
+    "batch_size": 64,
+    "train_size": 128,
     "decays": [0.9],
     "seeds": 6,
-    "precision": "float32",
 }
 RUNS = 12
 

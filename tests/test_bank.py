@@ -55,6 +55,22 @@ def test_every_arm_equals_a_run_of_its_own_bit_for_bit():
         assert torch.equal(bank.statistics(Arm(decay)), own)
 
 
+def test_every_arm_of_a_renormalising_layer_equals_a_layer_of_its_own_bit_for_bit():
+    clipping = {"rmin": 0.5, "rmax": 2.0, "dmax": 1.0}
+    together = BatchNorm(3, renorm=True, renorm_clipping=clipping)
+    bank = StatisticsBank([together], [Arm(d) for d in DECAYS])
+    own = [BatchNorm(3, decay=d, renorm=True, renorm_clipping=clipping) for d in DECAYS]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(6):
+        x = torch.randn(6, 3, 2, 2, generator=generator) * 2 + 1
+        outputs = [layer(x) for layer in (together, *own)]
+        assert all(torch.equal(out, outputs[0]) for out in outputs)  # decay doesn't enter training
+        bank.update()
+        for layer in own:
+            moving = torch.stack([layer.moving_mean, layer.moving_variance])
+            assert torch.equal(bank.statistics(Arm(layer.decay)), moving)
+
+
 def test_debiased_arms_equal_tensorflows_recurrence():
     """zero_debias: ``biased`` starts at 0, ``moving = biased / (1 - decay^step)``, in float64 beside it."""
     layer = BatchNorm(3, updates="never")
@@ -125,6 +141,8 @@ def test_misuse_is_named():
     layer = BatchNorm(2)
     with pytest.raises(ValueError, match="layers is empty"):
         StatisticsBank([], [Arm(0.9)])
+    with pytest.raises(ValueError, match="layers differ in renorm or epsilon"):
+        StatisticsBank([layer, BatchNorm(2, renorm=True)], [Arm(0.9)])
     bank = StatisticsBank([layer], [Arm(0.9, "both")])
     with pytest.raises(ValueError, match="has absorbed no batch yet"):
         bank.statistics(Arm(0.9, "both"))

@@ -75,7 +75,7 @@ def test_ctrl_c_stops_after_the_run_in_flight(tmp_path):
     process = start(tmp_path)
     wait_for(lambda: locks(tmp_path) > 0, process)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=100)
+    _, error = process.communicate(timeout=100)
     assert process.returncode == 130, error
     assert "stopping after the runs in flight" in error
     scan = Store(tmp_path).scan()

@@ -124,9 +124,13 @@ def small_disk(tmp_path):
 def test_a_really_full_disk(small_disk):
     store = Store(small_disk)
     written = []
-    with pytest.raises(RecordError, match=r"No space left on device"):
+
+    def fill():
         for seed in range(100):
             written.append(write(store, seed))
+
+    with pytest.raises(RecordError, match=r"No space left on device"):
+        fill()
     assert written
     assert {r.spec.name for r in store.records()} == {r.spec.name for r in written}
     assert not list(store.runs.glob(".*"))

@@ -10,10 +10,18 @@ import pytest
 
 import bnstudy
 from bnstudy.spec import SpecError
-from bnstudy.study.experiment import count_runs
+from bnstudy.study.experiments import plan_of
+from bnstudy.study.needs import needs
 from bnstudy.study.store import Store
 
-SETTINGS = {"dataset": "digits", "epochs": 1, "seeds": 2, "schedules": ["constant"], "batch_size": 512}
+SETTINGS = {
+    "dataset": "digits",
+    "epochs": 1,
+    "seeds": 2,
+    "schedules": ["constant"],
+    "batch_size": 64,
+    "train_size": 128,
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +33,7 @@ def recorded(tmp_path_factory):
 
 def test_what_is_recorded_is_not_trained_again(recorded, monkeypatch):
     folder, frames = recorded
-    monkeypatch.setattr("bnstudy.train.train_run", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("bnstudy.train.train_fleet", lambda *_, **__: pytest.fail("trained again"))
     again = bnstudy.run_study("decay", {**SETTINGS, "decays": [0.9]}, data_dir=folder)
     pd.testing.assert_frame_equal(again["evaluation"], frames["evaluation"])
     loaded = bnstudy.load("decay", folder, **SETTINGS, decays=[0.9])
@@ -34,11 +42,12 @@ def test_what_is_recorded_is_not_trained_again(recorded, monkeypatch):
 
 def test_a_new_arm_is_added_beside_the_recorded_one(recorded):
     folder, frames = recorded
-    assert count_runs("decay", folder, **SETTINGS, decays=[0.9, 0.97]) == (2, 2)
+    plan = plan_of("decay", {**SETTINGS, "decays": [0.9, 0.97]})
+    assert [spec.decays for spec in needs(plan, Store(folder)).missing] == [(0.97,)] * 2
     both = bnstudy.run_study("decay", {**SETTINGS, "decays": "[0.9, 0.97]"}, data_dir=folder, progress=False)
     assert sorted(both["evaluation"]["decay"].dropna().unique()) == [0.9, 0.97]
     assert set(frames.runs) < set(both.runs)
-    new = [r.spec for r in Store(folder).records() if r.spec.run_id not in frames.runs]
+    new = [r.spec for r in Store(folder).records() if r.spec.name not in frames.runs]
     assert {s.decays for s in new} == {(0.97,)}  # the recorded arm was not measured again
     # Batch and precise statistics, common to both arms, stand in the table once.
     common = both["evaluation"][both["evaluation"]["statistics"] == "precise"]

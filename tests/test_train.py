@@ -10,8 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bnstudy.device_data import DeviceData
+from bnstudy.seeds import generator
 from bnstudy.spec import RunSpec
-from bnstudy.train import evaluation_steps, generator, place, train_run
+from bnstudy.train import evaluation_steps, train_run
 
 
 def spec(**changes):
@@ -32,6 +34,58 @@ def test_measuring_changes_no_training(few_digits):
     often = run(few_digits, evaluations=6, decays=[0.0, 0.5, 0.9, 0.99])
     seldom = run(few_digits, evaluations=1)
     assert often.tables["training"] == seldom.tables["training"]
+
+
+@pytest.mark.parametrize("changes", [{"dropout": 0.3}, {"norm": "noisy"}, {"renorm": True}])
+def test_measuring_draws_no_random_number_and_moves_no_state(few_digits, changes):
+    often = run(few_digits, evaluations=6, **changes)
+    seldom = run(few_digits, evaluations=1, statistics=["moving"], **changes)
+    assert often.tables["training"] == seldom.tables["training"]
+    assert often.tables["training"]["loss"] != run(few_digits).tables["training"]["loss"]
+
+
+def test_only_the_statistics_asked_for_are_measured(few_digits):
+    every = run(few_digits).tables["evaluation"]
+    rows = [dict(zip(every, row, strict=True)) for row in zip(*every.values(), strict=True)]
+    for wanted in (["moving"], ["frozen"], ["batch"], ["precise", "moving"]):
+        table = run(few_digits, statistics=wanted).tables["evaluation"]
+        found = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+        assert found == [row for row in rows if row["statistics"] in wanted]
+
+
+def test_precise_statistics_of_some_images(few_digits):
+    def scores(**changes):
+        table = run(few_digits, statistics=["precise"], evaluations=1, **changes).tables["evaluation"]
+        return table["loss"]
+
+    assert scores(precise_images=80) == scores()
+    assert scores(precise_images=32) != scores()
+
+
+def test_a_small_training_set_is_the_seeds_and_balanced(few_digits):
+    result = run(few_digits, train_size=40, epochs=2, batch_size=32)
+    assert result.tables["training"]["step"] == [1, 2, 3, 4]  # 40 images: 32 and 8, twice
+    assert run(few_digits, train_size=80).outcome == "finished"
+    with pytest.raises(ValueError, match=r"train_size is 81; allowed: at most 80, the training images"):
+        run(few_digits, train_size=81)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.01, "weight_decay": 1e-3},
+        {"dropout": 0.2, "dropout_place": "before_norm"},
+        {"norm": "noisy", "scale": True, "epsilon": 1e-5},
+        {"renorm": True, "renorm_rmax": 3.0, "renorm_dmax": 5.0, "batch_size": 4, "epochs": 1},
+        {"norm_last": False},
+    ],
+)
+def test_every_option_trains_the_same_twice(few_digits, changes):
+    result = run(few_digits, evaluations=1, **changes)
+    assert result == run(few_digits, evaluations=1, **changes)
+    assert result.outcome == "finished"
+    losses = result.tables["training"]["loss"]
+    assert losses[-1] < losses[0]
 
 
 def test_an_arm_does_not_depend_on_the_arms_beside_it(few_digits):
@@ -85,11 +139,13 @@ def test_divergence_is_a_result(few_digits):
 
 
 def test_images_are_standardised_by_the_training_set(few_digits):
-    data = place(few_digits, spec(precision="float32"), torch.device("cpu"))
+    data = DeviceData(few_digits, torch.float32, torch.device("cpu"))
     x = few_digits.x_train.astype(np.float64)
     expected = (few_digits.x_test - x.mean((0, 1, 2))) / x.std((0, 1, 2))
-    np.testing.assert_allclose(data.x_test.permute(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-6)
-    assert data.x_test.is_contiguous(memory_format=torch.channels_last)
+    images, labels = data.test.batch(torch.arange(40)[:, None])
+    np.testing.assert_allclose(images.permute(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(labels[:, 0], few_digits.y_test)
+    assert images.is_contiguous(memory_format=torch.channels_last)
 
 
 @given(st.integers(1, 100_000), st.integers(1, 60))

@@ -39,6 +39,9 @@ class StatisticsBank:
     Call ``update()`` once after each training forward. ``statistics(arm)`` gives that
     arm's values [2, C_total] (means, then variances; layers concatenated in order), and
     ``using(statistics)`` lends such values to the layers' moving averages.
+
+    Layers with batch renormalization average the standard deviation and square the average, as
+    TensorFlow 1.13 and later do.
     """
 
     def __init__(self, layers: Sequence[BatchNorm], arms: Sequence[Arm]) -> None:
@@ -46,26 +49,44 @@ class StatisticsBank:
             raise ValueError("layers is empty; allowed: at least one BatchNorm layer")
         if len(set(arms)) != len(arms):
             raise ValueError(f"arms is {list(arms)}; allowed: each arm once")
+        if len({(layer.renorm, layer.epsilon) for layer in layers}) > 1:
+            raise ValueError("layers differ in renorm or epsilon; allowed: layers that are alike")
         self.layers = list(layers)
         self.arms = list(arms)
-        self.steps = 0
         device = layers[0].moving_mean.device
-        initial = torch.stack([gather(layers, "moving_mean"), gather(layers, "moving_variance")])
+        # On the device like all the rest, so that a CUDA graph can hold an update.
+        self._steps = torch.zeros((), dtype=torch.int64, device=device)
+        self._renorm_epsilon = layers[0].epsilon if layers[0].renorm else None
+        spread = "moving_variance" if self._renorm_epsilon is None else "moving_stddev"
+        initial = torch.stack([gather(layers, "moving_mean"), gather(layers, spread)])
         debiased = torch.tensor(
             [[a.zero_debias != "none", a.zero_debias == "both"] for a in arms], device=device
         ).reshape(len(arms), 2, 1)
         self._debiased = debiased
         # A debiased average starts at zero and is divided by 1 - decay**steps when read.
-        self._values = torch.where(debiased, torch.zeros_like(initial), initial)
+        self._initial = torch.where(debiased, torch.zeros_like(initial), initial)
+        self._values = self._initial.clone()
         self._rate = torch.tensor([1.0 - a.decay for a in arms], dtype=torch.float64, device=device)
         self._rate = self._rate.to(initial.dtype).reshape(-1, 1, 1)
+
+    @property
+    def steps(self) -> int:
+        """The number of batches absorbed."""
+        return int(self._steps)
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        self._values.copy_(self._initial)
+        self._steps.zero_()
 
     @torch.no_grad()
     def update(self) -> None:
         """Absorb the layers' last batch moments: ``value -= (value - batch) * (1 - decay)``."""
         batch = batch_moments(self.layers)
+        if self._renorm_epsilon is not None:
+            batch[1] = (batch[1] + self._renorm_epsilon).sqrt()
         self._values.sub_((self._values - batch) * self._rate)
-        self.steps += 1
+        self._steps += 1
 
     @torch.no_grad()
     def statistics(self, arm: Arm) -> Tensor:
@@ -74,12 +95,15 @@ class StatisticsBank:
             index = self.arms.index(arm)
         except ValueError:
             raise ValueError(f"arm is {arm}; allowed: one of {self.arms}") from None
-        values = self._values[index]
-        if arm.zero_debias == "none":
-            return values.clone()
-        if self.steps == 0:
-            raise ValueError(f"arm {arm} has absorbed no batch yet; call update() first")
-        return torch.where(self._debiased[index], values / (1.0 - arm.decay**self.steps), values)
+        values = self._values[index].clone()
+        if arm.zero_debias != "none":
+            steps = self.steps
+            if steps == 0:
+                raise ValueError(f"arm {arm} has absorbed no batch yet; call update() first")
+            values = torch.where(self._debiased[index], values / (1.0 - arm.decay**steps), values)
+        if self._renorm_epsilon is not None:
+            values[1] = (values[1].square() - self._renorm_epsilon).clamp(min=0.0)
+        return values
 
     def using(self, statistics: Tensor) -> AbstractContextManager[None]:
         """Return a context in which the layers' moving averages are ``statistics`` [2, C_total]."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bnstudy.norm.bank import batch_moments
+from bnstudy.norm.bank import batch_moments, gather
 from bnstudy.norm.layer import BatchNorm
 
 
@@ -26,29 +26,31 @@ class PreciseStatistics:
 
     def __init__(self, layers: Sequence[BatchNorm]) -> None:
         self.layers = list(layers)
-        sizes = torch.tensor([layer.num_features for layer in layers])
-        total = int(sizes.sum())
-        device = layers[0].moving_mean.device
-        self._sizes = sizes.to(device)
-        self._mean = torch.zeros(total, dtype=torch.float64, device=device)
-        self._sum_squares = torch.zeros(total, dtype=torch.float64, device=device)
-        self._count = torch.zeros(total, dtype=torch.float64, device=device)
+        mean = gather(self.layers, "moving_mean").double()
+        self._mean, self._sum_squares, self._count = (torch.zeros_like(mean) for _ in range(3))
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        for value in (self._mean, self._sum_squares, self._count):
+            value.zero_()
 
     @torch.no_grad()
     def update(self) -> None:
         """Absorb the layers' last batch moments."""
         mean, variance = batch_moments(self.layers).double()
-        counts = [layer.batch_moments.count for layer in self.layers if layer.batch_moments]
-        count = torch.tensor(counts, dtype=torch.float64, device=mean.device).repeat_interleave(self._sizes)
+        # Filled on the device: a copy from the host would wait for it.
+        counts = [(layer.num_features, layer.batch_moments) for layer in self.layers]
+        count = torch.cat([mean.new_full((size,), moments.count) for size, moments in counts if moments])
         total = self._count + count
         delta = mean - self._mean
         self._mean += delta * (count / total)
         self._sum_squares += variance * count + delta**2 * (self._count * count / total)
-        self._count = total
+        self._count.copy_(total)
 
     @torch.no_grad()
     def statistics(self) -> Tensor:
-        """Return the pooled mean and population variance: [2, C_total], float32."""
+        """Return the pooled mean and population variance: [2, C_total], in the averages' dtype."""
         if not bool((self._count > 0).all()):
             raise RuntimeError("precise statistics have absorbed no batch yet; call update() first")
-        return torch.stack([self._mean, self._sum_squares / self._count]).float()
+        statistics = torch.stack([self._mean, self._sum_squares / self._count])
+        return statistics.to(self.layers[0].moving_mean.dtype)

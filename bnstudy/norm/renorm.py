@@ -124,4 +124,6 @@ def updated(
 
 
 def _like(bound: float | Tensor, values: Tensor) -> Tensor:
-    return torch.as_tensor(bound, dtype=values.dtype, device=values.device)
+    if isinstance(bound, Tensor):
+        return bound.to(values)
+    return values.new_full((), bound)  # filled on the device: a CUDA graph can't hold a copy from the host

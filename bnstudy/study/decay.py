@@ -16,6 +16,7 @@ class DecayStudy(Study):
     name: ClassVar[str] = "decay"
 
     dataset: DatasetName = "cifar10"
+    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     decays: Decays = (0.0, 0.5, 0.6, 0.9, 0.99, 0.999, 0.9999)
     epochs: Positive = 5
     learning_rate: float = Field(
@@ -39,8 +40,8 @@ class DecayStudy(Study):
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
         return {
-            **{name: getattr(self, name) for name in ("dataset", "decays", "epochs", "learning_rate")},
-            **{name: getattr(self, name) for name in ("batch_size", "precision")},
+            **{name: getattr(self, name) for name in ("dataset", "train_size", "decays", "epochs")},
+            **{name: getattr(self, name) for name in ("learning_rate", "batch_size", "precision")},
             "zero_debias": ("none", "both"),
         }
 

@@ -21,6 +21,11 @@ from bnstudy.study.work import Failed, Finished, failed, perform
 MOST_IN_FLIGHT = 256
 POLL_SECONDS = 0.5
 
+# Runs side by side on a graphics card. On a processor a fleet does not pay: see benchmarks/fleet.py.
+FLEET = 32
+
+Held = list[tuple[RunSpec, RunLock]]
+
 
 @dataclass
 class Report:
@@ -42,6 +47,7 @@ def run_all(
     *,
     executor: Executor | None = None,
     device: str = "cpu",
+    fleet: int | None = None,
     progress: bool = True,
 ) -> Report:
     """Train the runs that nobody has recorded yet, and record each as it ends.
@@ -55,6 +61,8 @@ def run_all(
         store: where records go. This process alone writes to it; workers send their results here.
         executor: where runs are trained; None trains them in this process, one after the other.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``, as the worker names it.
+        fleet: how many runs at most train side by side, as one wide network; by default as many as
+            pay on the device.
         progress: whether to show a bar over runs, and one over steps where runs train in this process.
 
     Raises:
@@ -66,7 +74,8 @@ def run_all(
         Interruptible() as stop,
         tqdm(total=len(specs), desc="runs", unit="run", disable=not progress) as bar,
     ):
-        return _Engine(store, executor or InProcess(), device, progress, stop, bar).run(specs)
+        fleet = fleet or (FLEET if device.startswith("cuda") else 1)
+        return _Engine(store, executor or InProcess(), device, fleet, progress, stop, bar).run(specs)
 
 
 class _Engine:
@@ -75,6 +84,7 @@ class _Engine:
         store: Store,
         executor: Executor,
         device: str,
+        fleet: int,
         progress: bool,
         stop: Interruptible,
         bar: Any,
@@ -82,6 +92,7 @@ class _Engine:
         self.store = store
         self.executor = executor
         self.device = device
+        self.fleet = fleet
         # A worker's bar would write over this one.
         self.step_bar = progress and isinstance(executor, InProcess)
         self.most = 1 if isinstance(executor, InProcess) else MOST_IN_FLIGHT
@@ -89,7 +100,7 @@ class _Engine:
         self.bar = bar
         self.report = Report()
         self.waiting: deque[RunSpec] = deque()
-        self.flying: dict[Future[Finished | Failed], tuple[RunSpec, RunLock]] = {}
+        self.flying: dict[Future[list[Finished] | Failed], Held] = {}
 
     def run(self, specs: Sequence[RunSpec]) -> Report:
         self.waiting.extend(specs)
@@ -107,9 +118,9 @@ class _Engine:
                 for future in done:
                     self._settle(future)
         finally:
-            for future, (_, lock) in self.flying.items():
+            for future, held in self.flying.items():
                 future.cancel()
-                lock.release()
+                _release(held)
         self.report.interrupted = self.stop.asked and bool(self.waiting)
         return self.report
 
@@ -117,21 +128,43 @@ class _Engine:
         for _ in range(len(self.waiting)):
             if len(self.flying) >= self.most or self.stop.asked:
                 return
-            spec = self.waiting.popleft()
-            lock = RunLock(self.store, spec.name)
-            if not lock.acquire():
-                self.waiting.append(spec)
-                continue
+            held: Held = []
             try:
-                if self._recorded(spec):
-                    lock.release()
-                    continue
-                self.store.clear(spec.name)
-                future = self.executor.submit(perform, spec, self.device, self.step_bar)
+                for spec in self._next():
+                    self._take(spec, held)
+                if held:
+                    specs = [spec for spec, _ in held]
+                    self.flying[self.executor.submit(perform, specs, self.device, self.step_bar)] = held
             except BaseException:
-                lock.release()
+                _release(held)
                 raise
-            self.flying[future] = (spec, lock)
+            if not self.waiting:
+                return
+
+    def _next(self) -> list[RunSpec]:
+        """Take the first waiting run, and those that can train beside it."""
+        first = self.waiting.popleft()
+        beside = (
+            [s for s in self.waiting if s.fleet() == first.fleet()][: self.fleet - 1]
+            if self.fleet > 1
+            else []
+        )
+        for spec in beside:
+            self.waiting.remove(spec)
+        return [first, *beside]
+
+    def _take(self, spec: RunSpec, held: Held) -> None:
+        """Add a run to those held, unless another process has recorded it or is training it."""
+        lock = RunLock(self.store, spec.name)
+        if not lock.acquire():
+            self.waiting.append(spec)
+            return
+        held.append((spec, lock))
+        if self._recorded(spec):
+            held.pop()
+            lock.release()
+            return
+        self.store.clear(spec.name)
 
     def _recorded(self, spec: RunSpec) -> bool:
         # Another process may have recorded it since this one looked.
@@ -145,28 +178,37 @@ class _Engine:
             self.bar.update()
         return bool(scan.sound)
 
-    def _settle(self, future: Future[Finished | Failed]) -> None:
-        spec, lock = self.flying.pop(future)
+    def _settle(self, future: Future[list[Finished] | Failed]) -> None:
+        held = self.flying.pop(future)
         try:
             if future.cancelled():
-                self.waiting.append(spec)
+                self.waiting.extend(spec for spec, _ in held)
                 return
-            # What the executor itself raises, such as a worker that died, is a failure of the run too.
+            # What the executor itself raises, such as a worker that died, is a failure of the runs too.
             error = future.exception()
             result = failed(error) if error is not None else future.result()
-            if isinstance(result, Failed):
-                failures.write(self.store, spec, result)
-                self.report.failed[spec.name] = result.error
-                self.bar.write(f"run {spec.name} failed: {result.error}")
-            else:
-                self.store.write(spec, result.provenance, result.outcome, result.tables)
-                failures.forget(self.store, spec.name)
-                self.report.trained.append(spec.name)
-            self.bar.update()
+            for i, (spec, _) in enumerate(held):
+                self._record(spec, result if isinstance(result, Failed) else result[i])
+                self.bar.update()
         finally:
-            lock.release()
+            _release(held)
+
+    def _record(self, spec: RunSpec, result: Finished | Failed) -> None:
+        if isinstance(result, Failed):
+            failures.write(self.store, spec, result)
+            self.report.failed[spec.name] = result.error
+            self.bar.write(f"run {spec.name} failed: {result.error}")
+            return
+        self.store.write(spec, result.provenance, result.outcome, result.tables)
+        failures.forget(self.store, spec.name)
+        self.report.trained.append(spec.name)
 
     def _cancel(self) -> None:
         for future in list(self.flying):
             if future.cancel():
                 self._settle(future)
+
+
+def _release(held: Held) -> None:
+    for _, lock in held:
+        lock.release()

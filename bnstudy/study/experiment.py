@@ -79,9 +79,7 @@ def run_study(
     return Frames(plan, store, needs(plan, store).found, trained)
 
 
-def _train(
-    found: Needs, store: Store, executor: Executor | None, device: str, progress: bool
-) -> list[str]:
+def _train(found: Needs, store: Store, executor: Executor | None, device: str, progress: bool) -> list[str]:
     from bnstudy.study.engine import run_all
     from bnstudy.study.package import describe
 

@@ -12,19 +12,33 @@ from typing import Any
 
 import bnstudy
 
-# The modules that decide a number. A record made by other source than today's is still read, but flagged.
+# The modules that decide a number, and packages of them. A record made by other source than today's is
+# still read, but flagged.
 DECIDING = (
+    "captured.py",
     "data.py",
+    "device_data.py",
     "evaluate.py",
     "network.py",
-    "norm/bank.py",
-    "norm/kernel.py",
-    "norm/layer.py",
-    "norm/precise.py",
+    "norm",
+    "optimize.py",
+    "perturb.py",
+    "seeds.py",
     "train.py",
 )
 
 LIBRARIES = ("torch", "numpy")
+
+
+def deciding_modules() -> list[str]:
+    """Return the files of the modules that decide a run's numbers, relative to the package, in order."""
+    root = Path(bnstudy.__file__).parent
+    files = (
+        p
+        for name in DECIDING
+        for p in ([root / name] if name.endswith(".py") else (root / name).glob("*.py"))
+    )
+    return sorted(p.relative_to(root).as_posix() for p in files)
 
 
 @cache
@@ -32,7 +46,7 @@ def source_digest() -> str:
     """Return the SHA-256 over the modules that decide a run's numbers, its first 16 hexadecimal digits."""
     root = Path(bnstudy.__file__).parent
     digest = hashlib.sha256()
-    for name in DECIDING:
+    for name in deciding_modules():
         digest.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

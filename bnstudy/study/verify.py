@@ -13,7 +13,7 @@ from bnstudy.study.tables import columns_of, to_csv, to_frame
 from bnstudy.study.work import Failed, perform
 
 # What must be the same for a run to come out the same, bit for bit.
-SAME = ("source", "device", "threads", "libraries", "data_sha256")
+SAME = ("source", "device", "threads", "libraries", "data_sha256", "fleet")
 
 # How far the last accuracies of a run may be from the recorded ones where rounding differs: training
 # amplifies a rounding error until two runs differ like two seeds.
@@ -50,17 +50,18 @@ def choose(records: Sequence[Record], count: int, seed: int | None = None) -> li
 
 def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = False) -> Rerun:
     """Train a recorded run again and compare; the record is left as it is."""
-    result = perform(record.spec, device, progress)
+    result = perform([record.spec], device, progress)
     name = record.spec.name
     if isinstance(result, Failed):
         return Rerun(name, "bit for bit", False, None, False, result.error)
-    new = {table: to_csv(table, name, rows) for table, rows in result.tables.items()}
+    [again] = result
+    new = {table: to_csv(table, name, rows) for table, rows in again.tables.items()}
     old = {table: store.table(record, table) for table in record.tables}
-    equal = new == old and result.outcome == record.outcome
+    equal = new == old and again.outcome == record.outcome
     difference = _difference(old["evaluation"], new["evaluation"])
-    if all(record.provenance[key] == result.provenance[key] for key in SAME):
+    if all(record.provenance.get(key) == again.provenance.get(key) for key in SAME):
         return Rerun(name, "bit for bit", equal, difference, equal)
-    close = result.outcome == record.outcome and (difference is None or difference <= TOLERANCE)
+    close = again.outcome == record.outcome and (difference is None or difference <= TOLERANCE)
     return Rerun(name, "close", equal, difference, close)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -36,20 +37,31 @@ class Failed:
     traceback: str
 
 
-def perform(spec: RunSpec, device: str = "cpu", progress: bool = False) -> Finished | Failed:
-    """Train one run and say what came of it; an exception is a result too, so that it stops no other run."""
+def perform(specs: Sequence[RunSpec], device: str = "cpu", progress: bool = False) -> list[Finished] | Failed:
+    """Train one run, or several as a fleet, and return what came of each.
+
+    An exception is a result too, so that it stops no other run.
+    """
     try:
         from bnstudy.study.provenance import provenance
-        from bnstudy.train import train_run
+        from bnstudy.train import train_fleet
 
         with _turn:
-            dataset = _dataset(spec.dataset)
+            dataset = _dataset(specs[0].dataset)
             start = time.perf_counter()
-            result = train_run(spec, dataset, device=device, progress=progress)
+            results = train_fleet(specs, dataset, device=device, progress=progress)
             seconds = time.perf_counter() - start
-        return Finished(provenance(dataset.sha256, device, seconds), result.outcome, result.tables)
+        made = provenance(dataset.sha256, device, seconds)
+        return [
+            Finished({**made, **_fleet(result.fleet_size, result.fleet_index)}, result.outcome, result.tables)
+            for result in results
+        ]
     except Exception as error:
         return failed(error)
+
+
+def _fleet(size: int, index: int) -> dict[str, Any]:
+    return {"fleet": {"size": size, "index": index}} if size > 1 else {}
 
 
 def failed(error: BaseException) -> Failed:
