@@ -33,9 +33,10 @@ def intercepted(model: nn.Module, around: Around) -> Iterator[None]:
         yield
     finally:
         for module, own, forward in kept:
-            vars(module).pop("forward", None)
             if own:
                 vars(module)["forward"] = forward
+            else:
+                vars(module).pop("forward", None)
 
 
 class _Path:
