@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
+from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.probes.log import Log, Row, Schedule, always
 from bnstudy.probes.moment import (
     LossFunction,
@@ -114,5 +116,4 @@ class GradientPredictiveness:
 
 
 def _norm(tensors: list[Tensor]) -> float:
-    norms = [tensor.norm().float() for tensor in tensors]
-    return float(torch.stack(norms).norm()) if norms else 0.0
+    return float(get_total_norm([t.to(statistics_dtype(t.dtype)) for t in tensors])) if tensors else 0.0
