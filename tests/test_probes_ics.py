@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -152,24 +154,29 @@ def test_what_a_frozen_first_layer_computes_is_not_measured():
 
 
 def test_the_work_saved_is_what_the_definition_allows():
-    """Three layers in a chain: a full pass, the new prefix, then 2 and 1 of them, never the first again."""
-    calls = dict.fromkeys("012", 0)
-    model = nn.Sequential(*(nn.Linear(3, 3) for _ in calls))
-    for name, layer in model.named_children():
+    """Of four layers: all for G, all forward with the new weights, then 3, 2 and 1 from behind."""
+    # Not on the model, where a probe puts counters back like everything else.
+    forward, backward = Counter(), Counter()
 
-        def forward(x, name=name, linear=layer.forward):
-            calls[name] += 1
-            return linear(x)
+    class Counted(nn.Linear):
+        def forward(self, x):
+            forward[self] += 1
+            output = super().forward(x)
+            if output.requires_grad:
+                output.register_hook(lambda gradient: backward.update([self]))
+            return output
 
-        layer.forward = forward
+    model = nn.Sequential(*(Counted(3, 3) for _ in range(4)))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     probe = InternalCovariateShift(model, half_squared_error)
     x, y = torch.randn(4, 3), torch.randn(4, 3)
     half_squared_error(model(x), y).backward()
-    calls.update(dict.fromkeys(calls, 0))
+    forward.clear()
+    backward.clear()
     with probe(x, y):
         optimizer.step()
-    assert calls == {"0": 2, "1": 3, "2": 4}
+    assert [forward[layer] for layer in model] == [2, 3, 4, 5]
+    assert [backward[layer] for layer in model] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
 from torch.nn import functional as F
 
-from bnstudy.norm import Arm, BatchNorm, StatisticsBank
 from bnstudy.probes import (
     ActivationDrift,
     Gaussianity,
@@ -218,25 +218,26 @@ def test_state_outside_of_buffers_is_kept_too(kind):
     assert model.count == 1 == len(model.history)
 
 
-def test_several_probes_at_once_measure_what_each_measures_alone():
-    def run(kinds):
-        torch.manual_seed(0)
-        model = built("mlp")
-        generator = torch.Generator().manual_seed(3)
-        x, y = ZOO["mlp"].batch(generator)
-        probes = [PROBES[kind](model, F.cross_entropy, x) for kind in kinds]
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-        with ExitStack() as stack:
-            for probe in probes:
-                stack.enter_context(probe(x, y))
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
-        return {kind: probe.frame() for kind, probe in zip(kinds, probes, strict=True)}
+class Together:
+    """Several probes around one step."""
 
-    together = run(list(PROBES))
-    for kind in PROBES:
-        assert together[kind].equals(run([kind])[kind]), kind
+    def __init__(self, kinds, *arguments):
+        self.probes = {kind: PROBES[kind](*arguments) for kind in kinds}
+
+    @contextmanager
+    def __call__(self, x, y):
+        with ExitStack() as stack:
+            for probe in self.probes.values():
+                stack.enter_context(probe(x, y))
+            yield
+
+
+def test_several_probes_at_once_measure_what_each_measures_alone():
+    ended, together = train("mlp", lambda *arguments: Together(PROBES, *arguments))
+    for kind, make in PROBES.items():
+        expected, alone = train("mlp", make)
+        assert same(ended, expected)
+        assert together.probes[kind].frame().equals(alone.frame()), kind
 
 
 def test_a_schedule_picks_the_steps():
@@ -261,7 +262,11 @@ def test_modes_set_by_the_user_are_measured_in_and_kept():
         assert [m.training for m in (model, model.bn1, model.bn2, model.drop)] == [False, False, True, False]
 
 
-def test_the_bank_of_another_model_is_refused():
-    bank = StatisticsBank([BatchNorm(3)], [Arm(0.9)])
-    with pytest.raises(ValueError, match="bank has layers that are not in model"):
-        StatisticsGap(nn.Linear(1, 1), [torch.ones(1, 1)], bank=bank)
+def test_probes_make_nothing_compile_again():
+    graphs = []
+    for make in (None, lambda *arguments: Together(PROBES, *arguments)):
+        counters.clear()
+        torch._dynamo.reset()
+        train("compiled", make, steps=4)
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs[0] == graphs[1] > 0

@@ -70,7 +70,7 @@ class Gaussianity:
     """
 
     def __init__(
-        self, model: nn.Module, *, values_per_unit: int | None = 1024, schedule: Schedule = always
+        self, model: nn.Module, *, values_per_unit: int | None = 512, schedule: Schedule = always
     ) -> None:
         self._model = underlying(model)
         self._size = check_sample_size(values_per_unit)

@@ -17,6 +17,7 @@ from bnstudy.probes.moment import (
     LossFunction,
     Moment,
     check_function,
+    leaves,
     trainable,
     underlying,
     undisturbed,
@@ -91,7 +92,7 @@ class GradientPredictiveness:
     def _measure(self, moment: Moment, x: Any, y: Any) -> list[Row]:
         names = trainable(self._model)
         rate = self._learning_rate() if callable(self._learning_rate) else self._learning_rate
-        _, here = moment.gradients(moment.weights, names, self._loss_fn, x, y)
+        _, here = moment.gradients(leaves(moment.weights, names), names, self._loss_fn, x, y)
         norm = _norm(here)
         losses, differences, ratios = [], [], []
         for length in self._lengths:
@@ -99,7 +100,7 @@ class GradientPredictiveness:
             weights = dict(moment.weights)
             for name, g in zip(names, here, strict=True):
                 weights[name] = torch.sub(weights[name], g, alpha=eta)
-            loss, there = moment.gradients(weights, names, self._loss_fn, x, y)
+            loss, there = moment.gradients(leaves(weights, names), names, self._loss_fn, x, y)
             difference = _norm([a - b for a, b in zip(here, there, strict=True)])
             losses.append(float(loss))
             differences.append(difference)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bnstudy.norm.kernel import statistics_dtype
-from bnstudy.probes.calls import Key, Trace
+from bnstudy.probes.calls import Key
 from bnstudy.probes.log import Log, Row, Schedule, always
 from bnstudy.probes.moment import (
     LossFunction,
@@ -25,6 +25,8 @@ from bnstudy.probes.moment import (
     underlying,
     undisturbed,
 )
+from bnstudy.probes.recording import Recording
+from bnstudy.probes.trace import Trace
 
 
 class InternalCovariateShift:
@@ -36,7 +38,8 @@ class InternalCovariateShift:
         G'_i = grad of L(W_1^(t+1), ..., W_(i-1)^(t+1), W_i^t, ..., W_k^t) with respect to W_i
 
     Quantities: ``ics`` is ``||G_i - G'_i||_2``; ``ics_relative`` is ``ics / ||G_i||_2`` (0 where both are
-    0); ``cosine`` is the cosine of the angle between G_i and G'_i (1 where both are 0, 0 where one is).
+    0, infinite where G_i alone is); ``cosine`` is the cosine of the angle between G_i and G'_i (1 where
+    both are 0, 0 where one is).
 
     Source: Santurkar et al. 2018 (arXiv 1805.11604), Definition 2.1.
 
@@ -52,7 +55,7 @@ class InternalCovariateShift:
     layer the forward and backward through what comes after it alone. What the updated layers before it
     compute is recorded once and shared; no gradient flows there. ``benchmarks/probes.py`` measures it.
     The order of calls may differ between steps but not between weights.
-    Memory: two copies of the parameters, and the recorded outputs, one for each place between layers:
+    Memory: three times the parameters, and the recorded outputs, one for each place between layers:
     about what a training step keeps for its backward pass.
 
     Args:
@@ -90,7 +93,7 @@ class InternalCovariateShift:
         tensors = leaves(old, wanted)
         trace = Trace(model, tensors)
         with trace.watching():
-            _, found = before.gradients_of(tensors, wanted, loss_fn, x, y)
+            _, found = before.gradients(tensors, wanted, loss_fn, x, y)
         gradients = dict(zip(wanted, found, strict=True))
 
         shifts = []
@@ -104,7 +107,7 @@ class InternalCovariateShift:
                 weights[name] = new[name]
                 moved = moved or not torch.equal(old[name], new[name])
 
-        recording = trace.record(set().union(*(shift.skipped for shift in shifts)))
+        recording = Recording(set().union(*(shift.skipped for shift in shifts)), trace.mutated)
         if any(shift.moved for shift in shifts):
             with torch.no_grad(), recording.made_in(model):
                 before.run(new, lambda m: m(x))
@@ -114,7 +117,8 @@ class InternalCovariateShift:
             shifted = gradient  # by definition, where nothing before the layer has changed
             if shift.moved:
                 with recording.replayed_in(model, shift.skipped):
-                    _, shifted = before.gradients(shift.weights, shift.names, loss_fn, x, y)
+                    tensors = leaves(shift.weights, shift.names)
+                    _, shifted = before.gradients(tensors, shift.names, loss_fn, x, y)
             rows += _rows(shift.layer, _flat(gradient), _flat(shifted))
         return rows
 

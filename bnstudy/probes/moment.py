@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 Weights = Mapping[str, Tensor]
-LossFunction = Callable[[Any, Any], Tensor]
+LossFunction = Callable[[Any, Any], Tensor]  # (output, target)
 Result = TypeVar("Result")
 
 # Swapped as a whole by functional_call, or for the time of a pass by `intercepted`.
@@ -130,19 +130,13 @@ class Moment:
         return result
 
     def gradients(
-        self, weights: Weights, wanted: Iterable[str], loss_fn: LossFunction, x: Any, y: Any
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return the loss and its gradients with respect to ``wanted``, by a pass with ``weights``.
-
-        A parameter that doesn't enter the loss has the gradient zero. Nothing flows into other
-        parameters. Raises ``ValueError`` for a loss that isn't a single number.
-        """
-        return self.gradients_of(leaves(weights, wanted), wanted, loss_fn, x, y)
-
-    def gradients_of(
         self, tensors: Weights, wanted: Iterable[str], loss_fn: LossFunction, x: Any, y: Any
     ) -> tuple[Tensor, list[Tensor]]:
-        """Do what ``gradients`` does, with ``tensors`` made by ``leaves``."""
+        """Return the loss and its gradients with respect to ``wanted``, by a pass with ``tensors``.
+
+        ``tensors`` are ``leaves(weights, wanted)``. A parameter that doesn't enter the loss has the
+        gradient zero. Raises ``ValueError`` for a loss that isn't a single number.
+        """
         inputs = [tensors[name] for name in wanted]
 
         def body(model: nn.Module) -> tuple[Tensor, list[Tensor]]:
@@ -206,7 +200,7 @@ def copied(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def leaves(weights: Weights, wanted: Iterable[str]) -> dict[str, Tensor]:
-    """Return ``weights`` as leaves of a new graph, of which ``wanted`` require gradients."""
+    """Return ``weights`` as leaves of a new graph, of which ``wanted`` alone require gradients."""
     names = set(wanted)
     return {name: value.detach().requires_grad_(name in names) for name, value in weights.items()}
 
