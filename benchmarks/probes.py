@@ -82,7 +82,7 @@ def ics(norm: str, options: argparse.Namespace) -> dict[str, float]:
     """Compare the probe with the straightforward way, in time and in values."""
     training = Training(norm, options.batch_size)
     model, x, y = training.model, training.x, training.y
-    layers = execution_order(model, lambda: model(x))
+    layers = execution_order(model, x)
     ratios, steps, difference = [], [], 0.0
     for _ in range(options.rounds + 1):
         probe, twin = InternalCovariateShift(model, F.cross_entropy), Straightforward(model)

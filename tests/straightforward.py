@@ -19,7 +19,6 @@ class Straightforward:
 
     def __init__(self, model: nn.Module) -> None:
         self.before = copy.deepcopy(model)
-        self.buffers = [b.clone() for b in self.before.buffers()]
         self.random = torch.get_rng_state()
 
     def shift(
@@ -32,48 +31,40 @@ class Straightforward:
     ) -> dict[str, dict[str, float]]:
         """Return {layer: {quantity: value}}; ``layers`` are the parameters by layer, where they are known."""
         ended = torch.get_rng_state()
-        net = self.before
-        old = {n: p.detach().clone() for n, p in net.named_parameters()}
-        new = {n: p.detach().clone() for n, p in model.named_parameters()}
-        layers = layers or execution_order(net, lambda: self._rewound(lambda: net(x)))
-        gradients = self._gradients(old, loss_fn, x, y)
+        layers = layers or execution_order(copy.deepcopy(self.before), x)
+        new = dict(model.named_parameters())
+        gradients = self._gradients({}, loss_fn, x, y)
         table = {}
-        weights = dict(old)
+        updated: dict[str, Tensor] = {}
         for layer, held in layers.items():
             names = [n for n in held if n in gradients]
             if names:
-                shifted = self._gradients(weights, loss_fn, x, y)
+                shifted = self._gradients(updated, loss_fn, x, y)
                 g = torch.cat([gradients[n].reshape(-1) for n in names])
                 h = torch.cat([shifted[n].reshape(-1) for n in names])
                 table[layer] = {
                     "ics": (g - h).norm().item(),
                     "ics_relative": ((g - h).norm() / g.norm()).item(),
-                    "cosine": torch.nn.functional.cosine_similarity(g, h, dim=0, eps=1e-300).item(),
+                    "cosine": nn.functional.cosine_similarity(g, h, dim=0, eps=1e-300).item(),
                 }
-            weights.update({n: new[n] for n in held})
+            updated |= {n: new[n] for n in held}
         torch.set_rng_state(ended)
         return table
 
-    def _rewound(self, run: Callable[[], Any]) -> Any:
-        torch.set_rng_state(self.random)
-        torch.clear_autocast_cache()  # it would go on using the weights of the pass before
-        with torch.no_grad():
-            for buffer, value in zip(self.before.buffers(), self.buffers, strict=True):
-                buffer.copy_(value)
-        return run()
-
     def _gradients(
-        self, weights: dict[str, Tensor], loss_fn: Callable[[Any, Any], Tensor], x: Any, y: Any
+        self, updated: dict[str, Tensor], loss_fn: Callable[[Any, Any], Tensor], x: Any, y: Any
     ) -> dict[str, Tensor]:
+        net = copy.deepcopy(self.before)
+        net.zero_grad()
         with torch.no_grad():
-            for name, parameter in self.before.named_parameters():
-                parameter.copy_(weights[name])
-                parameter.grad = None
-        self._rewound(lambda: loss_fn(self.before(x), y).backward())
-        return {n: p.grad for n, p in self.before.named_parameters() if p.grad is not None}
+            for name, value in updated.items():
+                net.get_parameter(name).copy_(value)
+        torch.set_rng_state(self.random)
+        loss_fn(net(x), y).backward()
+        return {n: p.grad for n, p in net.named_parameters() if p.grad is not None}
 
 
-def execution_order(net: nn.Module, run: Callable[[], Any]) -> dict[str, list[str]]:
+def execution_order(net: nn.Module, x: Any) -> dict[str, list[str]]:
     """Return the parameters of each layer, layers in order of first call.
 
     A layer that is never called itself follows its parent; shared parameters go to the first holder.
@@ -87,7 +78,7 @@ def execution_order(net: nn.Module, run: Callable[[], Any]) -> dict[str, list[st
 
     handles = [module.register_forward_pre_hook(note) for module in names]
     with torch.no_grad():
-        run()
+        net(x)
     for handle in handles:
         handle.remove()
     order = []

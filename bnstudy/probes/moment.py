@@ -175,7 +175,7 @@ class _Inside(nn.Module):
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Put back whatever passes through ``model`` leave behind, also when one raises.
 
-    Compiled parts run eagerly, and autocast casts anew: its cache may hold values of other weights.
+    Compiled parts run eagerly. Autocast caches nothing: it would keep the weights of every pass.
     """
     attributes, randomness = Attributes(model), RandomStates()
     cache = torch.is_autocast_cache_enabled()
