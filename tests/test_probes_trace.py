@@ -59,6 +59,10 @@ def frozen(value):
         return value.detach().clone()
     if isinstance(value, torch.Generator):
         return value.get_state()
+    if isinstance(value, random.Random):
+        return value.getstate()
+    if isinstance(value, np.random.Generator):
+        return str(value.bit_generator.state)
     if isinstance(value, Mapping):
         return [(str(k), frozen(v)) for k, v in value.items()]
     if isinstance(value, Iterable) and not isinstance(value, str):
@@ -191,12 +195,14 @@ class Hoarder(nn.Module):
         self.fc = nn.Linear(4, 4)
         self.history, self.count, self.seen = [], 0, {}
         self.tensor = torch.zeros(4)
+        self.python, self.numpy = random.Random(0), np.random.default_rng(0)
         self.noise = NoisyBatchNorm(nn.BatchNorm1d(4), generator=torch.Generator().manual_seed(0))
         self.fc.register_forward_hook(lambda module, args, output: self.history.append(output.sum().item()))
 
     def forward(self, x):
         self.count += 1
         self.seen[self.count] = random.random() + np.random.rand()  # noqa: NPY002
+        self.seen[self.count] += self.python.random() + self.numpy.random()
         self.tensor += x.detach().mean(0)
         self.last = self.noise(self.fc(x))
         return self.last * self.count

@@ -45,22 +45,12 @@ class RandomStates:
 class Attributes:
     """What a module and its submodules hold beside parameters, buffers and submodules.
 
-    That is training modes, hooks, generators, batch moments, counters. Tensors and the contents of
-    plain containers are copied, so that changes in place are undone too.
+    That is training modes, hooks, generators, batch moments, counters. Tensors, generators' states and
+    the contents of plain containers (one level of them) are copied, so that changes in place are undone.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._kept = [
-            (
-                m,
-                {
-                    name: (value, _contents(value))
-                    for name, value in vars(m).items()
-                    if name not in _NOT_STATE
-                },
-            )
-            for m in module.modules()
-        ]
+        self._kept = [(m, _copied_attributes(m)) for m in module.modules()]
 
     def restore(self) -> None:
         """Put everything back, and drop attributes that came since."""
@@ -73,11 +63,20 @@ class Attributes:
                 _refill(value, contents)
 
 
+def _copied_attributes(module: nn.Module) -> dict[str, tuple[Any, Any]]:
+    there = vars(module)
+    return {name: (there[name], _contents(there[name])) for name in there if name not in _NOT_STATE}
+
+
 def _contents(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, torch.Generator):
         return value.get_state()
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state
+    if isinstance(value, random.Random):
+        return value.getstate()
     return value.copy() if type(value) in _CONTAINERS else None
 
 
@@ -89,6 +88,10 @@ def _refill(value: Any, contents: Any) -> None:
             value.copy_(contents)
     elif isinstance(value, torch.Generator):
         value.set_state(contents)
+    elif isinstance(value, np.random.Generator):
+        value.bit_generator.state = contents
+    elif isinstance(value, random.Random):
+        value.setstate(contents)
     elif contents is not None and not _same(value, contents):
         value.clear()
         value.extend(contents) if isinstance(value, (list, deque)) else value.update(contents)
