@@ -50,15 +50,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    results: dict[str, Any] = {
-        "torch": torch.__version__,
-        "batch_size": options.batch_size,
-        "rounds": options.rounds,
-        "threads": options.threads,
-        "ics": {norm: ics(norm, options) for norm in ("batch", "none")},
-        "probes": costs(options),
-    }
-    report(results)
+    settings = {name: getattr(options, name) for name in ("batch_size", "rounds", "threads")}
+    results: dict[str, Any] = {"torch": torch.__version__, **settings}
+    results["ics"] = {norm: ics(norm, options) for norm in ("batch", "none")}
+    report_ics(results["ics"])
+    results["probes"] = costs(options)
+    report_costs(results["probes"])
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 
@@ -159,17 +156,21 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def report(results: dict[str, Any]) -> None:
+def report_ics(results: dict[str, dict[str, float]]) -> None:
     print("InternalCovariateShift on the article's network")
     print(f"{'norm':8}{'layers':>8}{'of the straightforward way':>30}{'steps':>8}{'largest difference':>22}")
-    for norm, row in results["ics"].items():
+    for norm, row in results.items():
         print(
             f"{norm:8}{row['layers']:8}{row['of_straightforward']:30.2f}{row['of_a_step']:8.2f}"
-            f"{row['largest_relative_difference']:22.1e}"
+            f"{row['largest_relative_difference']:22.1e}",
+            flush=True,
         )
+
+
+def report_costs(results: dict[str, dict[str, float]]) -> None:
     print("\nA training step with a probe, as a multiple of one without")
     print(f"{'probe':30}{'every step':>12}{f'every {EVERY}th':>12}")
-    for kind, row in results["probes"].items():
+    for kind, row in results.items():
         print(f"{kind:30}" + "".join(f"{value:12.2f}" for value in row.values()))
 
 
