@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bnstudy import probes
     from bnstudy.data import Dataset, load_dataset
     from bnstudy.network import ArticleNet
     from bnstudy.norm import (
@@ -52,6 +53,7 @@ _HOMES = {
     "load_dataset": "bnstudy.data",
     "moments": "bnstudy.norm",
     "momentum_from_decay": "bnstudy.norm",
+    "probes": "bnstudy.probes",
     "run_study": "bnstudy.study",
     "to_torch": "bnstudy.norm",
     "train_fleet": "bnstudy.train",
@@ -79,6 +81,7 @@ __all__ = [
     "load_dataset",
     "moments",
     "momentum_from_decay",
+    "probes",
     "run_study",
     "to_torch",
     "train_fleet",
@@ -91,7 +94,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'bnstudy' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    home = importlib.import_module(_HOMES[name])
+    value = home if home.__name__ == f"bnstudy.{name}" else getattr(home, name)
     globals()[name] = value
     return value
 

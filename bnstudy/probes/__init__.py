@@ -1,0 +1,31 @@
+"""Measurements of a network in training, on any ``nn.Module``, that leave no trace.
+
+Every probe stands around the user's own step::
+
+    probe = bnstudy.probes.InternalCovariateShift(model, loss_fn)
+    for x, y in loader:
+        with probe(x, y):
+            optimizer.zero_grad(); loss_fn(model(x), y).backward(); optimizer.step()
+    frame = probe.frame()  # step, layer, quantity, value
+"""
+
+from bnstudy.probes.activation_drift import ActivationDrift
+from bnstudy.probes.gaussianity import Gaussianity
+from bnstudy.probes.gradient_health import GradientHealth
+from bnstudy.probes.gradient_predictiveness import GradientPredictiveness
+from bnstudy.probes.internal_covariate_shift import InternalCovariateShift
+from bnstudy.probes.log import always, every
+from bnstudy.probes.noisy_batch_norm import NoisyBatchNorm
+from bnstudy.probes.statistics_gap import StatisticsGap
+
+__all__ = [
+    "ActivationDrift",
+    "Gaussianity",
+    "GradientHealth",
+    "GradientPredictiveness",
+    "InternalCovariateShift",
+    "NoisyBatchNorm",
+    "StatisticsGap",
+    "always",
+    "every",
+]

@@ -1,0 +1,151 @@
+"""Internal covariate shift, by its published definition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from bnstudy.norm.kernel import statistics_dtype
+from bnstudy.probes.calls import Key
+from bnstudy.probes.log import Log, Row, Schedule, always
+from bnstudy.probes.moment import (
+    LossFunction,
+    Moment,
+    check_function,
+    copied,
+    leaves,
+    trainable,
+    underlying,
+    undisturbed,
+)
+from bnstudy.probes.recording import Recording
+from bnstudy.probes.trace import Trace
+
+
+class InternalCovariateShift:
+    """How much the gradient of a layer changes because the layers before it were updated.
+
+    For layer i and a step from W^t to W^(t+1), with everything on the batch of that step::
+
+        G_i  = grad of L(W_1^t, ..., W_k^t)                               with respect to W_i
+        G'_i = grad of L(W_1^(t+1), ..., W_(i-1)^(t+1), W_i^t, ..., W_k^t) with respect to W_i
+
+    Quantities: ``ics`` is ``||G_i - G'_i||_2``; ``ics_relative`` is ``ics / ||G_i||_2`` (0 where both are
+    0, infinite where G_i alone is); ``cosine`` is the cosine of the angle between G_i and G'_i (1 where
+    both are 0, 0 where one is).
+
+    Source: Santurkar et al. 2018 (arXiv 1805.11604), Definition 2.1.
+
+    A layer is a module that owns parameters directly, named as in ``named_modules()``, in order of first
+    execution. W_i is all of its parameters that require gradients, as one vector; frozen layers
+    keep their place in the order and have no rows. A parameter that several modules hold belongs to the
+    one executed first. All passes start from the buffers, attributes and random states at the entry of
+    the ``with`` statement (so that dropout draws the same mask in both), in the autocast state and
+    the training mode there. The step in the body may be of any kind; what is measured is the change of the
+    parameters between entry and exit.
+
+    Cost, as a multiple of a training step: one for G, a forward with the new weights, and for each
+    layer the forward and backward through what comes after it alone. What the updated layers before it
+    compute is recorded once and shared; no gradient flows there. ``benchmarks/probes.py`` measures it.
+    A model may call its layers in another order at every step, but not in one that depends on the weights.
+    Memory: three times the parameters, and the recorded outputs, one for each place between layers:
+    about what a training step keeps for its backward pass.
+
+    Args:
+        model: any module; called as ``model(x)``. Under ``torch.compile`` the module below is measured.
+        loss_fn: ``loss_fn(output, target)``, a tensor of one number.
+        schedule: which steps are measured, from the step's number (the first is 1) to a bool.
+    """
+
+    def __init__(self, model: nn.Module, loss_fn: LossFunction, *, schedule: Schedule = always) -> None:
+        check_function("loss_fn", loss_fn)
+        self._model = underlying(model)
+        self._loss_fn = loss_fn
+        self._log = Log(schedule)
+
+    @contextmanager
+    def __call__(self, x: Any, y: Any) -> Iterator[None]:
+        """Measure the step taken in the body, on the batch ``x`` (the model's input) and ``y``."""
+        with self._log.step() as rows:
+            if rows is None:
+                yield
+                return
+            before = Moment(self._model)
+            yield
+            with undisturbed(self._model):
+                rows += self._measure(before, x, y)
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row a measurement: step (from 1), layer, quantity, value."""
+        return self._log.frame()
+
+    def _measure(self, before: Moment, x: Any, y: Any) -> list[Row]:
+        model, loss_fn = self._model, self._loss_fn
+        old, new = before.weights, copied(model.named_parameters())
+        wanted = trainable(model)
+        tensors = leaves(old, wanted)
+        trace = Trace(model, tensors)
+        with trace.watching():
+            _, found = before.gradients(tensors, wanted, loss_fn, x, y)
+        gradients = dict(zip(wanted, found, strict=True))
+
+        shifts = []
+        weights, moved = dict(old), False
+        for layer in trace.layers():
+            names = [name for name in layer.parameters if name in gradients]
+            if names:
+                skipped = trace.finished_before(layer) if moved else set()
+                shifts.append(_Shift(layer.name, names, dict(weights), moved, skipped))
+            for name in layer.parameters:
+                weights[name] = new[name]
+                moved = moved or not torch.equal(old[name], new[name])
+
+        recording = Recording(set().union(*(shift.skipped for shift in shifts)), trace.mutated)
+        if any(shift.moved for shift in shifts):
+            with torch.no_grad(), recording.made_in(model):
+                before.run(new, lambda m: m(x))
+        rows = []
+        for shift in shifts:
+            gradient = [gradients[name] for name in shift.names]
+            shifted = gradient  # by definition, where nothing before the layer has changed
+            if shift.moved:
+                with recording.replayed_in(model, shift.skipped):
+                    tensors = leaves(shift.weights, shift.names)
+                    _, shifted = before.gradients(tensors, shift.names, loss_fn, x, y)
+            rows += _rows(shift.layer, _flat(gradient), _flat(shifted))
+        return rows
+
+
+@dataclass(frozen=True)
+class _Shift:
+    """What is to be computed for one layer: with which weights, and what of it is known already."""
+
+    layer: str
+    names: list[str]
+    weights: dict[str, Tensor]
+    moved: bool
+    skipped: set[Key]
+
+
+def _rows(layer: str, gradient: Tensor, shifted: Tensor) -> list[Row]:
+    norm, shifted_norm, ics = (float(v.norm()) for v in (gradient, shifted, gradient - shifted))
+    if ics == 0.0:
+        relative, cosine = 0.0, 1.0
+    else:
+        relative = ics / norm if norm else math.inf
+        both = norm * shifted_norm
+        # Not `gradient @ shifted`, which autocast would round.
+        cosine = float((gradient * shifted).sum()) / both if both else 0.0
+    return [(layer, "ics", ics), (layer, "ics_relative", relative), (layer, "cosine", cosine)]
+
+
+def _flat(gradients: list[Tensor]) -> Tensor:
+    flat = torch.cat([g.reshape(-1) for g in gradients])
+    return flat.to(statistics_dtype(flat.dtype))
