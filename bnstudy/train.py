@@ -12,15 +12,14 @@ import torch
 from torch.utils import deterministic as _memory_settings
 from tqdm.auto import tqdm
 
+from bnstudy.build import build_networks, build_optimizer, learning_rates
 from bnstudy.captured import Captured
 from bnstudy.data import Dataset, load_dataset
 from bnstudy.device_data import DeviceData, Feed, balanced_order, batch_sizes
 from bnstudy.evaluate import Evaluator, losses_and_hits
-from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, StatisticsBank, apply_updates
 from bnstudy.norm.kernel import statistics_dtype
-from bnstudy.optimize import SGD, Adam, Optimizer
-from bnstudy.seeds import EVALUATION_ORDER, INITIALISATION, NOISE, ORDER, SUBSET, generator
+from bnstudy.seeds import EVALUATION_ORDER, NOISE, ORDER, SUBSET, generator
 from bnstudy.spec import FLEET_FIELDS, RunSpec
 
 LOOK_EVERY = 50  # steps between looks at the loss
@@ -69,10 +68,10 @@ def train_fleet(
     """Train runs side by side, as one network that many times as wide; return a result for each.
 
     The runs may differ in ``seed`` (initial weights, order of the images, dropout, noise), ``learning_rate``,
-    ``schedule`` and ``weight_decay``. Each computes what it would compute alone, but sums may be added
-    up in another order: the same specs together give the same results, bit for bit, and a run in a
-    fleet equals the run alone within the rounding of its precision. A member that diverges leaves the
-    others as they are.
+    ``schedule`` and ``weight_decay``. Each computes what it would compute alone, save that sums may be added
+    up in another order. So the same specs together give the same results, bit for bit, and a member's step
+    equals that of its lone run within rounding, which training then lets grow as any other. A member
+    that diverges leaves the others as they are.
 
     Args:
         specs: what to run, at least one.
@@ -89,11 +88,10 @@ def train_fleet(
     dataset = dataset or load_dataset(spec.dataset)
     if dataset.name != spec.dataset:
         raise ValueError(f"dataset is {dataset.name!r}; allowed: {spec.dataset!r}, which the spec names")
-    if spec.train_size is not None and spec.train_size > len(dataset.y_train):
-        raise ValueError(
-            f"train_size is {spec.train_size}; allowed: at most {len(dataset.y_train)}, "
-            f"the training images of {dataset.name!r}"
-        )
+    there = len(dataset.y_train)
+    for name, most in (("train_size", there), ("precise_images", spec.train_size or there)):
+        if (getattr(spec, name) or 0) > most:
+            raise ValueError(f"{name} is {getattr(spec, name)}; allowed: at most {most}, the training images")
     with deterministic():
         return _Fleet(specs, dataset, torch.device(device)).train(progress)
 
@@ -141,54 +139,6 @@ def evaluation_steps(total: int, count: int) -> list[int]:
     if count == 1:
         return [total]
     return sorted({round(s) for s in np.geomspace(1, total, count)})
-
-
-def build_networks(specs: Sequence[RunSpec], noise: Sequence[torch.Generator]) -> ArticleNet:
-    """Return the specs' networks side by side on the CPU, each with the initial weights of its own seed.
-
-    ``noise`` are the sources of each one's dropout and noise, on the device where they will run.
-    """
-    spec = specs[0]
-    bounds = {"rmax": spec.renorm_rmax, "dmax": spec.renorm_dmax}
-    clipping = {name: bound for name, bound in bounds.items() if bound is not None}
-    if spec.renorm_rmax is not None:
-        clipping["rmin"] = 1.0 / spec.renorm_rmax
-    net = ArticleNet(
-        norm=spec.norm,
-        relu_on_logits=spec.relu_on_logits,
-        conv_bias=spec.conv_bias,
-        initialisation=spec.initialisation,
-        epsilon=spec.epsilon,
-        scale=spec.scale,
-        norm_last=spec.norm_last,
-        renorm=spec.renorm,
-        renorm_clipping=clipping,
-        renorm_decay=spec.renorm_decay,
-        dropout=spec.dropout,
-        dropout_place=spec.dropout_place,
-        members=len(specs),
-        generator=[generator(s.seed, INITIALISATION) for s in specs],
-        noise_generator=noise,
-    )
-    for layer in net.norm_layers():
-        # The bank keeps the averages. Those of renorm enter training, and absorb once a step.
-        layer.updates = "with_step" if spec.renorm else "never"
-    return net
-
-
-def build_optimizer(specs: Sequence[RunSpec], net: ArticleNet) -> Optimizer:
-    """Return the specs' optimizer over their networks side by side."""
-    weight_decay = [spec.weight_decay for spec in specs]
-    if specs[0].optimizer == "sgd":
-        return SGD(net, len(specs), weight_decay, specs[0].momentum)
-    return Adam(net, len(specs), weight_decay)
-
-
-def learning_rates(spec: RunSpec, total: int) -> list[float]:
-    """Return the learning rate of each of ``total`` steps."""
-    if spec.schedule == "constant":
-        return [spec.learning_rate] * total
-    return [spec.learning_rate * (1 - step / total) for step in range(total)]
 
 
 class _Fleet:

@@ -68,6 +68,8 @@ def test_a_small_training_set_is_the_seeds_and_balanced(few_digits):
     assert run(few_digits, train_size=80).outcome == "finished"
     with pytest.raises(ValueError, match=r"train_size is 81; allowed: at most 80, the training images"):
         run(few_digits, train_size=81)
+    with pytest.raises(ValueError, match=r"precise_images is 41; allowed: at most 40, the training images"):
+        run(few_digits, train_size=40, precise_images=41)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import bnstudy
 
 # The modules that decide a number. A record made by other source than today's is still read, but flagged.
 DECIDING = (
+    "build.py",
     "captured.py",
     "data.py",
     "device_data.py",
