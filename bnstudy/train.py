@@ -119,10 +119,12 @@ def check_device(device: str) -> None:
 
 
 class deterministic:
-    """A context in which PyTorch uses deterministic algorithms alone."""
+    """A context in which PyTorch uses deterministic algorithms alone, and float32 is float32 on a GPU too."""
 
     def __enter__(self) -> None:
         self._kept = torch.are_deterministic_algorithms_enabled()
+        self._tf32 = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.allow_tf32 = False
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         # No kernel here reads memory it has not written, and filling it costs a pass over every output.
@@ -131,6 +133,7 @@ class deterministic:
 
     def __exit__(self, *_: object) -> None:
         torch.use_deterministic_algorithms(self._kept)
+        torch.backends.cudnn.allow_tf32 = self._tf32
         _memory.fill_uninitialized_memory = self._fill
 
 

@@ -38,7 +38,7 @@ def test_measuring_changes_no_training(few_digits):
 
 @pytest.mark.parametrize("changes", [{"dropout": 0.3}, {"norm": "noisy"}, {"renorm": True}])
 def test_measuring_draws_no_random_number_and_moves_no_state(few_digits, changes):
-    often = run(few_digits, evaluations=6, **changes)
+    often = run(few_digits, evaluations=3, **changes)
     seldom = run(few_digits, evaluations=1, statistics=["moving"], **changes)
     assert often.tables["training"] == seldom.tables["training"]
     assert often.tables["training"]["loss"] != run(few_digits).tables["training"]["loss"]
