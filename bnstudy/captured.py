@@ -34,7 +34,7 @@ class Captured:
         self._generators = list(generators)
         self._calls: Counter[int] = Counter()
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        # Plain calls run on the stream of the captures, so that autograd's nodes don't bind to the default one.
+        # Plain calls run on it too, so that autograd's nodes don't bind to the default stream.
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def __call__(self, size: int) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bnstudy.device_data import DeviceData
 from bnstudy.seeds import generator
 from bnstudy.spec import RunSpec
-from bnstudy.train import evaluation_steps, train_run
+from bnstudy.train import deterministic, evaluation_steps, train_run
 
 
 def spec(**changes):
@@ -162,6 +162,17 @@ def test_evaluation_steps(total, count):
 def test_purposes_of_a_seed_are_independent():
     draws = {tuple(torch.rand(2, generator=generator(s, p)).tolist()) for s in range(20) for p in range(3)}
     assert len(draws) == 60
+
+
+def test_settings_of_the_process_are_given_back():
+    def settings():
+        return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32
+
+    before = settings()
+    with pytest.raises(KeyError), deterministic():
+        assert settings() == (True, False)
+        raise KeyError
+    assert settings() == before == (False, True)
 
 
 def test_misuse_is_named(few_digits):
