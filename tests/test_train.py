@@ -169,7 +169,7 @@ def test_settings_of_the_process_are_given_back():
         return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32
 
     before = settings()
-    with pytest.raises(KeyError), deterministic():
+    with pytest.raises(KeyError), deterministic():  # noqa: PT012 - the body is what raises
         assert settings() == (True, False)
         raise KeyError
     assert settings() == before == (False, True)
