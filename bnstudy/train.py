@@ -93,7 +93,7 @@ def train_fleet(
         if (getattr(spec, name) or 0) > most:
             raise ValueError(f"{name} is {getattr(spec, name)}; allowed: at most {most}, the training images")
     with deterministic():
-        return _Fleet(specs, dataset, torch.device(device)).train(progress)
+        return Fleet(specs, dataset, torch.device(device)).train(progress)
 
 
 def check_fleet(specs: Sequence[RunSpec]) -> None:
@@ -144,11 +144,12 @@ def evaluation_steps(total: int, count: int) -> list[int]:
     return sorted({round(s) for s in np.geomspace(1, total, count)})
 
 
-class _Fleet:
+class Fleet:
     """The state of a fleet in training; a lone run is a fleet of one.
 
-    What a step reads and writes is on the device, the count of steps included: a step waits for nothing
-    that Python does, and a GPU replays it as one graph.
+    ``step(size)`` trains on the next ``size`` images of ``feed``. What it reads and writes is on the device,
+    the count of steps ``done`` included: it waits for nothing that Python does, and a GPU replays it as
+    one graph.
     """
 
     def __init__(self, specs: Sequence[RunSpec], dataset: Dataset, device: torch.device) -> None:
@@ -156,7 +157,7 @@ class _Fleet:
         spec = self.spec = specs[0]
         precision = getattr(torch, spec.precision)
         weights = statistics_dtype(precision)  # float32 or better
-        data = DeviceData(dataset, precision, device)
+        self.data = DeviceData(dataset, precision, device)
         noise = [generator(s.seed, NOISE, device) for s in specs]
         self.net = build_networks(specs, noise).to(device, weights)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -167,10 +168,10 @@ class _Fleet:
 
         self.images = torch.stack([_train_images(s, dataset) for s in specs], 1)
         self.orders = [generator(s.seed, ORDER) for s in specs]
-        self.feed = Feed(data.train, self.images.to(device))
+        self.feed = Feed(self.data.train, self.images.to(device))
         measured = _shuffled(self.images, [generator(s.seed, EVALUATION_ORDER) for s in specs])
         self.evaluator = Evaluator(
-            self.net, self.bank, data, spec, self.images.to(device), measured.to(device)
+            self.net, self.bank, self.data, spec, self.images.to(device), measured.to(device)
         )
 
         self.sizes = batch_sizes(len(self.images), spec.batch_size)
@@ -179,10 +180,11 @@ class _Fleet:
         self._rates = torch.tensor(self.rates, dtype=torch.float64, device=device).T.contiguous()
         self._losses = torch.zeros(self.total, len(specs), dtype=weights, device=device)
         self._accuracies = torch.zeros_like(self._losses)
-        self._done = torch.zeros(1, dtype=torch.int64, device=device)
-        self._step = Captured(self._train_step, device, noise)
+        self.done = torch.zeros(1, dtype=torch.int64, device=device)
+        self.step = Captured(self._train_step, device, noise)
 
     def train(self, progress: bool) -> list[RunResult]:
+        """Take every step, measure along the way, and return each member's result."""
         due = set(evaluation_steps(self.total, self.spec.evaluations))
         evaluations: list[Table] = [{} for _ in self.specs]
         outcomes = ["finished"] * len(self.specs)
@@ -191,7 +193,7 @@ class _Fleet:
         name = f"run {self.spec.run_id[:8]}" if len(self.specs) == 1 else f"{len(self.specs)} runs"
         with tqdm(total=self.total, desc=name, unit="step", disable=not progress, leave=False) as bar:
             for step, size in enumerate(self._batch_sizes(), start=1):
-                self._step(size)
+                self.step(size)
                 bar.update()
                 if step % LOOK_EVERY != 0 and step not in due:
                     continue
@@ -240,13 +242,13 @@ class _Fleet:
         self.optimizer.zero_grad()
         # Members share no weight, so each gets its own loss's gradient from the sum.
         loss.sum().backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(self._rates.index_select(0, self._done)[0])
+        self.optimizer.step(self._rates.index_select(0, self.done)[0])
         if self.bank is not None:
             self.bank.update()
         apply_updates(self.net)
-        self._losses.index_copy_(0, self._done, loss.detach()[None])
-        self._accuracies.index_copy_(0, self._done, hits.to(loss.dtype).mean(0, keepdim=True))
-        self._done += 1
+        self._losses.index_copy_(0, self.done, loss.detach()[None])
+        self._accuracies.index_copy_(0, self.done, hits.to(loss.dtype).mean(0, keepdim=True))
+        self.done += 1
 
     def _diverged(self, steps: int) -> list[int]:
         """Return each member's first step whose loss is not finite or far above its first one, or 0."""
