@@ -55,10 +55,13 @@ class Block(nn.Module):
 
     def finish(self, x: Tensor) -> Tensor:
         """Normalise, and do what comes after."""
+        pools = self.pool and not self._pools_first()
+        if pools and isinstance(self.norm, BatchNorm):
+            return self.norm.pooled(x, self.relu)
         x = self.norm(x)
         if self.relu:
             x = F.relu(x)
-        return max_pool_2x2(x) if self.pool and not self._pools_first() else x
+        return max_pool_2x2(x) if pools else x
 
     def _pools_first(self) -> bool:
         # A rising affine map and ReLU commute with a maximum, and touch a quarter of the values after it.
