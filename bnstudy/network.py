@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bnstudy.norm import BatchNorm
+from bnstudy.norm import BatchNorm, pooled
 
 Norm = Literal["batch", "none"]
 Initialisation = Literal["article", "default"]
@@ -46,6 +46,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, in the dtype of ``x``."""
+        if self.pool and isinstance(self.norm, BatchNorm):
+            return self.norm.pooled(self.conv(x), self.relu)
+        if self.pool and isinstance(self.norm, nn.Identity):
+            return max_pool_2x2(self.conv(x), self.relu)
         return self.finish(self.start(x))
 
     def start(self, x: Tensor) -> Tensor:
@@ -73,13 +77,17 @@ class Block(nn.Module):
         return isinstance(self.norm, nn.Identity)
 
 
-def max_pool_2x2(x: Tensor) -> Tensor:
-    """Take the largest of each 2x2 window of [N, C, H, W] (H and W even): [N, C, H/2, W/2]."""
+def max_pool_2x2(x: Tensor, relu: bool = False) -> Tensor:
+    """Take the largest of each 2x2 window of [N, C, H, W] (H and W even): [N, C, H/2, W/2]; then ReLU."""
+    if pooled.serves(x):
+        return pooled.relu_pool(x, relu)
     if torch.is_grad_enabled():
-        return F.max_pool2d(x, 2)
-    # The same values; PyTorch's kernel also finds indices, which costs several times as much on a CPU.
-    rows = torch.maximum(x[:, :, 0::2], x[:, :, 1::2])
-    return torch.maximum(rows[..., 0::2], rows[..., 1::2])
+        x = F.max_pool2d(x, 2)
+    else:
+        # The same values; PyTorch's kernel also finds indices, which costs several times as much on a CPU.
+        rows = torch.maximum(x[:, :, 0::2], x[:, :, 1::2])
+        x = torch.maximum(rows[..., 0::2], rows[..., 1::2])
+    return F.relu(x) if relu else x
 
 
 class ArticleNet(nn.Module):

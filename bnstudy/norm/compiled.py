@@ -8,6 +8,9 @@ Arrays are flat, channels fastest. bfloat16 arrives as its bits (uint16), is com
 rounded to nearest, ties to even. ``float32`` and ``float64`` are computed in their own precision.
 """
 
+# numba gives these functions their types.
+# mypy: allow-untyped-defs, allow-untyped-decorators, disable-error-code="call-arg"
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +26,7 @@ _LANES = 512  # values that an inner loop runs over at least: short loops spend 
 DEAD = 4  # the index of a window that ReLU cut off; 0 to 3 name the pixel a window's value came from
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _decode(_context: Any, value: Any) -> Any:
     """Return a stored value as a number to compute with."""
     if value != types.uint16:
@@ -36,7 +39,7 @@ def _decode(_context: Any, value: Any) -> Any:
     return types.float32(value), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _encode(_context: Any, value: Any, array: Any) -> Any:
     """Return a number as ``array`` stores it."""
     if array.dtype != types.uint16:
@@ -60,8 +63,8 @@ def _encode(_context: Any, value: Any, array: Any) -> Any:
 _compiled = njit(nogil=True, error_model="numpy", cache=True)
 
 
-@_compiled  # type: ignore[untyped-decorator]
-def moments(first, last, x, pixels, block, parts, dtype):  # type: ignore[no-untyped-def]
+@_compiled
+def moments(first, last, x, pixels, block, parts, dtype):
     """Write mean and sum of squared distances from it of blocks of pixels: ``parts`` [blocks, 2, C]."""
     channels = parts.shape[2]
     lanes = channels * max(1, _LANES // channels)
@@ -121,8 +124,8 @@ def moments(first, last, x, pixels, block, parts, dtype):  # type: ignore[no-unt
             parts[b, 1, c] = spread - shift * shift / count
 
 
-@_compiled  # type: ignore[untyped-decorator]
-def affine(first, last, x, y, coefficients, relu):  # type: ignore[no-untyped-def]
+@_compiled
+def affine(first, last, x, y, coefficients, relu):
     """Write the affine map of pixels of ``x``; see ``pool`` for ``coefficients``."""
     mean, slope, offset = coefficients[0], coefficients[1], coefficients[2]
     channels = len(mean)
@@ -134,8 +137,8 @@ def affine(first, last, x, y, coefficients, relu):  # type: ignore[no-untyped-de
             target[c] = _encode(floor if value < floor else value, target)
 
 
-@_compiled  # type: ignore[untyped-decorator]
-def pool(first, last, x, y, width, coefficients, sign, relu):  # type: ignore[no-untyped-def]
+@_compiled
+def pool(first, last, x, y, width, coefficients, sign, relu):
     """Write the affine map of each window's extreme, row by row of ``y``.
 
     ``coefficients`` [3, C] are mean, slope and offset of ``(x - mean) * slope + offset``. Where ``sign``
@@ -165,10 +168,8 @@ def pool(first, last, x, y, width, coefficients, sign, relu):  # type: ignore[no
                 target[c] = _encode(floor if value < floor else value, target)
 
 
-@_compiled  # type: ignore[untyped-decorator]
-def pool_and_remember(  # type: ignore[no-untyped-def]
-    first, last, x, y, extreme, index, width, coefficients, sign, relu
-):
+@_compiled
+def pool_and_remember(first, last, x, y, extreme, index, width, coefficients, sign, relu):
     """``pool``, and write what its gradient needs: each window's extreme, and its pixel or ``DEAD``.
 
     Of equal values the first in reading order is the extreme, as in PyTorch.
@@ -205,8 +206,8 @@ def pool_and_remember(  # type: ignore[no-untyped-def]
                 which[c] = np.uint8(DEAD if dead else at)
 
 
-@_compiled  # type: ignore[untyped-decorator]
-def gradient_sums(first, last, gradient, extreme, index, pixels, block, mean, parts):  # type: ignore[no-untyped-def]
+@_compiled
+def gradient_sums(first, last, gradient, extreme, index, pixels, block, mean, parts):
     """Write the sums over blocks of pooled pixels of g and g * (extreme - mean): ``parts`` [blocks, 2, C]."""
     channels = len(mean)
     lanes = channels * max(1, _LANES // channels)
@@ -238,8 +239,8 @@ def gradient_sums(first, last, gradient, extreme, index, pixels, block, mean, pa
             parts[b, 1, c] = second_sum
 
 
-@_compiled  # type: ignore[untyped-decorator]
-def input_gradient(first, last, x, dx, gradient, index, width, coefficients):  # type: ignore[no-untyped-def]
+@_compiled
+def input_gradient(first, last, x, dx, gradient, index, width, coefficients):
     """Write ``dx``, for the rows of the pooled image.
 
     ``coefficients`` [4, C] are a, b, c and mean of ``dx = a * g + b + c * (x - mean)``, where g is the
@@ -260,8 +261,8 @@ def input_gradient(first, last, x, dx, gradient, index, width, coefficients):  #
                     target[c] = _encode(raised if which[c] == at else value, target)
 
 
-@_compiled  # type: ignore[untyped-decorator]
-def scatter(first, last, dx, gradient, index, width, channels):  # type: ignore[no-untyped-def]
+@_compiled
+def scatter(first, last, dx, gradient, index, width, channels):
     """Write each window's gradient to the pixel that its value came from, and 0 elsewhere."""
     nothing = gradient.dtype.type(0)
     for row in range(first, last):

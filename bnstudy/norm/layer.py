@@ -181,7 +181,7 @@ class BatchNorm(nn.Module):
             and self.data_format == "NCHW"
             and not (self.training and self.renorm)
             # Somebody looks at what goes in or out.
-            and not torch.nn.modules.module._has_any_global_hook()
+            and not torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
             and not (self._forward_hooks or self._forward_pre_hooks)
             and not (self._backward_hooks or self._backward_pre_hooks)
         )

@@ -49,7 +49,10 @@ def serves(x: Tensor, *parameters: Tensor | None) -> bool:
     forward-mode derivatives).
     """
     return (
-        type(x) is Tensor
+        not torch.compiler.is_compiling()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and forward_ad._current_level < 0
+        and type(x) is Tensor
         and x.device.type == "cpu"
         and x.dtype in DTYPES
         and x.dim() == 4
@@ -58,9 +61,6 @@ def serves(x: Tensor, *parameters: Tensor | None) -> bool:
         and x.shape[3] % 2 == 0
         and x.is_contiguous(memory_format=torch.channels_last)
         and all(p is None or p.dtype == statistics_dtype(x.dtype) for p in parameters)
-        and not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and forward_ad._current_level < 0
         and _compiled() is not None
     )
 
@@ -94,9 +94,10 @@ def statistics_pool(
 ) -> Tensor:
     """Return ``max_pool2d(relu(batch_norm(x)))`` [N, C, H/2, W/2] by given statistics [C], without gradients.
 
-    ``serves(x, mean, variance, scale, offset)`` must hold. The bits are those of PyTorch's operations.
+    ``serves(x, mean, variance, scale, offset)`` must hold. The mean is taken off first, as in
+    ``batch_normalization``; PyTorch folds it into the offset, which costs digits when it is large.
     """
-    return _pool(x, _folded(mean, variance, scale, offset, epsilon), scale, relu)
+    return _pool(x, _coefficients(mean, variance, scale, offset, epsilon), scale, relu)
 
 
 def relu_pool(x: Tensor, relu: bool) -> Tensor:
@@ -283,16 +284,6 @@ def _coefficients(
     inverse = (variance + epsilon).rsqrt()
     slope = inverse if scale is None else inverse * scale
     return torch.stack([mean, slope, torch.zeros_like(mean) if offset is None else offset])
-
-
-def _folded(
-    mean: Tensor, variance: Tensor, scale: Tensor | None, offset: Tensor | None, epsilon: float
-) -> Tensor:
-    # PyTorch folds the mean into the offset when statistics are given; so do we, to give its bits.
-    inverse = 1 / (variance + epsilon).sqrt()
-    slope = inverse if scale is None else inverse * scale
-    shift = -mean * slope if offset is None else offset - mean * slope
-    return torch.stack([torch.zeros_like(mean), slope, shift])
 
 
 def _identity(x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -22,11 +23,11 @@ def share(loop: Callable[..., None], parts: int, values: int, *arguments: Any) -
     is the size of the whole work. At most ``torch.get_num_threads()`` threads take part.
     """
     threads = max(1, min(torch.get_num_threads(), parts, values // WORTH_A_THREAD))
-    edges = [parts * i // threads for i in range(threads + 1)]
-    others = [_executor().submit(loop, a, b, *arguments) for a, b in zip(edges[1:], edges[2:], strict=False)]
-    loop(0, edges[1], *arguments)
-    for other in others:
-        other.result()
+    mine, *others = pairwise(parts * i // threads for i in range(threads + 1))
+    pending = [_executor().submit(loop, *part, *arguments) for part in others]
+    loop(*mine, *arguments)
+    for result in pending:
+        result.result()
 
 
 def _executor() -> ThreadPoolExecutor:
