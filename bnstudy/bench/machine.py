@@ -72,7 +72,7 @@ def traffic(bytes_per_value: int) -> float:
 
 
 def rates(dtype: torch.dtype, size: int = 2048, megabytes: int = 256) -> dict[str, float]:
-    """Return the measured rates of matrix products (FLOP/s) and of copies (bytes read plus written a second)."""
+    """Return the measured rates of matrix products (FLOP/s) and copies (bytes read and written a second)."""
     a = torch.randn(size, size).to(dtype)
     source = torch.ones(megabytes << 18)
     target = torch.empty_like(source)
