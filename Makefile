@@ -10,6 +10,8 @@ EPOCHS  ?= 3
 SEEDS   ?= 3
 RERUN_ARGS ?=
 PYTEST_ARGS ?=
+# make bench BENCH_ARGS="--only single_run --json bench.json"
+BENCH_ARGS ?=
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -22,7 +24,7 @@ RERUN := _build/rerun
 BUILD := BNSTUDY_TRAIN=never $(BIN)/jupyter-book build -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test rerun picture tensorflow lint clean distclean
+.PHONY: help setup report test rerun picture tensorflow bench lint clean distclean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -62,6 +64,9 @@ picture: $(STAMP) ## draw the picture that README.md shows from the recorded res
 
 tensorflow: $(STAMP) ## compare with a real TensorFlow, live (installs it beside, in an environment of its own)
 	@$(BIN)/python benchmarks/tensorflow_live.py --python $(BIN)/python
+
+bench: $(STAMP) ## measure what a run costs on this machine, in ratios (minutes)
+	@$(BIN)/python -m bnstudy.bench.command $(BENCH_ARGS)
 
 lint: $(STAMP) ## check style and types (ruff, mypy)
 	@$(BIN)/ruff check .

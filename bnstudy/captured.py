@@ -34,32 +34,30 @@ class Captured:
         self._generators = list(generators)
         self._calls: Counter[int] = Counter()
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        # Plain calls run on it too, so that autograd's nodes don't bind to the default stream.
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def __call__(self, size: int) -> None:
         """Do what ``function(size)`` does."""
-        if self._device.type != "cuda":
+        if self._stream is None:
             self._function(size)
             return
         self._calls[size] += 1
         if self._calls[size] <= WARM_UP:
-            self._aside(size)
+            here = torch.cuda.current_stream(self._device)
+            self._stream.wait_stream(here)
+            with torch.cuda.stream(self._stream):
+                self._function(size)
+            here.wait_stream(self._stream)
             return
         if size not in self._graphs:
-            self._graphs[size] = self._capture(size)
+            self._graphs[size] = self._capture(size, self._stream)
         self._graphs[size].replay()
 
-    def _aside(self, size: int) -> None:
-        # On a stream of its own, as a capture is, so that autograd's nodes don't bind to the default one.
-        here, aside = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
-            self._function(size)
-        here.wait_stream(aside)
-
-    def _capture(self, size: int) -> torch.cuda.CUDAGraph:
+    def _capture(self, size: int, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph):  # records; the replay that follows is what runs
+        with torch.cuda.graph(graph, stream=stream):  # records; the replay that follows is what runs
             self._function(size)
         return graph

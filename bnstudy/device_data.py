@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -129,13 +130,21 @@ def channel_statistics(images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
     A constant channel has the standard deviation 1, so that it can be divided by.
     """
     values = np.arange(256)
-    means, stds = [], []
-    for c in range(images.shape[-1]):
-        counts = np.bincount(images[..., c].ravel(), minlength=256)
-        mean = float(np.average(values, weights=counts))
-        means.append(mean)
-        stds.append(math.sqrt(np.average((values - mean) ** 2, weights=counts)) or 1.0)
+    counts = np.zeros((images.shape[-1], 256))
+    for part in slices(len(images)):
+        for channel, count in enumerate(counts):
+            count += np.bincount(images[part, ..., channel].ravel(), minlength=256)
+    means = [float(np.average(values, weights=count)) for count in counts]
+    variances = [
+        np.average((values - mean) ** 2, weights=count) for mean, count in zip(means, counts, strict=True)
+    ]
+    stds = [math.sqrt(variance) or 1.0 for variance in variances]
     return torch.tensor(means, dtype=torch.float64), torch.tensor(stds, dtype=torch.float64)
+
+
+def slices(images: int, size: int = 1000) -> Iterator[slice]:
+    """Return slices that cover so many images, for work with large float64 or int64 intermediates."""
+    return (slice(start, start + size) for start in range(0, images, size))
 
 
 def balanced_order(labels: NDArray[np.uint8], generator: torch.Generator) -> Tensor:
@@ -155,8 +164,6 @@ def balanced_order(labels: NDArray[np.uint8], generator: torch.Generator) -> Ten
 
 def _standardised(x: NDArray[np.uint8], mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:
     out = torch.empty(x.shape, dtype=dtype)
-    # In slices, so that the float64 intermediate stays small.
-    for start in range(0, len(x), 5000):
-        part = slice(start, start + 5000)
+    for part in slices(len(x)):
         out[part] = ((torch.from_numpy(x[part]).double() - mean) / std).to(dtype)
     return out

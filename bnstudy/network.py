@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bnstudy.norm import BatchNorm
+from bnstudy.norm import BatchNorm, pooled
 from bnstudy.norm.checks import check_choice
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.norm.noise import noisy
@@ -70,24 +70,36 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, in the dtype of ``x``."""
-        return self.finish(self.start(x))
+        return self._finish(self._convolve(x))
 
     def start(self, x: Tensor) -> Tensor:
         """Do what comes before the normalisation and does not depend on its statistics."""
-        x = self.conv(x)
-        if self.before_norm is not None:
-            x = self.before_norm(x)
+        x = self._convolve(x)
         return max_pool_2x2(x) if self._pools_first() else x
 
     def finish(self, x: Tensor) -> Tensor:
         """Normalise, and do what comes after."""
-        x = self.norm(x)
-        if self.behind_norm is not None:
-            x = self.behind_norm(x)
-        if self.relu:
-            x = F.relu(x)
-        if self.pool and not self._pools_first():
-            x = max_pool_2x2(x)
+        return self._finish(x, pooled_before=self._pools_first())
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x if self.before_norm is None else self.before_norm(x)
+
+    def _finish(self, x: Tensor, pooled_before: bool = False) -> Tensor:
+        pools = self.pool and not pooled_before
+        noise = self.behind_norm is not None and self.behind_norm.training
+        if pools and isinstance(self.norm, BatchNorm) and not noise:
+            x = self.norm.pooled(x, self.relu)
+        elif pools and isinstance(self.norm, nn.Identity):
+            x = max_pool_2x2(x, self.relu)
+        else:
+            x = self.norm(x)
+            if self.behind_norm is not None:
+                x = self.behind_norm(x)
+            if self.relu:
+                x = F.relu(x)
+            if pools:
+                x = max_pool_2x2(x)
         return x if self.after is None else self.after(x)
 
     def _pools_first(self) -> bool:
@@ -100,13 +112,17 @@ class Block(nn.Module):
         return isinstance(self.norm, nn.Identity)
 
 
-def max_pool_2x2(x: Tensor) -> Tensor:
-    """Take the largest of each 2x2 window of [N, C, H, W] (H and W even): [N, C, H/2, W/2]."""
+def max_pool_2x2(x: Tensor, relu: bool = False) -> Tensor:
+    """Take the largest of each 2x2 window of [N, C, H, W] (H and W even): [N, C, H/2, W/2]; then ReLU."""
+    if pooled.serves(x):
+        return pooled.relu_pool(x, relu)
     if torch.is_grad_enabled():
-        return F.max_pool2d(x, 2)
-    # The same values; PyTorch's kernel also finds indices, which costs several times as much on a CPU.
-    rows = torch.maximum(x[:, :, 0::2], x[:, :, 1::2])
-    return torch.maximum(rows[..., 0::2], rows[..., 1::2])
+        x = F.max_pool2d(x, 2)
+    else:
+        # The same values; PyTorch's kernel also finds indices, which costs several times as much on a CPU.
+        rows = torch.maximum(x[:, :, 0::2], x[:, :, 1::2])
+        x = torch.maximum(rows[..., 0::2], rows[..., 1::2])
+    return F.relu(x) if relu else x
 
 
 class ArticleNet(nn.Module):

@@ -12,15 +12,14 @@ import torch
 from torch.utils import deterministic as _memory_settings
 from tqdm.auto import tqdm
 
+from bnstudy.build import build_networks, build_optimizer, learning_rates
 from bnstudy.captured import Captured
 from bnstudy.data import Dataset, load_dataset
 from bnstudy.device_data import DeviceData, Feed, balanced_order, batch_sizes
 from bnstudy.evaluate import Evaluator, losses_and_hits
-from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, StatisticsBank, apply_updates
 from bnstudy.norm.kernel import statistics_dtype
-from bnstudy.optimize import SGD, Adam, Optimizer
-from bnstudy.seeds import EVALUATION_ORDER, INITIALISATION, NOISE, ORDER, SUBSET, generator
+from bnstudy.seeds import EVALUATION_ORDER, NOISE, ORDER, SUBSET, generator
 from bnstudy.spec import FLEET_FIELDS, RunSpec
 
 LOOK_EVERY = 50  # steps between looks at the loss
@@ -69,10 +68,10 @@ def train_fleet(
     """Train runs side by side, as one network that many times as wide; return a result for each.
 
     The runs may differ in ``seed`` (initial weights, order of the images, dropout, noise), ``learning_rate``,
-    ``schedule`` and ``weight_decay``. Each computes what it would compute alone, but sums may be added
-    up in another order: the same specs together give the same results, bit for bit, and a run in a
-    fleet equals the run alone within the rounding of its precision. A member that diverges leaves the
-    others as they are.
+    ``schedule`` and ``weight_decay``. Each computes what it would compute alone, save that sums may be added
+    up in another order. So the same specs together give the same results, bit for bit, and a member's step
+    equals that of its lone run within rounding, which training then lets grow as any other. A member
+    that diverges leaves the others as they are.
 
     Args:
         specs: what to run, at least one.
@@ -89,13 +88,12 @@ def train_fleet(
     dataset = dataset or load_dataset(spec.dataset)
     if dataset.name != spec.dataset:
         raise ValueError(f"dataset is {dataset.name!r}; allowed: {spec.dataset!r}, which the spec names")
-    if spec.train_size is not None and spec.train_size > len(dataset.y_train):
-        raise ValueError(
-            f"train_size is {spec.train_size}; allowed: at most {len(dataset.y_train)}, "
-            f"the training images of {dataset.name!r}"
-        )
+    there = len(dataset.y_train)
+    for name, most in (("train_size", there), ("precise_images", spec.train_size or there)):
+        if (getattr(spec, name) or 0) > most:
+            raise ValueError(f"{name} is {getattr(spec, name)}; allowed: at most {most}, the training images")
     with deterministic():
-        return _Fleet(specs, dataset, torch.device(device)).train(progress)
+        return Fleet(specs, dataset, torch.device(device)).train(progress)
 
 
 def check_fleet(specs: Sequence[RunSpec]) -> None:
@@ -121,10 +119,12 @@ def check_device(device: str) -> None:
 
 
 class deterministic:
-    """A context in which PyTorch uses deterministic algorithms alone."""
+    """A context in which PyTorch uses deterministic algorithms alone, and float32 is float32 on a GPU too."""
 
     def __enter__(self) -> None:
         self._kept = torch.are_deterministic_algorithms_enabled()
+        self._tf32 = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.allow_tf32 = False
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         # No kernel here reads memory it has not written, and filling it costs a pass over every output.
@@ -133,6 +133,7 @@ class deterministic:
 
     def __exit__(self, *_: object) -> None:
         torch.use_deterministic_algorithms(self._kept)
+        torch.backends.cudnn.allow_tf32 = self._tf32
         _memory.fill_uninitialized_memory = self._fill
 
 
@@ -143,59 +144,12 @@ def evaluation_steps(total: int, count: int) -> list[int]:
     return sorted({round(s) for s in np.geomspace(1, total, count)})
 
 
-def build_networks(specs: Sequence[RunSpec], noise: Sequence[torch.Generator]) -> ArticleNet:
-    """Return the specs' networks side by side on the CPU, each with the initial weights of its own seed.
-
-    ``noise`` are the sources of each one's dropout and noise, on the device where they will run.
-    """
-    spec = specs[0]
-    bounds = {"rmax": spec.renorm_rmax, "dmax": spec.renorm_dmax}
-    clipping = {name: bound for name, bound in bounds.items() if bound is not None}
-    if spec.renorm_rmax is not None:
-        clipping["rmin"] = 1.0 / spec.renorm_rmax
-    net = ArticleNet(
-        norm=spec.norm,
-        relu_on_logits=spec.relu_on_logits,
-        conv_bias=spec.conv_bias,
-        initialisation=spec.initialisation,
-        epsilon=spec.epsilon,
-        scale=spec.scale,
-        norm_last=spec.norm_last,
-        renorm=spec.renorm,
-        renorm_clipping=clipping,
-        renorm_decay=spec.renorm_decay,
-        dropout=spec.dropout,
-        dropout_place=spec.dropout_place,
-        members=len(specs),
-        generator=[generator(s.seed, INITIALISATION) for s in specs],
-        noise_generator=noise,
-    )
-    for layer in net.norm_layers():
-        # The bank keeps the averages. Those of renorm enter training, and absorb once a step.
-        layer.updates = "with_step" if spec.renorm else "never"
-    return net
-
-
-def build_optimizer(specs: Sequence[RunSpec], net: ArticleNet) -> Optimizer:
-    """Return the specs' optimizer over their networks side by side."""
-    weight_decay = [spec.weight_decay for spec in specs]
-    if specs[0].optimizer == "sgd":
-        return SGD(net, len(specs), weight_decay, specs[0].momentum)
-    return Adam(net, len(specs), weight_decay)
-
-
-def learning_rates(spec: RunSpec, total: int) -> list[float]:
-    """Return the learning rate of each of ``total`` steps."""
-    if spec.schedule == "constant":
-        return [spec.learning_rate] * total
-    return [spec.learning_rate * (1 - step / total) for step in range(total)]
-
-
-class _Fleet:
+class Fleet:
     """The state of a fleet in training; a lone run is a fleet of one.
 
-    What a step reads and writes is on the device, the count of steps included: a step waits for nothing
-    that Python does, and a GPU replays it as one graph.
+    ``step(size)`` trains on the next ``size`` images of ``feed``. What it reads and writes is on the device,
+    the count of steps ``done`` included: it waits for nothing that Python does, and a GPU replays it as
+    one graph.
     """
 
     def __init__(self, specs: Sequence[RunSpec], dataset: Dataset, device: torch.device) -> None:
@@ -203,7 +157,7 @@ class _Fleet:
         spec = self.spec = specs[0]
         precision = getattr(torch, spec.precision)
         weights = statistics_dtype(precision)  # float32 or better
-        data = DeviceData(dataset, precision, device)
+        self.data = DeviceData(dataset, precision, device)
         noise = [generator(s.seed, NOISE, device) for s in specs]
         self.net = build_networks(specs, noise).to(device, weights)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -214,10 +168,10 @@ class _Fleet:
 
         self.images = torch.stack([_train_images(s, dataset) for s in specs], 1)
         self.orders = [generator(s.seed, ORDER) for s in specs]
-        self.feed = Feed(data.train, self.images.to(device))
+        self.feed = Feed(self.data.train, self.images.to(device))
         measured = _shuffled(self.images, [generator(s.seed, EVALUATION_ORDER) for s in specs])
         self.evaluator = Evaluator(
-            self.net, self.bank, data, spec, self.images.to(device), measured.to(device)
+            self.net, self.bank, self.data, spec, self.images.to(device), measured.to(device)
         )
 
         self.sizes = batch_sizes(len(self.images), spec.batch_size)
@@ -226,10 +180,11 @@ class _Fleet:
         self._rates = torch.tensor(self.rates, dtype=torch.float64, device=device).T.contiguous()
         self._losses = torch.zeros(self.total, len(specs), dtype=weights, device=device)
         self._accuracies = torch.zeros_like(self._losses)
-        self._done = torch.zeros(1, dtype=torch.int64, device=device)
-        self._step = Captured(self._train_step, device, noise)
+        self.done = torch.zeros(1, dtype=torch.int64, device=device)
+        self.step = Captured(self._train_step, device, noise)
 
     def train(self, progress: bool) -> list[RunResult]:
+        """Take every step, measure along the way, and return each member's result."""
         due = set(evaluation_steps(self.total, self.spec.evaluations))
         evaluations: list[Table] = [{} for _ in self.specs]
         outcomes = ["finished"] * len(self.specs)
@@ -238,7 +193,7 @@ class _Fleet:
         name = f"run {self.spec.name[:8]}" if len(self.specs) == 1 else f"{len(self.specs)} runs"
         with tqdm(total=self.total, desc=name, unit="step", disable=not progress, leave=False) as bar:
             for step, size in enumerate(self._batch_sizes(), start=1):
-                self._step(size)
+                self.step(size)
                 bar.update()
                 if step % LOOK_EVERY != 0 and step not in due:
                     continue
@@ -287,13 +242,13 @@ class _Fleet:
         self.optimizer.zero_grad()
         # Members share no weight, so each gets its own loss's gradient from the sum.
         loss.sum().backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(self._rates.index_select(0, self._done)[0])
+        self.optimizer.step(self._rates.index_select(0, self.done)[0])
         if self.bank is not None:
             self.bank.update()
         apply_updates(self.net)
-        self._losses.index_copy_(0, self._done, loss.detach()[None])
-        self._accuracies.index_copy_(0, self._done, hits.to(loss.dtype).mean(0, keepdim=True))
-        self._done += 1
+        self._losses.index_copy_(0, self.done, loss.detach()[None])
+        self._accuracies.index_copy_(0, self.done, hits.to(loss.dtype).mean(0, keepdim=True))
+        self.done += 1
 
     def _diverged(self, steps: int) -> list[int]:
         """Return each member's first step whose loss is not finite or far above its first one, or 0."""

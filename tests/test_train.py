@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bnstudy.device_data import DeviceData
 from bnstudy.seeds import generator
 from bnstudy.spec import RunSpec
-from bnstudy.train import evaluation_steps, train_run
+from bnstudy.train import deterministic, evaluation_steps, train_run
 
 
 def spec(**changes):
@@ -38,7 +38,7 @@ def test_measuring_changes_no_training(few_digits):
 
 @pytest.mark.parametrize("changes", [{"dropout": 0.3}, {"norm": "noisy"}, {"renorm": True}])
 def test_measuring_draws_no_random_number_and_moves_no_state(few_digits, changes):
-    often = run(few_digits, evaluations=6, **changes)
+    often = run(few_digits, evaluations=3, **changes)
     seldom = run(few_digits, evaluations=1, statistics=["moving"], **changes)
     assert often.tables["training"] == seldom.tables["training"]
     assert often.tables["training"]["loss"] != run(few_digits).tables["training"]["loss"]
@@ -68,6 +68,8 @@ def test_a_small_training_set_is_the_seeds_and_balanced(few_digits):
     assert run(few_digits, train_size=80).outcome == "finished"
     with pytest.raises(ValueError, match=r"train_size is 81; allowed: at most 80, the training images"):
         run(few_digits, train_size=81)
+    with pytest.raises(ValueError, match=r"precise_images is 41; allowed: at most 40, the training images"):
+        run(few_digits, train_size=40, precise_images=41)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,17 @@ def test_evaluation_steps(total, count):
 def test_purposes_of_a_seed_are_independent():
     draws = {tuple(torch.rand(2, generator=generator(s, p)).tolist()) for s in range(20) for p in range(3)}
     assert len(draws) == 60
+
+
+def test_settings_of_the_process_are_given_back():
+    def settings():
+        return torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.allow_tf32
+
+    before = settings()
+    with pytest.raises(KeyError), deterministic():  # noqa: PT012 - the body is what raises
+        assert settings() == (True, False)
+        raise KeyError
+    assert settings() == before == (False, True)
 
 
 def test_misuse_is_named(few_digits):

@@ -7,7 +7,9 @@ from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from bnstudy.norm import pooled as pooling
 from bnstudy.norm import renorm as renormalization
 from bnstudy.norm.affine import batch_normalization
 from bnstudy.norm.checks import check_choice, check_decay, check_epsilon, check_keys
@@ -153,6 +155,38 @@ class BatchNorm(nn.Module):
             out = out.movedim(1, channel)
         return out if self.activation is None else self.activation(out)
 
+    def pooled(self, x: Tensor, relu: bool) -> Tensor:
+        """Return ``max_pool2d(relu(self(x)), 2)`` of ``x`` [N, C, H, W], or without ReLU, in fewer passes.
+
+        Moments, moving averages and gradients are those of the separate operations, which it falls back on
+        where they are needed: see ``bnstudy.norm.pooled``.
+        """
+        if not self._pools_at_once(x):
+            y = self(x)
+            return F.max_pool2d(F.relu(y) if relu else y, 2)
+        self._check_input(x, None)
+        if not self.training:
+            return pooling.statistics_pool(
+                x, self.moving_mean, self.moving_variance, self.gamma, self.beta, self.epsilon, relu
+            )
+        out, batch = pooling.batch_norm_pool(x, self.gamma, self.beta, self.epsilon, relu)
+        self._keep(batch)
+        return out
+
+    def _pools_at_once(self, x: Tensor) -> bool:
+        tensors = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        plain = (
+            type(self) is BatchNorm
+            and self.activation is None
+            and self.data_format == "NCHW"
+            and not (self.training and self.renorm)
+            # Somebody looks at what goes in or out.
+            and not torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+            and not (self._forward_hooks or self._forward_pre_hooks)
+            and not (self._backward_hooks or self._backward_pre_hooks)
+        )
+        return plain and pooling.serves(x, *tensors) and (self.training or not _derives(x, *tensors))
+
     def regularization_loss(self) -> Tensor:
         """Return the sum of the penalties of ``beta`` and ``gamma``, a scalar (0 without any)."""
         total = self.moving_mean.new_zeros(())
@@ -195,10 +229,13 @@ class BatchNorm(nn.Module):
             out, batch = self._train_composed(x, batch_weights)
         else:
             out, batch = normalize_by_batch(x, self.gamma, self.beta, self.epsilon)
+        self._keep(batch)
+        return out
+
+    def _keep(self, batch: BatchMoments) -> None:
         self.batch_moments = batch
         if self.updates == "in_place" or (self.absorbing and self.updates == "after_step"):
             self.absorb_moments()
-        return out
 
     def _train_composed(self, x: Tensor, batch_weights: Tensor | None) -> tuple[Tensor, BatchMoments]:
         # Under autocast x may be half precision; the moments are taken in float32 or better.
@@ -290,3 +327,7 @@ class BatchNorm(nn.Module):
                     f"allowed: ({x.shape[0]},), one a sample"
                 )
         return channel
+
+
+def _derives(*tensors: Tensor | None) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)

@@ -15,6 +15,7 @@ import bnstudy
 # The modules that decide a number, and packages of them. A record made by other source than today's is
 # still read, but flagged.
 DECIDING = (
+    "build.py",
     "captured.py",
     "data.py",
     "device_data.py",

@@ -1,0 +1,1 @@
+"""What things cost, as ratios of two things timed in turn in one process: ``bnstudy bench``."""
