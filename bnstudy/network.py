@@ -62,6 +62,8 @@ class Block(nn.Module):
         pools = self.pool and not self._pools_first()
         if pools and isinstance(self.norm, BatchNorm):
             return self.norm.pooled(x, self.relu)
+        if self.relu and isinstance(self.norm, BatchNorm):
+            return self.norm.rectified(x)
         x = self.norm(x)
         if self.relu:
             x = F.relu(x)

@@ -133,6 +133,26 @@ def test_given_statistics_equal_the_operations_in_double_precision(shape, dtype,
     torch.testing.assert_close(found.double(), exact, rtol=digits, atol=digits)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", [{}, {"scale": True}, {"norm": "none"}, {"relu_on_logits": False}])
+def test_the_shared_start_of_an_evaluation_changes_no_bit(dtype, options):
+    net = ArticleNet(**options, generator=torch.Generator().manual_seed(0)).eval()
+    net = net.to(memory_format=torch.channels_last)
+    for layer in net.norm_layers():
+        layer.moving_mean.normal_(generator=torch.Generator().manual_seed(2))
+        layer.moving_variance.uniform_(0.1, 3, generator=torch.Generator().manual_seed(3))
+    x = images((4, 3, 32, 32), 0, dtype)
+    with torch.no_grad():
+        expected = net(x)
+        assert torch.equal(net.finish(net.start(x)), expected)
+        assert pooled.serves(net.start(x))
+        digits = 1e-4 if dtype == torch.float32 else 5e-2
+        exact = net.double()(x.contiguous().double())
+        torch.testing.assert_close(
+            expected.double(), exact, rtol=digits, atol=digits * float(exact.abs().max())
+        )
+
+
 @pytest.mark.parametrize("ratio", [0.0, 1e2, 1e4])
 def test_moments_survive_a_large_mean(ratio):
     x = images((16, 5, 32, 32), 0, torch.float32) + ratio
@@ -280,6 +300,8 @@ def test_transforms_and_copies_of_a_network():
     expected = net.eval()(x)
     stacked = torch.func.vmap(net)(torch.stack([x + 1, x]))
     torch.testing.assert_close(stacked[1], expected, rtol=1e-4, atol=1e-4)
+    compiled = torch.compile(net.train(), backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), net(x), rtol=1e-4, atol=1e-4)
     with torch.autocast("cpu", torch.bfloat16):
         assert net(x).dtype == torch.float32
 

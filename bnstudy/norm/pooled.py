@@ -100,6 +100,16 @@ def statistics_pool(
     return _pool(x, _coefficients(mean, variance, scale, offset, epsilon), scale, relu)
 
 
+def statistics_relu(
+    x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor | None, offset: Tensor | None, epsilon: float
+) -> Tensor:
+    """Return ``relu(batch_norm(x))`` of ``x`` [N, C, H, W]: ``statistics_pool`` without the pooling."""
+    y = torch.empty_like(x)
+    coefficients = _coefficients(mean, variance, scale, offset, epsilon).detach().numpy()
+    _share("affine_relu", x.numel() // x.shape[1], x.numel(), _flat(x), _flat(y), coefficients)
+    return y
+
+
 def relu_pool(x: Tensor, relu: bool) -> Tensor:
     """Return ``max_pool2d(relu(x))`` [N, C, H/2, W/2] of ``x`` [N, C, H, W], or without ReLU.
 
