@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 import torch
+import torch.utils.flop_counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
@@ -318,6 +319,15 @@ def test_transforms_and_copies_of_a_network():
 )
 def test_what_the_passes_leave_to_pytorch(x):
     assert not pooled.serves(x)
+
+
+def test_a_dispatch_mode_sees_the_operations():
+    x = images((2, 3, 4, 4), 0, torch.float32)
+    with torch.utils.flop_counter.FlopCounterMode(display=False):
+        assert not pooled.serves(x)
+    with torch.autograd.forward_ad.dual_level():
+        assert not pooled.serves(x)
+    assert pooled.serves(x)
 
 
 def test_a_fallback_gives_the_same(monkeypatch):

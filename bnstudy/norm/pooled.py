@@ -45,13 +45,14 @@ def serves(x: Tensor, *parameters: Tensor | None) -> bool:
     """Return whether the compiled loops can take ``x`` [N, C, H, W] and per-channel ``parameters`` [C].
 
     They need plain channels-last tensors on the CPU, with H and W even, parameters in the dtype of the
-    statistics, and nothing that traces or transforms the operations (``torch.compile``, ``torch.func``,
-    forward-mode derivatives).
+    statistics, and nothing that traces, transforms or watches the operations (``torch.compile``,
+    ``torch.func``, forward-mode derivatives, dispatch modes).
     """
     return (
         not torch.compiler.is_compiling()
         and torch._C._functorch.peek_interpreter_stack() is None
         and forward_ad._current_level < 0
+        and torch._C._len_torch_dispatch_stack() == 0
         and type(x) is Tensor
         and x.device.type == "cpu"
         and x.dtype in DTYPES
