@@ -90,6 +90,8 @@ class Block(nn.Module):
         noise = self.behind_norm is not None and self.behind_norm.training
         if pools and isinstance(self.norm, BatchNorm) and not noise:
             x = self.norm.pooled(x, self.relu)
+        elif self.relu and not pools and isinstance(self.norm, BatchNorm) and not noise:
+            x = self.norm.rectified(x)
         elif pools and isinstance(self.norm, nn.Identity):
             x = max_pool_2x2(x, self.relu)
         else:

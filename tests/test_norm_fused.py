@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 import torch
+import torch.utils.flop_counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
@@ -131,6 +132,24 @@ def test_given_statistics_equal_the_operations_in_double_precision(shape, dtype,
     exact = composed(x.double(), scale.double(), offset.double(), relu, (mean.double(), variance.double()))
     digits = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 4e-3}[dtype]
     torch.testing.assert_close(found.double(), exact, rtol=digits, atol=digits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("options", [{}, {"scale": True}, {"norm": "none"}, {"relu_on_logits": False}])
+def test_the_shared_start_of_an_evaluation_changes_no_bit(dtype, options):
+    net = ArticleNet(**options, generator=torch.Generator().manual_seed(0)).eval()
+    net = net.to(memory_format=torch.channels_last)
+    for layer in net.norm_layers():
+        layer.moving_mean.normal_(generator=torch.Generator().manual_seed(2))
+        layer.moving_variance.uniform_(0.1, 3, generator=torch.Generator().manual_seed(3))
+    x = images((4, 3, 32, 32), 0, dtype)
+    with torch.no_grad():
+        expected = net(x)
+        assert torch.equal(net.finish(net.start(x)), expected)
+        assert pooled.serves(net.start(x))
+        digits = 1e-4 if dtype == torch.float32 else 5e-2
+        exact = net.double()(x.contiguous().double()).float()
+        torch.testing.assert_close(expected, exact, rtol=digits, atol=digits * float(exact.abs().max()))
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1e2, 1e4])
@@ -280,6 +299,8 @@ def test_transforms_and_copies_of_a_network():
     expected = net.eval()(x)
     stacked = torch.func.vmap(net)(torch.stack([x + 1, x]))
     torch.testing.assert_close(stacked[1], expected, rtol=1e-4, atol=1e-4)
+    compiled = torch.compile(net.train(), backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), net(x), rtol=1e-4, atol=1e-4)
     with torch.autocast("cpu", torch.bfloat16):
         assert net(x).dtype == torch.float32
 
@@ -298,6 +319,15 @@ def test_transforms_and_copies_of_a_network():
 )
 def test_what_the_passes_leave_to_pytorch(x):
     assert not pooled.serves(x)
+
+
+def test_a_dispatch_mode_sees_the_operations():
+    x = images((2, 3, 4, 4), 0, torch.float32)
+    with torch.utils.flop_counter.FlopCounterMode(display=False):
+        assert not pooled.serves(x)
+    with torch.autograd.forward_ad.dual_level():
+        assert not pooled.serves(x)
+    assert pooled.serves(x)
 
 
 def test_a_fallback_gives_the_same(monkeypatch):

@@ -125,11 +125,11 @@ def moments(first, last, x, pixels, block, parts, dtype):
 
 
 @_compiled
-def affine(first, last, x, y, coefficients, relu):
-    """Write the affine map of pixels of ``x``; see ``pool`` for ``coefficients``."""
+def affine_relu(first, last, x, y, coefficients):
+    """Write the affine map of pixels of ``x``, cut off at 0; see ``pool`` for ``coefficients``."""
     mean, slope, offset = coefficients[0], coefficients[1], coefficients[2]
     channels = len(mean)
-    floor = mean.dtype.type(0.0 if relu else -np.inf)
+    floor = mean.dtype.type(0)
     for i in range(first, last):
         source, target = x[i * channels : (i + 1) * channels], y[i * channels : (i + 1) * channels]
         for c in range(channels):

@@ -161,7 +161,7 @@ class BatchNorm(nn.Module):
         Moments, moving averages and gradients are those of the separate operations, which it falls back on
         where they are needed: see ``bnstudy.norm.pooled``.
         """
-        if not self._pools_at_once(x):
+        if not self._compiled(x):
             y = self(x)
             return F.max_pool2d(F.relu(y) if relu else y, 2)
         self._check_input(x, None)
@@ -173,7 +173,19 @@ class BatchNorm(nn.Module):
         self._keep(batch)
         return out
 
-    def _pools_at_once(self, x: Tensor) -> bool:
+    def rectified(self, x: Tensor) -> Tensor:
+        """Return ``relu(self(x))``, in evaluation mode in one pass over [N, C, H, W].
+
+        The bits are those of ``pooled`` for values that are pooled already.
+        """
+        if self.training or not self._compiled(x):
+            return F.relu(self(x))
+        self._check_input(x, None)
+        return pooling.statistics_relu(
+            x, self.moving_mean, self.moving_variance, self.gamma, self.beta, self.epsilon
+        )
+
+    def _compiled(self, x: Tensor) -> bool:
         tensors = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
         plain = (
             type(self) is BatchNorm

@@ -45,13 +45,14 @@ def serves(x: Tensor, *parameters: Tensor | None) -> bool:
     """Return whether the compiled loops can take ``x`` [N, C, H, W] and per-channel ``parameters`` [C].
 
     They need plain channels-last tensors on the CPU, with H and W even, parameters in the dtype of the
-    statistics, and nothing that traces or transforms the operations (``torch.compile``, ``torch.func``,
-    forward-mode derivatives).
+    statistics, and nothing that traces, transforms or watches the operations (``torch.compile``,
+    ``torch.func``, forward-mode derivatives, dispatch modes).
     """
     return (
         not torch.compiler.is_compiling()
         and torch._C._functorch.peek_interpreter_stack() is None
         and forward_ad._current_level < 0
+        and torch._C._len_torch_dispatch_stack() == 0
         and type(x) is Tensor
         and x.device.type == "cpu"
         and x.dtype in DTYPES
@@ -98,6 +99,16 @@ def statistics_pool(
     ``batch_normalization``; PyTorch folds it into the offset, which costs digits when it is large.
     """
     return _pool(x, _coefficients(mean, variance, scale, offset, epsilon), scale, relu)
+
+
+def statistics_relu(
+    x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor | None, offset: Tensor | None, epsilon: float
+) -> Tensor:
+    """Return ``relu(batch_norm(x))`` of ``x`` [N, C, H, W]: ``statistics_pool`` without the pooling."""
+    y = torch.empty_like(x)
+    coefficients = _coefficients(mean, variance, scale, offset, epsilon).detach().numpy()
+    _share("affine_relu", x.numel() // x.shape[1], x.numel(), _flat(x), _flat(y), coefficients)
+    return y
 
 
 def relu_pool(x: Tensor, relu: bool) -> Tensor:
