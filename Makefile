@@ -9,7 +9,8 @@ NEED_GB ?= 8
 EPOCHS  ?= 3
 SEEDS   ?= 3
 RERUN_ARGS ?=
-PYTEST_ARGS ?=
+# A process a core, each with one thread: more threads than cores mostly wait for each other.
+PYTEST_ARGS ?= -n auto --dist loadfile
 # make bench BENCH_ARGS="--only single_run --json bench.json"
 BENCH_ARGS ?=
 
@@ -39,7 +40,7 @@ report: $(STAMP) ## execute the notebooks from the recorded results and build th
 	@echo "The book: file://$(CURDIR)/$(HTML)/index.html"
 
 test: $(STAMP) ## run the tests (no GPU, no download)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # The re-run has records and a book of its own, so that it can't touch the published ones.
 rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that, in _build/rerun

@@ -28,7 +28,8 @@ DECIDING = (
     "train.py",
 )
 
-LIBRARIES = ("torch", "numpy")
+# Without numba, other kernels round otherwise.
+LIBRARIES = ("torch", "numpy", "numba")
 
 
 def deciding_modules() -> list[str]:
@@ -76,9 +77,16 @@ def provenance(data_sha256: dict[str, str], device: str, wall_seconds: float) ->
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "libraries": {name: _version(name) for name in LIBRARIES},
         "wall_seconds": round(wall_seconds, 3),
     }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def processor() -> str:
