@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bnstudy.analysis.decay import PARTS, error_split, last_step, summary
+from bnstudy.analysis.decay import PARTS, error_split
 from bnstudy.analysis.style import BATCH, NEUTRAL, PRECISE, decay_colours
+from bnstudy.analysis.tables import last_step, summary
 
 PART_COLOURS = {"initialisation bias": "#0072b2", "staleness": "#d55e00", "sampling noise": "#cc79a7"}
 
