@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from bnstudy.analysis import figures
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Claim, Finding, Verdict, judge
 from bnstudy.analysis.claims.averages import overfitting, smoothing
 from bnstudy.analysis.claims.words import write_effect
 from bnstudy.analysis.decay import accuracy, difference, error_split
+from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import Interval, mean_interval
 from bnstudy.analysis.tables import Tables, last_step, summary
 from bnstudy.study.decay import DecayStudy
@@ -102,6 +104,27 @@ class DecayChapter:
                     f"{self._percent(lost)} lost in all against precise statistics"
                 )
         return "\n".join(lines)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield one drawing a recorded step: accuracy by decay, for the slider over training."""
+        test = self.evaluation[
+            (self.evaluation["split"] == "test") & (self.evaluation["schedule"] == self.schedule)
+        ]
+        for step in sorted(test["step"].unique()):
+            now = test[test["step"] == step]
+            said = []
+            for decay in self.study.decays:
+                plain = accuracy(now, statistics="moving", zero_debias="none", decay=decay)
+                said.append(f"decay {decay:g} {100 * plain.mean():.1f} %")
+            for statistics in ("batch", "precise"):
+                said.append(
+                    f"{statistics} statistics {100 * accuracy(now, statistics=statistics).mean():.1f} %"
+                )
+            yield Frame(
+                f"step {step:,}",
+                f"Test accuracy after {step:,} training steps: {', '.join(said)}.",
+                figures.accuracy_by_decay(self.evaluation, self.schedule, int(step)),
+            )
 
     def table(self) -> pd.DataFrame:
         """Return test accuracy at the last step by statistics and schedule: mean [95 % interval]."""

@@ -49,6 +49,11 @@ def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis(index="rule").reset_index()
 
 
+def show(table: pd.DataFrame) -> str:
+    """Return a table as HTML, without the column of row numbers that pandas would put first."""
+    return str(table.to_html(index=False, border=0))
+
+
 def list_records(sources: Sources) -> str:
     """Return which records are behind a page, in Markdown."""
     return f"{len(sources.runs)} records: " + ", ".join(f"`{run}`" for run in sources.runs)

@@ -38,7 +38,7 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
 
     It covers ``level`` for normal values, and less for skewed ones: about 0.88 for five exponential
     values where it says 0.95. The bands of figures and the tables of single arms use it; what decides a
-    claim is also asked of :func:`bnstudy.analysis.bootstrap.bootstrap_interval`.
+    claim is also asked of ``bootstrap_interval``.
     """
     data, mean, error = _mean_and_error(values)
     if math.isnan(error):

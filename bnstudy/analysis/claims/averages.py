@@ -96,7 +96,7 @@ C6 = Claim(
 C7 = Claim(
     "C7",
     "值太小会导致更新太快,值太大会导致几乎没有衰减,容易出现过拟合",
-    "With too large a decay there is hardly any decay, and overfitting comes easily.",
+    "With too large a `decay` there is hardly any decay, and overfitting comes easily.",
     "decay",
     (overfitting(),),
 )
@@ -106,7 +106,7 @@ C7 = Claim(
 C10 = Claim(
     "C10",
     "当测试时,要设置为False",
-    "At test time is_training must be False, so that the statistics of training are used.",
+    "At test time `is_training` must be False, so that the statistics of training are used.",
     "train_flag",
     (_flag_off_against_on(1, "shuffled"), _flag_off_against_on(100, "sorted by class")),
 )
@@ -115,7 +115,7 @@ C10 = Claim(
 C11 = Claim(
     "C11",
     "导致当前数据总是使用前一次的均值和方差 … 一般设置为None … 但在性能上稍慢",
-    "UPDATE_OPS makes the current batch use the previous batch's statistics; None updates at once and is a "
+    "`UPDATE_OPS` makes a batch use the previous batch's statistics; `None` updates at once and is a "
     "little slower.",
     "updates_collections",
     (
