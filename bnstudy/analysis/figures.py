@@ -30,7 +30,7 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
         ends = {}
         for decay in sorted(plain["decay"].unique()):
             colour = decay_colour(decay)
-            ends[f"{decay:g}"] = _curve(axis, plain[plain["decay"] == decay], colour, "-"), colour
+            ends[f"{decay:g}"] = (_curve(axis, plain[plain["decay"] == decay], colour, "-"), colour)
         for name, dash in REFERENCES.items():
             _curve(axis, part[part["statistics"] == name.split()[0]], ARMS[name], dash)
         axis.set(xscale="log", ylabel="test accuracy", title=f"{schedule} learning rate", ylim=(0, top))
@@ -134,27 +134,38 @@ def _panels(names: list[str], height: float = 3.3) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[:, 0])
 
 
-def _curve(axis: Axes, rows: pd.DataFrame, colour: str, style: str) -> float:
+def _curve(axis: Axes, rows: pd.DataFrame, colour: str, style: str) -> tuple[float, float]:
     """Draw one mean with its band; return where it ends."""
     table = summary(rows, ["step"], "accuracy")
     axis.plot(table["step"], table["mean"], style, color=colour, lw=1.6)
     axis.fill_between(table["step"], table["low"], table["high"], color=colour, alpha=0.2, lw=0)
-    return float(table["mean"].iloc[-1])
+    return float(table["step"].iloc[-1]), float(table["mean"].iloc[-1])
 
 
-def _label_ends(axis: Axes, ends: dict[str, tuple[float, str]]) -> None:
+def _label_ends(axis: Axes, ends: dict[str, tuple[tuple[float, float], str]]) -> None:
     """Write each curve's name beside its end, pushed apart where they would overlap."""
-    least = 0.07 * axis.get_ylim()[1]
-    position = -1.0
-    for name, (y, colour) in sorted(ends.items(), key=lambda item: item[1][0]):
-        position = max(y, position + least)
+    ordered = sorted(ends.items(), key=lambda item: item[1][0][1])
+    places = spread([end[1] for _, (end, _) in ordered], 0.075 * axis.get_ylim()[1], axis.get_ylim()[1])
+    for (name, (end, colour)), place in zip(ordered, places, strict=True):
         axis.annotate(
             name,
-            (1.0, position),
-            xytext=(6, 0),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
+            end,
+            xytext=(1.04, place),
+            textcoords=axis.get_yaxis_transform(),
             color=colour,
             va="center",
             fontsize=SMALL,
+            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.7, "shrinkA": 1, "shrinkB": 1},
         )
+
+
+def spread(positions: list[float], least: float, top: float) -> list[float]:
+    """Return ascending ``positions`` moved until all are ``least`` apart and none is above ``top``."""
+    apart: list[float] = []
+    for position in positions:
+        apart.append(max(position, apart[-1] + least) if apart else position)
+    bound = top
+    for i in reversed(range(len(apart))):
+        apart[i] = min(apart[i], bound)
+        bound = apart[i] - least
+    return apart

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from bnstudy.analysis.cite import Cited, Sources
 from bnstudy.analysis.claims import Verdict
 from bnstudy.analysis.claims.words import LANGUAGES, write_bound, write_effect, write_p
+from bnstudy.study.experiment import default_data_dir
+from bnstudy.study.store import Store
 
 # Where a build wants the tables that its pages offer for download.
 DOWNLOADS = "BNSTUDY_DOWNLOADS"
@@ -47,6 +50,24 @@ def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
                 "verdict": finding.answer,
             }
     return pd.DataFrame(columns).rename_axis(index="rule").reset_index()
+
+
+def machines(sources: Sources, data_dir: str | os.PathLike[str] = "") -> Cited:
+    """Return on what the records were made: processor, threads, libraries, and hours of all runs together."""
+    store = Store(data_dir or default_data_dir())
+    made = [store.read(store.runs / f"{run}.json").provenance for run in sources.runs]
+    kinds = sorted({_machine(provenance) for provenance in made})
+    hours = sum(provenance["wall_seconds"] for provenance in made) / 3600
+    return Cited(f"{'; '.join(kinds)}; {hours:.1f} hours in all", sources)
+
+
+def _machine(provenance: Mapping[str, Any]) -> str:
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(provenance["libraries"].items()))
+    threads = provenance["threads"]
+    return (
+        f"{provenance['device']}, {threads} thread{'s' if threads > 1 else ''} a run, "
+        f"Python {provenance['python']}, {libraries}"
+    )
 
 
 def show(table: pd.DataFrame) -> str:

@@ -53,5 +53,6 @@ def inline_svg(figure: Figure, prefix: str, text: str) -> str:
     # Ids are unique within a drawing, and have to be within the page.
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = svg.replace('href="#', f'href="#{prefix}-').replace("url(#", f"url(#{prefix}-")
-    svg = re.sub(r"(\d+\.\d{2})\d+", r"\1", svg)
+    # Coordinates to a hundredth of a point; what is written in the figure, between the tags, stays.
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d{2})\d+", r"\1", tag[0]), svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(text)}" ', 1)

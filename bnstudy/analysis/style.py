@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 NEUTRAL = "#333333"  # the book's style sheet turns a figure's dark ink light on a dark page
 
 # Wide enough to read beside the text, and narrow enough for its letters to stay legible on a phone.
-WIDTH = 4.8
+WIDTH = 4.4
 SMALL = 10.5
 
 # One colour an arm, in every figure of the book. The hues are Okabe and Ito's (2008), which the common kinds
