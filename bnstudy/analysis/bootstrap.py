@@ -26,8 +26,8 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval
 
     Of the bootstrap's intervals this is the one that holds for five values: in simulations
     (``tests/test_analysis_bootstrap.py``) it covers 0.93 to 0.97 where it says 0.95, for normal, uniform,
-    heavy-tailed and skewed values alike. The percentile and BCa intervals cover about 0.84 for five normal
-    values. The price is width: half as much again as Student's interval.
+    heavy-tailed and skewed values alike. The percentile and BCa intervals cover about 0.83 for five normal
+    values. The price is width: in the median, a third more than Student's interval.
 
     Up to seven values every resample is enumerated with its multiplicity; beyond, 20,000 are drawn from a
     generator with a fixed seed. Fewer than five values get Student's interval.
@@ -49,7 +49,8 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval
     spread &= variances > 0
     t = means[spread] / np.sqrt(variances[spread] / n)
     upper, lower = (_quantile(t, weights[spread], q) for q in ((1 + level) / 2, (1 - level) / 2))
-    return Interval(student.mean, student.mean - upper * error, student.mean - lower * error, n, level)
+    low, high = (float(student.mean - edge * error) for edge in (upper, lower))
+    return Interval(student.mean, low, high, n, level)
 
 
 @cache

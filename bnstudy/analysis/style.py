@@ -30,7 +30,7 @@ ARMS = {
     "noisy batch": "#aa4499",
     "l2": "#997700",
     "dropout": "#d55e00",
-    "batch + l2": "#44aa99",
+    "batch + l2": "#2e8b7a",
     "batch + dropout": "#007755",
     # update schedules
     "in place": "#0072b2",
@@ -74,5 +74,5 @@ def decay_colour(decay: float) -> str:
     its bright end is left out, as too faint for a line.
     """
     depth = min(math.log10(1 / (1 - decay)) / 4, 1.0)
-    red, green, blue = sns.color_palette("viridis", 256)[round(170 * depth**0.6)]
+    red, green, blue = sns.color_palette("viridis", 256)[round(150 * depth**0.6)]
     return str(to_hex((red, green, blue)))
