@@ -64,8 +64,8 @@ class DecayChapter:
         """Return the two sentences that answer the chapter's question, in Markdown."""
         (c6,) = self.verdicts["C6"].findings
         text = (
-            f"**C6 is {c6.answer}**: {c6.rule.quantity} changes by {self._effect(c6)} from each test batch's own "
-            f"statistics to moving averages of decay {self.usual:g}, {self._setting()}."
+            f"**C6 is {c6.answer}**: {c6.rule.quantity} changes by {self._effect(c6)} from each test batch's "
+            f"own statistics to moving averages of decay {self.usual:g}, {self._setting()}."
         )
         if self.large is None:
             return text + " **C7 is not measured**: no decay above the usual one was run."

@@ -12,8 +12,7 @@ import pandas as pd
 from bnstudy.analysis.cite import Cited, Sources
 from bnstudy.analysis.claims import Verdict
 from bnstudy.analysis.claims.words import LANGUAGES, write_bound, write_effect, write_p
-from bnstudy.study.experiment import default_data_dir
-from bnstudy.study.store import Store
+from bnstudy.study.store import Record
 
 # Where a build wants the tables that its pages offer for download.
 DOWNLOADS = "BNSTUDY_DOWNLOADS"
@@ -52,10 +51,9 @@ def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis(index="rule").reset_index()
 
 
-def machines(sources: Sources, data_dir: str | os.PathLike[str] = "") -> Cited:
+def machines(records: Mapping[str, Record], sources: Sources) -> Cited:
     """Return on what the records were made: processor, threads, libraries, and hours of all runs together."""
-    store = Store(data_dir or default_data_dir())
-    made = [store.read(store.runs / f"{run}.json").provenance for run in sources.runs]
+    made = [records[run].provenance for run in sources.runs]
     kinds = sorted({_machine(provenance) for provenance in made})
     hours = sum(provenance["wall_seconds"] for provenance in made) / 3600
     return Cited(f"{'; '.join(kinds)}; {hours:.1f} hours in all", sources)

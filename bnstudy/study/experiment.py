@@ -32,12 +32,13 @@ _WHERE = ("device", "data_dir", "progress")
 class Frames(dict[str, pd.DataFrame]):
     """The tidy tables of an experiment by name, each row with its run's settings.
 
-    ``study`` holds the validated parameters, and ``runs`` the ids of the records behind
-    the tables.
+    ``study`` holds the validated parameters, ``runs`` the ids of the records behind
+    the tables, and ``records`` those records by id.
     """
 
     study: DecayStudy
     runs: list[str]
+    records: dict[str, Record]
 
 
 def default_data_dir() -> Path:
@@ -170,7 +171,8 @@ def _run_all(specs: list[RunSpec], store: Store, device: str, progress: bool) ->
 def _frames(plan: DecayStudy, records: list[Record]) -> Frames:
     frames = Frames()
     frames.study = plan
-    frames.runs = sorted({r.spec.run_id for r in records})
+    frames.records = {r.spec.run_id: r for r in records}
+    frames.runs = sorted(frames.records)
     for table, columns in COLUMNS.items():
         parts = []
         for record in records:
