@@ -123,6 +123,14 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def halve_accuracy_with_batch_statistics(store: Store) -> None:
+    for record in list(store.records()):
+        table = record.tables["evaluation"]
+        rows = zip(table["split"], table["statistics"], table["accuracy"], strict=True)
+        lower = [a / 2 if (split, kind) == ("test", "batch") else a for split, kind, a in rows]
+        store.write(replace(record, tables={**record.tables, "evaluation": {**table, "accuracy": lower}}))
+
+
 def effects(data_dir: Path) -> list[str]:
     frames = bnstudy.load("decay", data_dir)
     chapter = DecayChapter(frames["evaluation"], frames.study, frames.runs)
@@ -133,12 +141,7 @@ def effects(data_dir: Path) -> list[str]:
 @pytest.mark.slow
 def test_a_changed_record_changes_the_page(copy):
     before = effects(ROOT / "data")
-    store = Store(copy / "data")
-    for record in list(store.records()):
-        table = record.tables["evaluation"]
-        rows = zip(table["split"], table["statistics"], table["accuracy"], strict=True)
-        lower = [a / 2 if (split, kind) == ("test", "batch") else a for split, kind, a in rows]
-        store.write(replace(record, tables={**record.tables, "evaluation": {**table, "accuracy": lower}}))
+    halve_accuracy_with_batch_statistics(Store(copy / "data"))
     after = effects(copy / "data")
     assert after[0] != before[0]
     done = build(copy)

@@ -117,8 +117,8 @@ C2 = Claim(
     ),
 )
 
-# Read in the claim's favour: the normalised values before beta, which any mean can follow. Their mean is 0 and
-# variance 1, less epsilon's share, by construction, so the shape is what is left to measure. A uniform
+# Read in the claim's favour: the normalised values before beta, which any mean can follow. Their mean is 0
+# and variance 1, less epsilon's share, by construction: the shape is what is left to measure. A uniform
 # distribution of that mean and variance lies 0.15 from the Gaussian, an exponential one 0.31.
 C3 = Claim(
     "C3",
