@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +45,7 @@ def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
                 "effect [95 %, bootstrap-t]": write_effect(finding.effect, finding.rule.unit),
                 "effect [95 %, Student's t]": write_effect(finding.student, finding.rule.unit),
                 "p against the bound, after Holm": write_p(finding.p),
-                "effect size (Hedges' g)": f"{finding.size:.2f}",
+                "effect size (Hedges' g)": "–" if math.isnan(finding.size) else f"{finding.size:.2f}",
                 "seeds": str(finding.effect.count),
                 "verdict": finding.answer,
             }
