@@ -346,3 +346,26 @@ def test_search_finds_a_page_when_the_book_is_served(browser: Any, html: Path) -
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_the_page_that_is_printed_holds_every_page(browser: Any, html: Path, tmp_path: Path) -> None:
+    shutil.copytree(html, tmp_path / "html")
+    script = [sys.executable, ROOT / "book" / "_print" / "one_page.py", tmp_path / "html"]
+    subprocess.run(script, check=True, cwd=ROOT)
+    # 180 mm, the width of a page of A4 within its margins, in CSS pixels.
+    page = browser.new_page(viewport={"width": 680, "height": 900})
+    seen = watch(page)
+    page.goto((tmp_path / "html" / "book" / "print.html").as_uri())
+    page.evaluate("() => MathJax.startup.promise")
+    page.emulate_media(media="print")
+    assert set(page.locator("article").evaluate_all("all => all.map(a => a.id)")) == {
+        f"book/{name}" for name in CHAPTERS
+    }
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 680
+    dangling = page.eval_on_selector_all(
+        "a[href^='#']", "all => all.map(a => a.hash.slice(1)).filter(id => !document.getElementById(id))"
+    )
+    assert dangling == []
+    assert page.locator(".slider .frame:visible").count() == 1
+    assert (seen.foreign, seen.complaints) == ([], [])
+    page.close()

@@ -56,6 +56,9 @@ def main(html: Path) -> None:
     front.body.clear()
     front.body.append(content)
     front.body["class"] = "printed"
+    # The theme's scripts look for what only its own pages have.
+    for script in head.select("script[src*='book-theme'], script[src*='pydata']"):
+        script.decompose()
     head.title.string = front.select_one("h1").get_text(strip=True).rstrip("#")
     (html / "book" / "print.html").write_text(str(front))
 
