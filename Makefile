@@ -25,7 +25,7 @@ RERUN := _build/rerun
 BUILD := BNSTUDY_TRAIN=never $(BIN)/jupyter-book build -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test rerun picture tensorflow bench lint clean distclean
+.PHONY: help setup report pdf test rerun picture tensorflow bench lint clean distclean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -38,6 +38,18 @@ report: $(STAMP) ## execute the notebooks from the recorded results and build th
 	@$(BUILD) .
 	@test -s $(HTML)/index.html
 	@echo "The book: file://$(CURDIR)/$(HTML)/index.html"
+
+# One page of all pages, printed by the first of these browsers that is there.
+pdf: report ## print the book into _build/bnstudy.pdf (needs Chromium)
+	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { \
+	  echo "make pdf needs Chromium; on Debian: apt-get install chromium" >&2; exit 1; }; \
+	$(BIN)/python book/_print/one_page.py $(HTML) && \
+	"$$browser" --headless --no-sandbox --disable-gpu --disable-background-networking --no-pdf-header-footer \
+	  --virtual-time-budget=60000 --print-to-pdf=_build/bnstudy.pdf \
+	  "file://$(CURDIR)/$(HTML)/book/print.html" 2>/dev/null
+	@rm -f $(HTML)/book/print.html
+	@test -s _build/bnstudy.pdf
+	@echo "The book on paper: file://$(CURDIR)/_build/bnstudy.pdf"
 
 test: $(STAMP) ## run the tests (no GPU, no download)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -1,17 +1,23 @@
-"""Intervals, the split of the evaluation error, and the rules that decide claims."""
+"""Intervals, tests, effect sizes, and the split of the evaluation error."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bnstudy.analysis.claims import c6_smoothing_helps, c7_large_decay_overfits, decide
 from bnstudy.analysis.decay import accuracy, difference, error_split
-from bnstudy.analysis.statistics import Interval, mean_interval, student_t_quantile
+from bnstudy.analysis.statistics import (
+    Interval,
+    hedges_g,
+    holm,
+    mean_interval,
+    p_value,
+    student_t_quantile,
+)
 
 
 @given(st.floats(0.6, 0.9999), st.integers(1, 60))
@@ -40,18 +46,39 @@ def test_texts():
     assert Interval(0.713, 0.7, 0.726, 5).percent() == "71.3 % [70.0, 72.6]"
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "answer"),
-    [
-        (0.006, 0.02, "supported"),
-        (0.004, 0.02, "open"),
-        (-0.02, 0.004, "refuted"),
-        (-0.02, -0.01, "refuted"),
-        (float("nan"), float("nan"), "open"),
-    ],
-)
-def test_rule(low, high, answer):
-    assert decide(Interval((low + high) / 2, low, high, 5)) == answer
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=12), st.floats(-3, 3))
+def test_p_value_is_scipys(values, mean):
+    values = [round(v, 3) for v in values]
+    assume(max(values) > min(values))
+    expected = stats.ttest_1samp(values, round(mean, 2)).pvalue
+    assert p_value(values, round(mean, 2)) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_p_value_without_spread():
+    assert p_value([0.2, 0.2, 0.2], 0.2) == 1.0
+    assert p_value([0.1, 0.1, 0.1]) == 0.0
+    assert p_value([0.1]) == 1.0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.001, 0.2))
+def test_holm_rejects_what_its_definition_rejects(p_values, alpha):
+    ordered = sorted(p_values)
+    # Step down: reject while p_(k) <= alpha / (m - k + 1), stop at the first that isn't.
+    passed = [p * (len(ordered) - k) <= alpha for k, p in enumerate(ordered)]
+    rejected = passed.index(False) if False in passed else len(ordered)
+    assert sum(p <= alpha for p in holm(p_values)) == rejected
+
+
+def test_holm_on_a_worked_example():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_effect_size():
+    rng = np.random.default_rng(5)
+    draws = [hedges_g(v) for v in rng.normal(0.8, 1.0, size=(20000, 6))]
+    assert np.mean(draws) == pytest.approx(0.8, abs=0.03)  # without the correction: about 0.96
+    assert np.isnan(hedges_g([0.1, 0.2]))
+    assert hedges_g([-0.1] * 4) == -np.inf
 
 
 def table(seeds=4):
@@ -88,17 +115,6 @@ def test_the_parts_add_up_to_the_whole():
         np.testing.assert_allclose(
             parts.xs(decay, level="decay").sort_index(), whole.sort_index(), atol=1e-12
         )
-
-
-def test_verdicts_follow_the_records():
-    evaluation = table()
-    assert c6_smoothing_helps(evaluation).answer == "supported"  # 0.65 against 0.6
-    assert c7_large_decay_overfits(evaluation).answer == "refuted"  # lower, but on both splits
-    worse = evaluation.copy()
-    worse.loc[(worse["decay"] == 0.999) & (worse["split"] == "train"), "accuracy"] += 0.3
-    assert c7_large_decay_overfits(worse).answer == "supported"
-    worse.loc[worse["statistics"] == "batch", "accuracy"] += 0.2
-    assert c6_smoothing_helps(worse).answer == "refuted"
 
 
 def test_an_ambiguous_selection_is_an_error():

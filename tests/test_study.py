@@ -96,11 +96,12 @@ def test_reading_and_drawing_import_no_torch():
 import sys, bnstudy
 assert "torch" not in sys.modules and "pandas" not in sys.modules
 frames = bnstudy.load("decay")
-from bnstudy.analysis import figures
+from bnstudy.analysis import figures, page
 from bnstudy.analysis.chapter import DecayChapter
 figures.accuracy_over_training(frames["evaluation"]); figures.error_by_decay(frames["evaluation"])
 chapter = DecayChapter(frames["evaluation"], frames.study, frames.runs)
-chapter.answer(), chapter.why(), chapter.table(), chapter.glued()
+chapter.answer(), chapter.why(), chapter.table(), list(chapter.frames())
+page.glued_verdicts(chapter.verdicts, chapter.sources), page.rules_table(chapter.verdicts)
 assert "torch" not in sys.modules, "torch was imported"
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={"MPLBACKEND": "agg", "PATH": ""})

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from bnstudy.analysis.claims import Verdict, c6_smoothing_helps, c7_large_decay_overfits
-from bnstudy.analysis.decay import accuracy, difference, error_split, last_step, summary
+from bnstudy.analysis import figures
+from bnstudy.analysis.cite import Sources
+from bnstudy.analysis.claims import CLAIMS, Claim, Finding, Verdict, judge
+from bnstudy.analysis.claims.averages import overfitting, smoothing
+from bnstudy.analysis.claims.words import write_effect
+from bnstudy.analysis.decay import accuracy, difference, error_split
+from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import Interval, mean_interval
+from bnstudy.analysis.tables import Tables, last_step, summary
 from bnstudy.study.decay import DecayStudy
 
 ARTICLE_DECAY = 0.9
@@ -18,61 +26,58 @@ class DecayChapter:
     """What the decay chapter says of one evaluation table.
 
     The article's decay and a large one are what the verdicts contrast; where a study has other decays the
-    nearest stand in for them, and the sentences name which.
+    nearest stand in for them, and the sentences name which. ``others`` are the other recorded studies: they
+    count in Holm's correction.
     """
 
-    def __init__(self, evaluation: pd.DataFrame, study: DecayStudy, runs: list[str]) -> None:
+    def __init__(
+        self,
+        evaluation: pd.DataFrame,
+        study: DecayStudy,
+        runs: list[str],
+        others: Mapping[str, Tables] | None = None,
+    ) -> None:
         self.evaluation = evaluation
         self.study = study
-        self.runs = runs
+        self.sources = Sources("decay", runs)
         self.schedule = "constant" if "constant" in study.schedules else study.schedules[0]
         self.usual = min(study.decays, key=lambda d: (abs(d - ARTICLE_DECAY), d))
         larger = [d for d in study.decays if d > self.usual]
         # Of the larger ones, the middle: the largest has hardly left its initial value.
         self.large = larger[len(larger) // 2] if larger else None
         self.last = last_step(evaluation[evaluation["schedule"] == self.schedule])
+        tables = {**(others or {}), "decay": {"evaluation": evaluation}}
+        verdicts = judge([self._as_run(claim) for claim in CLAIMS], tables)
+        self.verdicts: dict[str, Verdict] = {name: verdicts[name] for name in ("C6", "C7")}
 
-    def c6(self) -> Verdict:
-        """Return the verdict on C6."""
-        return c6_smoothing_helps(self.evaluation, self.usual, self.schedule)
-
-    def c7(self) -> Verdict | None:
-        """Return the verdict on C7, or None where no decay above the usual one was run."""
-        if self.large is None:
-            return None
-        return c7_large_decay_overfits(self.evaluation, self.large, self.usual, self.schedule)
-
-    def glued(self) -> dict[str, str]:
-        """Return what other pages quote, by name."""
-        texts = {
-            "decay_dataset": self.study.dataset,
-            "decay_seeds": str(self.study.seeds),
-            "decay_epochs": str(self.study.epochs),
-            "decay_usual": f"{self.usual:g}",
-            "decay_large": "none" if self.large is None else f"{self.large:g}",
-        }
-        for name, verdict in (("c6", self.c6()), ("c7", self.c7())):
-            texts[f"{name}_verdict"] = verdict.answer if verdict else "open"
-            texts[f"{name}_effect"] = (
-                verdict.effect.percent(signed=True).split(" [")[0] if verdict else "not measured"
-            )
-            texts[f"{name}_interval"] = verdict.effect.bounds(signed=True) if verdict else "not measured"
-        return texts
+    def _as_run(self, claim: Claim) -> Claim:
+        """Return a claim with its rule about the decays and the schedule that this study has."""
+        if claim.id == "C6":
+            return replace(claim, rules=(smoothing(self.usual, self.schedule),))
+        if claim.id == "C7":
+            # Without a larger decay there is nothing to contrast, and a study of that name isn't recorded.
+            rule = overfitting(self.large or self.usual, self.usual, self.schedule)
+            return replace(claim, rules=(rule if self.large else replace(rule, study="a larger decay"),))
+        return claim
 
     def answer(self) -> str:
         """Return the two sentences that answer the chapter's question, in Markdown."""
-        c6, c7 = self.c6(), self.c7()
-        text = f"**C6 is {c6.answer}**: {c6.rule} is {c6.effect.percent(signed=True)}, {self._setting()}."
-        if c7 is None:
-            return text + " **C7 is open**: no decay above the usual one was run."
-        assert self.large is not None
-        cost = self._contrast(
-            {"statistics": "moving", "zero_debias": "none", "decay": self.large},
-            {"statistics": "moving", "zero_debias": "none", "decay": self.usual},
+        (c6,) = self.verdicts["C6"].findings
+        text = (
+            f"**C6 is {c6.answer}**: {c6.rule.quantity} changes by {self._effect(c6)} from each test batch's "
+            f"own statistics to moving averages of decay {self.usual:g}, {self._setting()}."
+        )
+        if self.large is None:
+            return text + " **C7 is not measured**: no decay above the usual one was run."
+        (c7,) = self.verdicts["C7"].findings
+        plain = {"statistics": "moving", "zero_debias": "none"}
+        cost = mean_interval(
+            accuracy(self.last, decay=self.large, **plain) - accuracy(self.last, decay=self.usual, **plain)
         )
         return text + (
-            f" **C7 is {c7.answer}**: {c7.rule} is {c7.effect.percent(signed=True)}, while the test accuracy "
-            f"itself changes by {cost.percent(signed=True)}."
+            f" **C7 is {c7.answer}**: {c7.rule.quantity} changes by {self._effect(c7)} from decay "
+            f"{self.usual:g} to decay {self.large:g}, while the test accuracy itself changes by "
+            f"{self._percent(cost)}."
         )
 
     def why(self) -> str:
@@ -85,25 +90,41 @@ class DecayChapter:
                 rows = split[
                     (split["decay"] == decay) & (split["part"] == part) & (split["schedule"] == self.schedule)
                 ]
-                parts.append(f"{part} {mean_interval(rows['loss_of_accuracy']).percent(signed=True)}")
+                parts.append(f"{part} {self._percent(mean_interval(rows['loss_of_accuracy']))}")
             lines.append(
                 f"- decay {decay:g}, {self.schedule} learning rate, accuracy lost: " + "; ".join(parts)
             )
         if {"constant", "annealed"} <= set(self.study.schedules):
             for schedule in ("constant", "annealed"):
                 rows = last_step(self.evaluation[self.evaluation["schedule"] == schedule])
-                lost = mean_interval(
-                    difference(
-                        rows,
-                        {"statistics": "precise"},
-                        {"statistics": "moving", "zero_debias": "none", "decay": self.usual},
-                    )
-                )
+                plain = {"statistics": "moving", "zero_debias": "none", "decay": self.usual}
+                lost = mean_interval(difference(rows, {"statistics": "precise"}, plain))
                 lines.append(
                     f"- decay {self.usual:g}, {schedule} learning rate: "
-                    f"{lost.percent(signed=True)} lost in all against precise statistics"
+                    f"{self._percent(lost)} lost in all against precise statistics"
                 )
         return "\n".join(lines)
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield one drawing a recorded step: accuracy by decay, for the slider over training."""
+        test = self.evaluation[
+            (self.evaluation["split"] == "test") & (self.evaluation["schedule"] == self.schedule)
+        ]
+        for step in sorted(test["step"].unique()):
+            now = test[test["step"] == step]
+            said = []
+            for decay in self.study.decays:
+                plain = accuracy(now, statistics="moving", zero_debias="none", decay=decay)
+                said.append(f"decay {decay:g} {100 * plain.mean():.1f} %")
+            for statistics in ("batch", "precise"):
+                said.append(
+                    f"{statistics} statistics {100 * accuracy(now, statistics=statistics).mean():.1f} %"
+                )
+            yield Frame(
+                f"step {step:,}",
+                f"Test accuracy after {step:,} training steps: {', '.join(said)}.",
+                figures.accuracy_by_decay(self.evaluation, self.schedule, int(step)),
+            )
 
     def table(self) -> pd.DataFrame:
         """Return test accuracy at the last step by statistics and schedule: mean [95 % interval]."""
@@ -119,12 +140,11 @@ class DecayChapter:
         wide.columns.name = None
         return wide[["statistics", "decay", *sorted(self.study.schedules, reverse=True)]]
 
-    def sources(self) -> str:
-        """Return which records are behind the page, in Markdown."""
-        return f"Records behind this page ({len(self.runs)}): " + ", ".join(f"`{run}`" for run in self.runs)
+    def _effect(self, finding: Finding) -> str:
+        return self.sources.cite(write_effect(finding.effect, finding.rule.unit))
 
-    def _contrast(self, first: dict[str, Any], second: dict[str, Any]) -> Interval:
-        return mean_interval(accuracy(self.last, **first) - accuracy(self.last, **second))
+    def _percent(self, interval: Interval) -> str:
+        return self.sources.cite(interval.percent(signed=True))
 
     def _setting(self) -> str:
         return (

@@ -7,8 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from bnstudy.analysis.statistics import mean_interval
-
 # The parts of a moving average's evaluation error: each is what its remedy wins back.
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "initialisation bias": (
@@ -62,22 +60,3 @@ def error_split(evaluation: pd.DataFrame, split: str = "test") -> pd.DataFrame:
             )
             frames.append(gain.rename("loss_of_accuracy").reset_index().assign(decay=decay, part=part))
     return pd.concat(frames, ignore_index=True)
-
-
-def last_step(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the last evaluated step."""
-    last: pd.DataFrame = frame[frame["step"] == frame["step"].max()]
-    return last
-
-
-def summary(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Return mean, low and high (95 %, over seeds) of ``value`` for each group of ``by``."""
-    rows = []
-    for key, group in frame.groupby(by, dropna=False, sort=True):
-        interval = mean_interval(group[value])
-        keys = key if isinstance(key, tuple) else (key,)
-        rows.append(
-            {**dict(zip(by, keys, strict=True)), "mean": interval.mean, "low": interval.low}
-            | {"high": interval.high, "seeds": interval.count}
-        )
-    return pd.DataFrame(rows)

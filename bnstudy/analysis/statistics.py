@@ -1,9 +1,9 @@
-"""Intervals for a mean over few paired seeds."""
+"""Intervals, tests and effect sizes for a mean over few paired seeds."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -36,19 +36,70 @@ def _hundredfold(value: float, signed: bool) -> str:
 def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
     """Return the mean of independent values with Student's t interval (Student 1908).
 
-    With five seeds a percentile bootstrap covers far less than it says; Student's interval is exact
-    for normal values and errs little for the averages that accuracies are.
+    It covers ``level`` for normal values, and less for skewed ones: about 0.88 for five exponential
+    values where it says 0.95. The bands of figures and the tables of single arms use it; what decides a
+    claim is also asked of ``bootstrap_interval``.
     """
+    data, mean, error = _mean_and_error(values)
+    if math.isnan(error):
+        return Interval(mean, math.nan, math.nan, len(data), level)
+    half = student_t_quantile((1 + level) / 2, len(data) - 1) * error
+    return Interval(mean, mean - half, mean + half, len(data), level)
+
+
+def p_value(values: Iterable[float], mean: float = 0.0) -> float:
+    """Return the two-sided p-value of Student's t test that the true mean is ``mean``.
+
+    One value tests nothing and gives 1. Values without any spread give 0, or 1 if they equal ``mean``.
+    """
+    data, observed, error = _mean_and_error(values)
+    if math.isnan(error):
+        return 1.0
+    if error == 0.0:
+        return 1.0 if observed == mean else 0.0
+    return 2 * (1 - student_t_cdf(abs(observed - mean) / error, len(data) - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values adjusted for their number, in the same order (Holm 1979).
+
+    Rejecting those at most alpha keeps the chance of any false rejection at alpha, however the tests depend
+    on one another.
+    """
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = running
+    return adjusted
+
+
+def hedges_g(values: Iterable[float]) -> float:
+    """Return the mean of paired differences over their standard deviation, less its bias (Hedges 1981).
+
+    The correction is 1 - 3 / (4 (n - 1) - 1). ``nan`` for fewer than three differences; infinite, with the
+    mean's sign, for differences without spread.
+    """
+    data, mean, error = _mean_and_error(values)
+    if len(data) < 3:
+        return math.nan
+    if error == 0.0:
+        return math.copysign(math.inf, mean) if mean else 0.0
+    return mean / (error * math.sqrt(len(data))) * (1 - 3 / (4 * (len(data) - 1) - 1))
+
+
+def _mean_and_error(values: Iterable[float]) -> tuple[list[float], float, float]:
+    """Return the values, their mean and its standard error (``nan`` for one value)."""
     data = [float(v) for v in values]
     n = len(data)
     if n == 0:
         raise ValueError("values is empty; allowed: at least one value")
+    if min(data) == max(data):
+        # The rounding of a sum must not pass for a spread.
+        return data, data[0], 0.0 if n > 1 else math.nan
     mean = math.fsum(data) / n
-    if n == 1:
-        return Interval(mean, math.nan, math.nan, n, level)
     spread = math.sqrt(math.fsum((v - mean) ** 2 for v in data) / (n - 1))
-    half = student_t_quantile((1 + level) / 2, n - 1) * spread / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n, level)
+    return data, mean, spread / math.sqrt(n)
 
 
 def student_t_quantile(probability: float, freedom: int) -> float:

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.colors import to_hex
 
 NEUTRAL = "#333333"  # the book's style sheet turns a figure's dark ink light on a dark page
-BATCH = "#cc3311"
-PRECISE = "#333333"
+
+# Wide enough to read beside the text, and narrow enough for its letters to stay legible on a phone.
+WIDTH = 4.4
+SMALL = 10.5
+
+# One colour an arm, in every figure of the book. The hues are Okabe and Ito's (2008), which the common kinds
+# of colour blindness keep apart; the yellows are darkened to be seen on white.
+ARMS = {
+    # statistics that an evaluation normalises with
+    "batch statistics": "#cc3311",
+    "precise statistics": NEUTRAL,
+    # parts of a moving average's error
+    "initialisation bias": "#0072b2",
+    "staleness": "#d55e00",
+    "sampling noise": "#aa4499",
+    # networks
+    "none": "#666666",
+    "batch": "#0072b2",
+    "noisy batch": "#aa4499",
+    "l2": "#997700",
+    "dropout": "#d55e00",
+    "batch + l2": "#2e8b7a",
+    "batch + dropout": "#007755",
+    # update schedules
+    "in place": "#0072b2",
+    "with the step": "#d55e00",
+    "after the step": "#007755",
+    "never": "#aa4499",
+}
 
 
 def use_style() -> None:
@@ -32,14 +60,19 @@ def use_style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "font.family": "sans-serif",
+            "legend.fontsize": SMALL,
+            "xtick.labelsize": SMALL,
+            "ytick.labelsize": SMALL,
         }
     )
 
 
-def decay_colours(decays: Iterable[float]) -> dict[float, tuple[float, float, float]]:
-    """Return a colour for each decay, by rank, on a colour-blind safe sequence for light and dark."""
-    ordered = sorted(decays)
-    palette = sns.color_palette("viridis", 256)
-    # The bright end of the sequence is too faint for a line.
-    where = [round(190 * i / max(len(ordered) - 1, 1)) for i in range(len(ordered))]
-    return {d: palette[w] for d, w in zip(ordered, where, strict=True)}
+def decay_colour(decay: float) -> str:
+    """Return the colour of a decay, the same whatever other decays a figure shows.
+
+    Viridis by the steps that the average looks back over, 1 / (1 - decay), on a log scale from 1 to 10,000;
+    its bright end is left out, as too faint for a line.
+    """
+    depth = min(math.log10(1 / (1 - decay)) / 4, 1.0)
+    red, green, blue = sns.color_palette("viridis", 256)[round(150 * depth**0.6)]
+    return str(to_hex((red, green, blue)))

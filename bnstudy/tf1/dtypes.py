@@ -15,7 +15,7 @@ class DType:
 
     @property
     def base_dtype(self) -> DType:
-        """Return itself: reference types of TensorFlow's variables have no counterpart."""
+        """The type itself; reference types of TensorFlow's variables have no counterpart."""
         return self
 
     @property

@@ -31,10 +31,12 @@ def describe_commit(folder: Path) -> str:
 
 def describe_records(folder: Path) -> str:
     """Return how many records ``folder`` holds and a hash of their names and contents."""
-    records = sorted(folder.glob("*.json"))
+    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file())
     digest = hashlib.sha256()
-    for record in records:
-        digest.update(record.name.encode() + b"\0" + hashlib.sha256(record.read_bytes()).digest())
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    records = {file.relative_to(folder).parts[0] for file in files}
     return f"{len(records)} ({digest.hexdigest()[:10]})" if records else "none"
 
 

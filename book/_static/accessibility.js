@@ -6,6 +6,13 @@ document.addEventListener("DOMContentLoaded", () => {
     sidebar.setAttribute("role", "navigation");
     sidebar.setAttribute("aria-label", "Book");
   }
+  // What unfolds a chapter's pages has an arrow for a name.
+  for (const summary of document.querySelectorAll("nav summary")) {
+    if (summary.textContent.trim() === "") {
+      const chapter = summary.closest("li")?.querySelector("a")?.textContent.trim();
+      summary.setAttribute("aria-label", `Pages of ${chapter}`);
+    }
+  }
   // pandas writes the corner of a table as a header cell without text.
   for (const header of document.querySelectorAll("th")) {
     if (header.textContent.trim() === "") {
@@ -17,8 +24,11 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }
   // What scrolls sideways must be reachable by keyboard.
+  const SCROLLING = ["div.math", ".cell_output", ".text_html", "pre", ".pst-scrollable-table-container"]
+    .map((box) => `.bd-article ${box}`)
+    .join();
   const focusable = () => {
-    for (const box of document.querySelectorAll(".bd-article div.math, .bd-article .cell_output, .bd-article pre")) {
+    for (const box of document.querySelectorAll(SCROLLING)) {
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
     }
   };

@@ -1,0 +1,67 @@
+"""How an answer and an effect are written, in the languages of the front page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bnstudy.analysis.claims.judge import Finding
+from bnstudy.analysis.claims.rule import Answer, Unit
+from bnstudy.analysis.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Language:
+    """The words of one language for a table of verdicts."""
+
+    claim: str
+    verdict: str
+    effect: str
+    points: str
+    answers: dict[Answer, str]
+
+
+LANGUAGES = {
+    "en": Language(
+        claim="claim",
+        verdict="verdict",
+        effect="effect [95 % interval]",
+        points="points",
+        answers={a: a for a in ("supported", "refuted", "open", "not measured yet")},
+    ),
+    "zh": Language(
+        claim="论断",
+        verdict="结论",
+        effect="效应 [95 % 区间]",
+        points="个百分点",
+        answers={
+            "supported": "成立",
+            "refuted": "不成立",
+            "open": "未定",
+            "not measured yet": "尚未测量",
+        },
+    ),
+}
+
+
+def write_effect(effect: Interval, unit: Unit, points: str = "percentage points") -> str:
+    """Return an effect with its bounds: ``"-2.1 percentage points [-2.6, -1.6]"``, ``"1.5 × [1.4, 1.6]"``."""
+    if unit == "points":
+        return effect.percent(signed=True).replace("percentage points", points)
+    if unit == "factor":
+        mean, low, high = (f"{2**v:.2f}" for v in (effect.mean, effect.low, effect.high))
+        return f"{mean} × [{low}, {high}]"
+    mean, low, high = (f"{v + 0.0:.3f}" for v in (effect.mean, effect.low, effect.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def write_bound(finding: Finding) -> str:
+    """Return what the effect had to be for the claim: ``"above +0.5 percentage points"``."""
+    rule = finding.rule
+    alone = Interval(rule.threshold, math.nan, math.nan, 1)
+    return f"{rule.side} {write_effect(alone, rule.unit).split(' [')[0]}"
+
+
+def write_p(p: float) -> str:
+    """Return a p-value with two digits, or that it is below 0.001."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"

@@ -1,0 +1,96 @@
+"""The parts that every chapter has: glued verdicts, the table of its rules, records and downloads."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bnstudy.analysis.cite import Cited, Sources
+from bnstudy.analysis.claims import Verdict
+from bnstudy.analysis.claims.words import LANGUAGES, write_bound, write_effect, write_p
+from bnstudy.study.store import Record
+
+# Where a build wants the tables that its pages offer for download.
+DOWNLOADS = "BNSTUDY_DOWNLOADS"
+
+
+def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[str, Cited]:
+    """Return what the front pages quote: ``C6_verdict_en``, ``C6_effect_en`` and so on, by language."""
+    texts = {}
+    for language, words in LANGUAGES.items():
+        for claim, verdict in verdicts.items():
+            finding = verdict.decisive()
+            texts[f"{claim}_verdict_{language}"] = words.answers[verdict.answer]
+            texts[f"{claim}_effect_{language}"] = (
+                write_effect(finding.effect, finding.rule.unit, words.points) if finding else "–"
+            )
+    return {name: Cited(text, sources) for name, text in texts.items()}
+
+
+def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
+    """Return what decided each claim, one column a rule: the effect, both intervals, p and effect size."""
+    columns = {}
+    for claim, verdict in verdicts.items():
+        for finding in verdict.findings:
+            name = claim if len(verdict.findings) == 1 else f"{claim}: {finding.rule.part}"
+            columns[name] = {
+                "quantity": finding.rule.quantity,
+                "contrast": finding.rule.contrast,
+                "supported if": write_bound(finding),
+                "effect [95 %, bootstrap-t]": write_effect(finding.effect, finding.rule.unit),
+                "effect [95 %, Student's t]": write_effect(finding.student, finding.rule.unit),
+                "p against the bound, after Holm": write_p(finding.p),
+                "effect size (Hedges' g)": "–" if math.isnan(finding.size) else f"{finding.size:.2f}",
+                "seeds": str(finding.effect.count),
+                "verdict": finding.answer,
+            }
+    return pd.DataFrame(columns).rename_axis(index="rule").reset_index()
+
+
+def machines(records: Mapping[str, Record], sources: Sources) -> Cited:
+    """Return on what the records were made: processor, threads, libraries, and hours of all runs together."""
+    made = [records[run].provenance for run in sources.runs]
+    kinds = sorted({_machine(provenance) for provenance in made})
+    hours = sum(provenance["wall_seconds"] for provenance in made) / 3600
+    return Cited(f"{'; '.join(kinds)}; {hours:.1f} hours in all", sources)
+
+
+def _machine(provenance: Mapping[str, Any]) -> str:
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(provenance["libraries"].items()))
+    threads = provenance["threads"]
+    return (
+        f"{provenance['device']}, {threads} thread{'s' if threads > 1 else ''} a run, "
+        f"Python {provenance['python']}, {libraries}"
+    )
+
+
+def show(table: pd.DataFrame) -> str:
+    """Return a table as HTML, without the column of row numbers that pandas would put first."""
+    return str(table.to_html(index=False, border=0))
+
+
+def list_records(sources: Sources) -> str:
+    """Return which records are behind a page, in Markdown."""
+    return f"{len(sources.runs)} records: " + ", ".join(f"`{run}`" for run in sources.runs)
+
+
+def offer_csv(tables: Mapping[str, pd.DataFrame], sources: Sources) -> str:
+    """Write each table beside the page that is being built, and return links to them, in Markdown.
+
+    Outside a build there is no such page; nothing is written then.
+    """
+    folder = os.environ.get(DOWNLOADS)
+    if not folder:
+        return "Where this notebook is built into the book, its tables are offered here for download."
+    links = []
+    for name, table in tables.items():
+        file = f"{sources.page}-{name}.csv"
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        table.to_csv(Path(folder) / file, index=False)
+        links.append(f'<a href="{file}" download>{file}</a> ({len(table)} rows)')
+    return "Every number behind this page: " + ", ".join(links)

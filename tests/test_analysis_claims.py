@@ -1,0 +1,270 @@
+"""The thirteen rules: each on records with a planted effect, and the two guards of a verdict."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bnstudy.analysis.claims import CLAIMS, NotMeasuredError, judge, recorded
+from bnstudy.analysis.claims.judge import decide
+from bnstudy.analysis.claims.rule import Rule
+from bnstudy.analysis.statistics import Interval
+
+SEEDS = range(6)
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+def frame(value: str, arms: dict, noise: float = 1e-3, **columns: object) -> pd.DataFrame:
+    """One row a seed and an arm: ``arms`` maps the arm's columns (as items) to its planted value."""
+    rng = np.random.default_rng(7)
+    rows = [
+        {"seed": seed, **columns, **dict(arm), value: planted + noise * rng.normal()}
+        for seed in SEEDS
+        for arm, planted in arms.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def arm(**columns: object) -> tuple:
+    return tuple(columns.items())
+
+
+def decay(moving=0.70, batch=0.60, large_train=0.65, large_test=0.55, train=0.75):
+    usual = {"statistics": "moving", "decay": 0.9, "zero_debias": "none"}
+    arms = {
+        arm(split="test", statistics="batch", decay=None, zero_debias=None): batch,
+        arm(split="test", **usual): moving,
+        arm(split="train", **usual): train,
+        arm(split="test", **usual | {"decay": 0.999}): large_test,
+        arm(split="train", **usual | {"decay": 0.999}): large_train,
+    }
+    return {"evaluation": frame("accuracy", arms, schedule="constant", step=10)}
+
+
+def train_flag(alone=0.2, by_class=0.3):
+    arms = {}
+    for size, order, on in ((1, "shuffled", alone), (100, "sorted by class", by_class)):
+        tested = {"test_batch_size": size, "order": order}
+        arms |= {arm(statistics="moving", **tested): 0.7, arm(statistics="batch", **tested): on}
+    return {"evaluation": frame("accuracy", arms, split="test", step=10)}
+
+
+def updates_collections(differ=1.0, slower=1.2):
+    rng = np.random.default_rng(0)
+    losses = []
+    for seed in SEEDS:
+        for step in range(20):
+            loss = rng.normal()
+            other = loss + (1e-6 if step < 20 * differ else 0)
+            losses.append({"seed": seed, "step": step, "arm": "in place", "loss": loss})
+            losses.append({"seed": seed, "step": step, "arm": "with the step", "loss": other})
+    cost = frame("seconds_per_step", {arm(arm="in place"): slower, arm(arm="with the step"): 1.0})
+    return {"training": pd.DataFrame(losses), "cost": cost}
+
+
+def explosion(without=0.6):
+    arms = {arm(arm="none"): without, arm(arm="batch"): 0.1}
+    return {"runs": frame("diverged", arms)}
+
+
+def probed(quantities: dict, **columns: object) -> pd.DataFrame:
+    """A probe's rows: two steps and two layers, with planted values by arm and quantity."""
+    arms = {arm(arm=a, quantity=q): value for (a, q), value in quantities.items()}
+    places = [{"step": step, "layer": layer} for step in (5, 10) for layer in ("conv1", "conv2")]
+    return pd.concat([frame("value", arms, **place, **columns) for place in places], ignore_index=True)
+
+
+def covariate_shift(noisy=8.0, drift=5.0, cosine=0.9):
+    shift = "internal_covariate_shift"
+    return {
+        "gradient_health": probed({("noisy batch", "total_norm"): noisy, ("batch", "total_norm"): 1.0}),
+        "activation_drift": probed(
+            # Larger activations that drift in proportion don't count as drifting more.
+            {("none", "output_wasserstein"): 10 * drift, ("none", "output_std"): 10.0}
+            | {("batch", "output_wasserstein"): 1.0, ("batch", "output_std"): 1.0}
+        ),
+        shift: probed({("none", "cosine"): 0.6, ("batch", "cosine"): cosine}),
+    }
+
+
+def gaussianity(distance=0.05, skewness=0.2):
+    quantities = {"normalised_normal_distance": distance, "normalised_skewness": skewness}
+    return {"gaussianity": probed({("batch", q): value for q, value in quantities.items()})}
+
+
+def convergence(steps=8, best=0.75, plain=0.65, seconds_a_step=2.0):
+    """Accuracy over steps: the target is reached at step 2 with normalisation, at ``steps`` without."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for seed in SEEDS:
+        for name, reach, final, pace in (("batch", 2, best, seconds_a_step), ("none", steps, plain, 1.0)):
+            for rate in (0.001, 0.1):
+                for step in (1, 2, 4, 8, 16):
+                    high = final if step == 16 else 0.61
+                    accuracy = (high if step >= reach else 0.3) - (0.3 if rate == 0.1 else 0)
+                    rows.append(
+                        {"seed": seed, "arm": name, "learning_rate": rate, "split": "test", "step": step}
+                        | {"accuracy": accuracy + 1e-3 * rng.normal(), "seconds": step * pace}
+                    )
+    return {"evaluation": pd.DataFrame(rows)}
+
+
+def regularisation(batch=0.75, alternative=0.70, both=0.75, train=0.78):
+    test = {"none": 0.65, "batch": batch, "l2": alternative, "dropout": 0.6}
+    test |= {"batch + l2": both, "batch + dropout": 0.6}
+    arms = {arm(split="test", arm=name): value for name, value in test.items()}
+    arms |= {arm(split="train", arm="none"): 0.9, arm(split="train", arm="batch"): train}
+    return {"evaluation": frame("accuracy", arms, fraction=1.0, step=10)}
+
+
+def knobs(no_gamma=0.7, default=0.7, shared=1.0):
+    arms = {arm(arm="no gamma"): no_gamma, arm(arm="gamma"): 0.7}
+    arms |= {arm(arm="epsilon", epsilon=0.001): default, arm(arm="epsilon", epsilon=1e-7): 0.7}
+    arms |= {arm(arm="epsilon", epsilon=1.0): 0.3}
+    evaluation = frame("accuracy", arms, split="test", step=10)
+    return {"evaluation": evaluation, "sharing": frame("shared", {arm(arm="reuse"): shared}, noise=0)}
+
+
+STUDIES = {
+    study.__name__: study
+    for study in (
+        *(decay, train_flag, updates_collections, explosion, covariate_shift, gaussianity),
+        *(convergence, regularisation, knobs),
+    )
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.id)
+def test_records_that_bear_a_claim_out_support_it(claim):
+    verdict = judge(CLAIMS, {name: make() for name, make in STUDIES.items()})[claim.id]
+    assert verdict.answer == "supported", verdict
+    assert len(verdict.findings) == len(claim.rules)
+
+
+@pytest.mark.parametrize(
+    ("claim", "planted"),
+    [
+        ("C1", {"explosion": explosion(without=0.1)}),
+        ("C1", {"covariate_shift": covariate_shift(noisy=1.0)}),
+        ("C2", {"covariate_shift": covariate_shift(drift=1.2)}),
+        ("C2", {"covariate_shift": covariate_shift(cosine=0.6)}),
+        ("C3", {"gaussianity": gaussianity(distance=0.2)}),
+        ("C3", {"gaussianity": gaussianity(skewness=0.9)}),
+        ("C4", {"convergence": convergence(steps=2)}),
+        ("C5", {"regularisation": regularisation(train=1.0)}),
+        ("C5", {"regularisation": regularisation(alternative=0.8)}),
+        ("C5", {"regularisation": regularisation(both=0.8)}),
+        ("C6", {"decay": decay(moving=0.6)}),
+        ("C7", {"decay": decay(train=0.85)}),
+        ("C8", {"knobs": knobs(no_gamma=0.65)}),
+        ("C9", {"knobs": knobs(default=0.65)}),
+        ("C10", {"train_flag": train_flag(alone=0.7)}),
+        ("C10", {"train_flag": train_flag(by_class=0.7)}),
+        ("C11", {"updates_collections": updates_collections(differ=0.0)}),
+        ("C11", {"updates_collections": updates_collections(slower=1.0)}),
+        ("C12", {"knobs": knobs(shared=0.5)}),
+        ("C13", {"convergence": convergence(plain=0.75)}),
+        ("C13", {"convergence": convergence(seconds_a_step=10.0)}),
+    ],
+)
+def test_records_that_contradict_a_claim_refute_it(claim, planted):
+    studies = {name: make() for name, make in STUDIES.items()} | planted
+    assert judge(CLAIMS, studies)[claim].answer == "refuted"
+
+
+def test_without_its_records_a_claim_is_not_measured_yet():
+    verdicts = judge(CLAIMS, {"decay": decay()})
+    assert {v.claim.id for v in verdicts.values() if v.findings} == {"C6", "C7"}
+    assert verdicts["C1"].answer == "not measured yet"
+    # One of its two studies is not enough.
+    assert judge(CLAIMS, {"explosion": explosion()})["C1"].answer == "not measured yet"
+
+
+def test_seeds_that_disagree_leave_it_open():
+    noisy = decay()
+    scatter = np.random.default_rng(1).normal(0, 0.2, len(noisy["evaluation"]))
+    noisy["evaluation"]["accuracy"] += scatter
+    assert judge(CLAIMS, {"decay": noisy})["C6"].answer == "open"
+
+
+def test_more_questions_ask_for_more_evidence():
+    rng = np.random.default_rng(11)
+    few = decay(moving=0.62)
+    few["evaluation"]["accuracy"] += 0.006 * rng.normal(size=len(few["evaluation"]))
+    alone = judge([BY_ID["C6"]], {"decay": few})["C6"]
+    among_all = judge(CLAIMS, {"decay": few})["C6"]
+    assert alone.answer == "supported"
+    assert among_all.answer == "open"
+    assert alone.findings[0].effect == among_all.findings[0].effect
+
+
+def test_a_study_that_arrives_makes_no_other_verdict_stricter():
+    first = judge(CLAIMS, {"decay": decay()})
+    later = judge(CLAIMS, {name: make() for name, make in STUDIES.items()})
+    for claim in ("C6", "C7"):
+        assert later[claim].findings[0].p <= first[claim].findings[0].p
+
+
+RULE = Rule("part", "study", "quantity", "contrast", 0.005, lambda tables: pd.Series(dtype=float))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "answer"),
+    [
+        (0.006, 0.02, 0.01, "supported"),
+        (0.006, 0.02, 0.06, "open"),
+        (0.004, 0.02, 0.01, "open"),
+        (-0.02, 0.004, 0.01, "refuted"),
+        (-0.02, -0.01, 0.5, "open"),
+        (float("nan"), float("nan"), 0.0, "open"),
+    ],
+)
+def test_both_guards_must_agree(low, high, p, answer):
+    effect = Interval((low + high) / 2, low, high, 5)
+    assert decide(RULE, effect, p) == answer
+    other = {"supported": "refuted", "refuted": "supported"}.get(answer, "open")
+    assert decide(replace(RULE, side="below"), effect, p) == other
+
+
+def test_a_seed_without_its_partner_is_an_error_and_not_left_out():
+    tables = covariate_shift()
+    name = "internal_covariate_shift"
+    tables[name] = tables[name][lambda d: (d["seed"] != 3) | (d["arm"] == "none")]
+    with pytest.raises(NotMeasuredError, match="without a partner to compare with: 3"):
+        judge(CLAIMS, {"covariate_shift": tables})
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({}, "no table 'runs'"),
+        ({"runs": pd.DataFrame({"seed": [0]})}, "no column 'arm' in table 'runs'; there are: seed"),
+        ({"runs": pd.DataFrame({"arm": ["batch"]})}, "no rows in table 'runs' with {'arm': 'none'}"),
+    ],
+)
+def test_what_a_recorded_study_lacks_is_named(table, message):
+    with pytest.raises(NotMeasuredError, match=message):
+        judge(CLAIMS, {"explosion": table})
+
+
+def test_every_claim_of_the_article_has_a_complete_rule():
+    assert [claim.id for claim in CLAIMS] == [f"C{i}" for i in range(1, 14)]
+    for claim in CLAIMS:
+        assert claim.rules
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in claim.original), claim.id
+        for rule in claim.rules:
+            assert rule.study in STUDIES
+            assert all((rule.part, rule.quantity, rule.contrast))
+
+
+def test_only_whole_studies_are_read(tmp_path):
+    runs = Path(__file__).parents[1] / "data" / "runs"
+    shutil.copytree(runs, tmp_path / "runs")
+    assert list(recorded(CLAIMS, tmp_path)) == ["decay"]
+    next((tmp_path / "runs").iterdir()).rename(tmp_path / "elsewhere")
+    assert recorded(CLAIMS, tmp_path) == {}

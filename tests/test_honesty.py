@@ -1,0 +1,200 @@
+"""The book's promises: no result typed into prose, and pages that follow their records."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from scipy import stats
+
+import bnstudy
+from bnstudy.analysis.chapter import DecayChapter
+from bnstudy.analysis.claims.words import write_effect
+from bnstudy.study.store import Store
+from bnstudy.study.tables import to_frame
+
+ROOT = Path(__file__).parents[1]
+BOOK = ROOT / "book"
+
+# A number in prose is a constant of a method, or it is glued. These are the constants, by page; whoever adds
+# one says with it that it isn't a result. Conventions of frameworks and bibliographies are quoted, not found.
+CONSTANTS = {
+    # Names of things: CIFAR-10, TensorFlow 1, C6 and C7, Python 3.11, 95 % intervals, float32.
+    "": "1 10 95 C6 C7",
+    "decay.ipynb": "0 0.9",  # mean 0 at the start; the article's decay
+    "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
+    "index.md": "",
+    "methods.md": (
+        "0 2 5 8 0.001 0.1 2×2 3×3 32×32×3 "  # moving averages, rules and the network
+        "10,000 50,000 256 2009 2021 "  # the data
+        "1979 1981 1993 20,000"  # the statistics
+    ),
+    "reproduce.md": "3.11 8",
+    "zh.md": "",
+    "api/index.md": "",
+    "api/norm.md": "",
+    "api/probes.md": "",
+    "api/records.md": "",
+    "api/tf1.md": "",
+}
+QUOTED = {"differences.md", "references.md"}
+
+# Tables of constants in a page that has results besides: the network's shapes, and the coverage that
+# test_the_coverage_on_the_methods_page_is_simulated holds to its simulation.
+TABLES = {"methods.md": ("| layer | weights |", "| array | SHA-256 |", "| values | Student's t |")}
+
+
+def prose(path: Path) -> str:
+    """A page's or a notebook's text, less code, formulas, addresses and tables of constants."""
+    if path.suffix == ".ipynb":
+        text = "\n\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown")
+    else:
+        text = path.read_text()
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)
+    for first_line in TABLES.get(path.name, ()):
+        assert first_line in text
+        text = re.sub(rf"^{re.escape(first_line)}.*\n(\|.*\n)*", "", text, flags=re.M)
+    for pattern in (
+        r"^(`{3,}|~{3,}).*?^\1",  # fenced code and directives
+        r"\$\$.*?\$\$(?: \(.*?\))?",
+        r"\$[^$\n]+\$",
+        r"`[^`\n]+`",
+        r"\]\([^)]*\)",
+        r"^\([\w-]+\)=$",
+    ):
+        text = re.sub(pattern, " ", text, flags=re.S | re.M)
+    return text
+
+
+def numbers(text: str) -> set[str]:
+    return set(re.findall(r"(?<![A-Za-z\d])C?\d+(?:[.,×]\d+)*", text))
+
+
+def pages() -> list[Path]:
+    found = [*BOOK.rglob("*.md"), *BOOK.rglob("*.ipynb")]
+    return sorted(p for p in found if p.name not in QUOTED and ".ipynb_checkpoints" not in p.parts)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda p: str(p.relative_to(BOOK)))
+def test_no_digit_of_a_result_is_typed_in_prose(page):
+    name = str(page.relative_to(BOOK))
+    assert name in CONSTANTS, "a new page has to name its constants"
+    # Equality: a constant that no page has any more would let a result of that value pass.
+    assert numbers(prose(page)) - set(CONSTANTS[""].split()) == set(CONSTANTS[name].split())
+
+
+def test_a_typed_result_would_be_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("With `decay=0.9` and $d = 0.99$ it reaches 71.6 % ([1](x.md#2)).\n\n```\n3 = 3\n```\n")
+    assert numbers(prose(page)) == {"71.6", "1"}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A book of the front page and the decay chapter, with records of its own."""
+    for name in ("book/_ext", "book/_static", "data"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("_config.yml", "book/index.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters:\n- file: book/decay\n")
+    notebook = json.loads((BOOK / "decay.ipynb").read_text())
+    cell = next(c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", ()))
+    cell["source"] = re.sub(
+        r'data_dir: str = ""', f"data_dir: str = {str(tmp_path / 'data')!r}", "".join(cell["source"])
+    )
+    (tmp_path / "book" / "decay.ipynb").write_text(json.dumps(notebook))
+    return tmp_path
+
+
+def build(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("jupyter-book"), "build", folder],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "BNSTUDY_TRAIN": "never", "PYTHONPATH": str(ROOT)},
+        timeout=280,
+    )
+
+
+def halve_accuracy_with_batch_statistics(store: Store) -> None:
+    for record in list(store.records()):
+        tables = {name: to_frame(name, [store.table(record, name)]) for name in record.tables}
+        table = tables["evaluation"]
+        table.loc[(table["split"] == "test") & (table["statistics"] == "batch"), "accuracy"] /= 2
+        shutil.rmtree(store.path(record.spec))
+        written = {
+            name: rows.drop(columns="run").astype(object).where(rows.notna(), None).to_dict("list")
+            for name, rows in tables.items()
+        }
+        store.write(record.spec, record.provenance, record.outcome, written)
+
+
+def effects(data_dir: Path) -> list[str]:
+    frames = bnstudy.load("decay", data_dir)
+    chapter = DecayChapter(frames["evaluation"], frames.study, frames.runs)
+    findings = [verdict.findings[0] for verdict in chapter.verdicts.values()]
+    return [write_effect(f.effect, f.rule.unit, "points") for f in findings]
+
+
+@pytest.mark.slow
+def test_a_changed_record_changes_the_page(copy):
+    before = effects(ROOT / "data")
+    halve_accuracy_with_batch_statistics(Store(copy / "data"))
+    after = effects(copy / "data")
+    assert after[0] != before[0]
+    done = build(copy)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+    for page in ("index", "decay"):
+        text = (copy / "_build" / "html" / "book" / f"{page}.html").read_text()
+        assert after[0].split(" ")[0] in text
+        assert before[0] not in text.replace("percentage points", "points")
+        assert "supported" in text
+
+
+@pytest.mark.slow
+def test_a_deleted_record_fails_the_build_and_says_which(copy):
+    next((copy / "data" / "runs").iterdir()).rename(copy / "elsewhere")
+    done = build(copy)
+    assert done.returncode != 0
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    assert "1 runs of 'decay' are not recorded in" in said
+    assert "record them with: bnstudy run decay" in said
+
+
+@pytest.mark.slow
+def test_the_coverage_on_the_methods_page_is_simulated():
+    from bnstudy.analysis.bootstrap import bootstrap_interval
+    from bnstudy.analysis.statistics import mean_interval
+
+    lines = (BOOK / "methods.md").read_text().split("| values | Student's t |")[1].splitlines()[2:6]
+    rng = np.random.default_rng(2)
+    draws = {
+        "normal": (rng.normal(size=(2000, 5)), 0.0),
+        "uniform": (rng.uniform(size=(2000, 5)), 0.5),
+        "Student's, 3 degrees of freedom": (rng.standard_t(3, size=(2000, 5)), 0.0),
+        "exponential": (rng.exponential(size=(2000, 5)), 1.0),
+    }
+    for line in lines:
+        name, *stated = (cell.strip() for cell in line.strip("|").split("|"))
+        samples, truth = draws[name]
+        intervals = [
+            [(i.low, i.high) for i in map(mean_interval, samples)],
+            [(i.low, i.high) for i in map(bootstrap_interval, samples)],
+        ]
+        for method in ("percentile", "BCa"):
+            found = stats.bootstrap(
+                (samples,), np.mean, axis=1, n_resamples=999, method=method, batch=100, rng=rng
+            )
+            intervals.append(list(zip(*found.confidence_interval, strict=True)))
+        for bounds, value in zip(intervals, stated, strict=True):
+            covered = np.mean([low <= truth <= high for low, high in bounds])
+            # Two simulations of 2,000 differ by less than this all but surely.
+            assert float(value.removesuffix(" %")) / 100 == pytest.approx(covered, abs=0.025), (name, value)
