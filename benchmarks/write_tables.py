@@ -23,7 +23,8 @@ def section(result: dict[str, Any], name: str) -> str:
     machine, settings = result["machine"], result["settings"]
     head = (
         f"### {machine['processor']}, {machine['threads']} of {machine['cores']} cores (`{name}`)\n\n"
-        f"PyTorch {machine['torch']}, {machine['instructions']}, batch size {settings['batch_size']}, "
+        f"PyTorch {machine['torch']}, {machine['instructions']}, load {machine['load']} at the start, "
+        f"batch size {settings['batch_size']}, "
         f"{settings['pairs']} pairs of {settings['steps']} steps on {settings['dataset']}.\n\n"
     )
     lines = ["| line | ratio | lowest to highest | first | second | target |", "|---|---|---|---|---|---|"]

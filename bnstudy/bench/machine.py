@@ -19,12 +19,13 @@ REPEATS = 7
 
 
 def describe() -> dict[str, Any]:
-    """Return processor, cores, threads and versions."""
+    """Return processor, cores, threads, versions, and how many processes want a core just now."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "gpu": gpu,
         "python": platform.python_version(),
         "torch": torch.__version__,
