@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS = {"help", "setup", "report", "test", "rerun", "picture", "tensorflow", "lint", "clean", "distclean"}
+TARGETS = set("help setup report test rerun picture tensorflow bench lint clean distclean".split())
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
