@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS = set("help setup report test rerun picture tensorflow bench lint clean distclean".split())
+TARGETS = {"help", "setup", "report", "test", "rerun", "picture", "tensorflow", "bench", "lint"}
+TARGETS |= {"clean", "distclean"}
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
