@@ -17,6 +17,7 @@ from bnstudy.spec import SpecError
 from bnstudy.study.estimate import in_words
 from bnstudy.study.experiment import StudyError, run_study
 from bnstudy.study.experiments import EXPERIMENTS, default_data_dir, plan_of
+from bnstudy.study.package import DESCRIPTOR, INDEX, describe
 from bnstudy.study.status import Status, status
 from bnstudy.study.store import RecordError, Store
 
@@ -34,8 +35,14 @@ FAILED, INCOMPLETE, INTERRUPTED = 3, 4, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; ``bnstudy --help`` lists them."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if arguments[:1] == ["bench"]:
+            # Its options need torch, which no other help text should wait for.
+            from bnstudy.bench import command
+
+            return command.main(arguments[1:])
+        options = _parser().parse_args(arguments)
         return int(options.command(options))
     except StudyError as error:
         print(f"bnstudy: {error}", file=sys.stderr)
@@ -60,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_status(commands)
     _add_verify(commands)
+    _add_describe(commands)
     _add_data(commands)
+    commands.add_parser("bench", help="measure what a run costs on this machine, in ratios")
     return parser
 
 
@@ -125,6 +134,18 @@ def _add_verify(commands: Any) -> None:
     verify.add_argument("--seed", type=int, help="seed of the choice of runs")
     _add_device(verify)
     _add_output(verify)
+
+
+def _add_describe(commands: Any) -> None:
+    describe = _add(
+        commands,
+        "describe",
+        "write runs.csv and datapackage.json again\n\n"
+        "They index and describe the records for other tools; `bnstudy run` writes them by itself.",
+        "  bnstudy describe",
+    )
+    describe.set_defaults(command=_describe)
+    describe.add_argument("--data-dir", default="", help="folder of the records (default: data/)")
 
 
 def _add_data(commands: Any) -> None:
@@ -259,6 +280,13 @@ def _verify(options: argparse.Namespace) -> int:
         for r in runs:
             print(f"  {r}")
     return 0 if not scan.damaged and all(r.matches for r in runs) else INCOMPLETE
+
+
+def _describe(options: argparse.Namespace) -> int:
+    store = _store(options)
+    describe(store)
+    print(f"wrote {store.root / INDEX} and {store.root / DESCRIPTOR}")
+    return 0
 
 
 def _fetch(options: argparse.Namespace) -> int:

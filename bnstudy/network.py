@@ -70,7 +70,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, in the dtype of ``x``."""
-        return self._finish(self._convolve(x))
+        x = self._convolve(x)
+        # The compiled pass pools and normalises at once; without it, pooling first touches less.
+        if self._pools_first() and not pooled.serves(x):
+            return self._finish(max_pool_2x2(x), pooled_before=True)
+        return self._finish(x)
 
     def start(self, x: Tensor) -> Tensor:
         """Do what comes before the normalisation and does not depend on its statistics."""

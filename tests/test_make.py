@@ -20,6 +20,7 @@ TARGETS = {
     "rerun",
     "picture",
     "tensorflow",
+    "bench",
     "lint",
     "clean",
     "distclean",

@@ -367,7 +367,7 @@ def variants() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("options", variants(), ids=str)
+@pytest.mark.parametrize("options", variants(), ids=lambda options: "-".join(options) or "defaults")
 def test_copies_and_states(options: dict[str, Any]) -> None:
     layer = BatchNorm(3, **options)
     layer(torch.randn(8, 3))
@@ -387,7 +387,7 @@ def test_copies_and_states(options: dict[str, Any]) -> None:
         assert torch.equal(mine.eval()(x), theirs.eval()(x))
 
 
-@pytest.mark.parametrize("options", variants(), ids=str)
+@pytest.mark.parametrize("options", variants(), ids=lambda options: "-".join(options) or "defaults")
 def test_compiles(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     layer = BatchNorm(3, **options)

@@ -1,0 +1,168 @@
+"""The command line: what it prints and returns, and that nothing happens on bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bnstudy.cli import main
+from bnstudy.study.store import Store
+from tests.engine import ENVIRONMENT, SETTINGS
+
+SMALL = [f"{name}={value}" for name, value in {**SETTINGS, "seeds": 2, "schedules": ["constant"]}.items()]
+SET = [x for item in SMALL for x in ("--set", item)]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    assert main(["run", "decay", *SET, "--data-dir", str(folder), "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture
+def copy(recorded, tmp_path):
+    return shutil.copytree(recorded, tmp_path / "data")
+
+
+def damage(folder):
+    path = next(Store(folder).runs.glob("*/training.csv"))
+    path.write_bytes(path.read_bytes()[:-1])
+    return path.parent.name
+
+
+def test_run_says_what_is_missing_and_that_all_is_recorded(tmp_path, capsys):
+    assert main(["run", "decay", *SET, "--data-dir", str(tmp_path), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "decay: 2 runs needed, 0 records, 2 missing" in out
+    assert "all 2 runs are recorded" in out
+    assert main(["run", "decay", *SET, "--data-dir", str(tmp_path), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["trained"] == []
+    assert len(result["runs"]) == 2
+
+
+def test_status_counts_and_estimates(recorded, capsys):
+    assert main(["status", "decay", *SET, "--data-dir", str(recorded)]) == 0
+    assert "decay: 2 runs needed, 2 records, 0 missing" in capsys.readouterr().out
+    more = [*SET, "--set", "seeds=4", "--data-dir", str(recorded), "--json"]
+    assert main(["status", "decay", *more]) == 4
+    [found] = json.loads(capsys.readouterr().out)["experiments"]
+    assert (found["needed"], len(found["missing"])) == (4, 2)
+    seconds = [r.provenance["wall_seconds"] for r in Store(recorded).records()]
+    assert found["estimate"] == pytest.approx(sum(seconds))  # two runs like the two that there are
+
+
+def test_status_of_everything(tmp_path, capsys):
+    assert main(["status", "--data-dir", str(tmp_path)]) == 4
+    assert "decay: 10 runs needed, 0 records, 10 missing" in capsys.readouterr().out
+
+
+def test_damage_is_named_and_repaired(copy, capsys):
+    name = damage(copy)
+    assert main(["verify", "--data-dir", str(copy)]) == 4
+    out = capsys.readouterr().out
+    assert "1 records sound, 1 damaged" in out
+    assert name in out
+    assert main(["status", "decay", *SET, "--data-dir", str(copy), "--json"]) == 4
+    [found] = json.loads(capsys.readouterr().out)["experiments"]
+    assert list(found["damaged"]) == [name]
+    assert main(["run", "decay", *SET, "--data-dir", str(copy), "--quiet"]) == 0
+    assert main(["verify", "--data-dir", str(copy)]) == 0
+
+
+def test_verify_trains_again_and_compares(copy, capsys):
+    options = ["verify", "--rerun", "1", "--data-dir", str(copy), "--json"]
+    assert main([*options, "--seed", "0"]) == 0
+    [again] = json.loads(capsys.readouterr().out)["reruns"]
+    assert again["equal"]
+    assert again["expected"] == "bit for bit"
+
+    # A record that says otherwise, with checksums to match, is found only by training again.
+    store = Store(copy)
+    record = store.read(again["run"])
+    lines = store.table(record, "training").decode().splitlines()
+    header, *rows = (line.split(",")[1:] for line in lines)
+    values = {name: [float(row[i]) for row in rows] for i, name in enumerate(header)}
+    table = {**values, "step": [int(s) for s in values["step"]], "accuracy": [1.0] * len(rows)}
+    shutil.rmtree(store.path(record.spec))
+    store.write(record.spec, record.provenance, record.outcome, {"training": table, "evaluation": {}})
+    assert main(["verify", "--rerun", "9", "--data-dir", str(copy), "--json"]) == 4
+    matches = {r["run"]: r["matches"] for r in json.loads(capsys.readouterr().out)["reruns"]}
+    assert matches.pop(record.spec.name) is False
+    assert list(matches.values()) == [True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "decya"], "experiment is 'decya'; allowed: 'decay'"),
+        (["run", "decay", "--set", "epochs"], "--set is 'epochs'; allowed: NAME=VALUE"),
+        (["run", "decay", "--set", "decays=1.5"], "decays is '1.5'; allowed: a list of numbers"),
+        (["run", "decay", "--workers", "0"], "workers is 0; allowed: a whole number of at least 1"),
+        (["run", "decay", "--device", "tpu", *SET], "device is 'tpu'; allowed here: cpu"),
+        (["verify", "--rerun", "-1"], "--rerun is -1; allowed"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_1(arguments, message, tmp_path, capsys):
+    assert main([*arguments, "--data-dir", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_runs_are_exit_code_3(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BNSTUDY_DATA", str(tmp_path / "nothing"))
+    arguments = [
+        "run",
+        "decay",
+        "--set",
+        "seeds=2",
+        "--set",
+        "schedules=constant",
+        "--workers",
+        "1",
+        "--quiet",
+    ]
+    assert main([*arguments, "--data-dir", str(tmp_path / "data")]) == 3
+    assert "2 of 2 runs failed" in capsys.readouterr().err
+    assert len(list((tmp_path / "data" / "failures").iterdir())) == 2
+
+
+def test_help_has_examples_and_exit_codes():
+    def helps(*command):
+        done = subprocess.run(
+            [sys.executable, "-m", "bnstudy.cli", *command, "--help"],
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        assert done.returncode == 0
+        return done.stdout
+
+    assert "exit codes:" in helps()
+    for command in ("run", "status", "verify", "data", "bench", "describe"):
+        assert f"bnstudy {command}" in helps(command)
+
+
+@pytest.mark.skipif(not Path("/usr/bin/setpriv").exists(), reason="takes root's right to write anywhere away")
+def test_a_folder_that_cannot_be_written_stops_before_any_training(tmp_path):
+    tmp_path.chmod(0o555)
+    try:
+        done = subprocess.run(
+            ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "bnstudy.cli"]
+            + ["run", "decay", *SET, "--data-dir", str(tmp_path), "--quiet"],
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+        )
+    finally:
+        tmp_path.chmod(0o755)
+    assert done.returncode == 1
+    assert f"can't record runs in {tmp_path}: Permission denied" in done.stderr

@@ -1,0 +1,90 @@
+"""The data package: standard tools read and check the numbers without bnstudy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import bnstudy
+from bnstudy.study.package import contents, describe, is_current
+from bnstudy.study.store import Store
+
+DATA = Path(__file__).parents[1] / "data"
+frictionless = pytest.importorskip("frictionless")
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Two of the committed records, described."""
+    store = Store(tmp_path)
+    store.runs.mkdir()
+    for name in Store(DATA).names()[:2]:
+        shutil.copytree(DATA / "runs" / name, store.runs / name)
+    describe(store)
+    return store
+
+
+def validate(folder):
+    return frictionless.Package(str(folder / "datapackage.json")).validate()
+
+
+def test_what_is_committed_describes_the_committed_records():
+    assert is_current(Store(DATA)), "out of date; write it again with: bnstudy describe"
+
+
+def test_the_committed_package_is_valid_frictionless_data():
+    report = validate(DATA)
+    assert report.valid, report.to_summary()
+    assert {task.name for task in report.tasks} >= {"runs", "training", "evaluation"}
+
+
+def test_every_column_of_every_table_is_described_with_its_unit():
+    package = json.loads((DATA / "datapackage.json").read_text())
+    for resource in package["resources"]:
+        first = resource["path"] if isinstance(resource["path"], str) else resource["path"][0]
+        header = (DATA / first).read_text().splitlines()[0].split(",")
+        fields = resource["schema"]["fields"]
+        assert [field["name"] for field in fields] == header
+        assert all(field["description"] and field["unit"] for field in fields)
+
+
+def test_plain_pandas_reads_what_bnstudy_reads():
+    package = json.loads((DATA / "datapackage.json").read_text())
+    [paths] = [r["path"] for r in package["resources"] if r["name"] == "evaluation"]
+    plain = pd.concat(pd.read_csv(DATA / path, dtype={"run": str}) for path in paths)
+    ours = bnstudy.load("decay")["evaluation"]
+    plain = plain[plain["run"].isin(ours["run"])].sort_values(["run", "step"], kind="stable")
+    ours = ours.sort_values(["run", "step"], kind="stable")
+    assert plain["accuracy"].tolist() == ours["accuracy"].tolist()
+    assert set(pd.read_csv(DATA / "runs.csv", dtype={"run": str})["run"]) >= set(ours["run"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        (",test,", ",test,extra,", "extra-cell"),
+        (",batch,,,", ",batch,,,two", "type-error"),
+        ("\n", "\nffffffffffffffff,1,test,batch,,,1,0.5\n", "foreign-key"),
+    ],
+)
+def test_a_wrong_table_is_found_in_any_record(copy, old, new, error):
+    assert validate(copy.root).valid
+    path = copy.runs / copy.names()[-1] / "evaluation.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    report = validate(copy.root)
+    assert error in {row[-1] for row in report.flatten(["name", "type"])}
+
+
+def test_the_description_follows_the_records(copy):
+    assert is_current(copy)
+    before = contents(copy)
+    shutil.rmtree(copy.runs / copy.names()[0])
+    assert not is_current(copy)
+    describe(copy)
+    assert is_current(copy)
+    assert contents(copy) != before
+    assert validate(copy.root).valid
