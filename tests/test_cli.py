@@ -156,8 +156,11 @@ def test_a_folder_that_cannot_be_written_stops_before_any_training(tmp_path):
     tmp_path.chmod(0o555)
     try:
         done = subprocess.run(
-            ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "bnstudy.cli"]
-            + ["run", "decay", *SET, "--data-dir", str(tmp_path), "--quiet"],
+            [
+                *("setpriv", "--bounding-set=-all", "--inh-caps=-all"),
+                *(sys.executable, "-m", "bnstudy.cli", "run", "decay", *SET),
+                *("--data-dir", str(tmp_path), "--quiet"),
+            ],
             capture_output=True,
             text=True,
             env=ENVIRONMENT,
