@@ -107,8 +107,13 @@ class Feed:
 
     def take(self, size: int) -> tuple[Tensor, Tensor]:
         """Return the next ``size`` images [size, R * C, H, W] and labels [size, R]."""
-        index = torch.arange(size, device=self._order.device).add_(self._position)
+        batch = self.peek(size)
         self._position += size
+        return batch
+
+    def peek(self, size: int) -> tuple[Tensor, Tensor]:
+        """Return what ``take`` would, and leave it there."""
+        index = torch.arange(size, device=self._order.device).add_(self._position)
         return self.split.batch(self._order.index_select(0, index))
 
 

@@ -46,6 +46,13 @@ Schedule = Literal["constant", "annealed"]
 Precision = Literal["float32", "bfloat16", "float64"]
 ZeroDebias = Literal["none", "mean", "both"]
 Statistics = Literal["batch", "frozen", "moving", "precise"]
+Probe = Literal[
+    "activation_drift",
+    "gaussianity",
+    "gradient_health",
+    "gradient_predictiveness",
+    "internal_covariate_shift",
+]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False, description="a finite number above 0")]
 Penalty = Annotated[float, Field(ge=0.0, allow_inf_nan=False, description="a finite number of at least 0")]
@@ -75,6 +82,7 @@ _NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("renorm_rmax", "renorm", (True,)),
     ("renorm_dmax", "renorm", (True,)),
     ("renorm_decay", "renorm", (True,)),
+    ("probed_steps", "probes", ()),
 )
 
 
@@ -100,6 +108,8 @@ class RunSpec(Checked):
       the convolution) or ``"after_norm"`` (behind ReLU and pooling).
     * ``statistics``: which normalisation statistics the network is evaluated with; see
       ``bnstudy.evaluate``. ``"moving"`` alone costs no pass over the training images.
+    * ``probes``: what ``bnstudy.probes`` measures beside, at ``probed_steps`` log-spaced steps; each
+      gives a table of its name.
     * ``precise_images``: training images behind the precise (and at most so many behind the frozen)
       statistics; None means all of them.
     """
@@ -142,9 +152,11 @@ class RunSpec(Checked):
         "moving",
         "precise",
     )
+    probes: Annotated[tuple[Probe, ...], BeforeValidator(read_list)] = ()
+    probed_steps: int = Field(default=12, ge=1, le=1000)
     precise_images: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
 
-    @field_validator("decays", "zero_debias", "statistics")
+    @field_validator("decays", "zero_debias", "statistics", "probes")
     @classmethod
     def _once_each(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         # Order and repetition don't change what is measured, so they must not change the name.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils import deterministic as _memory_settings
 from tqdm.auto import tqdm
 
@@ -17,6 +19,7 @@ from bnstudy.captured import Captured
 from bnstudy.data import Dataset, load_dataset
 from bnstudy.device_data import DeviceData, Feed, balanced_order, batch_sizes
 from bnstudy.evaluate import Evaluator, losses_and_hits
+from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, StatisticsBank, apply_updates
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.seeds import EVALUATION_ORDER, NOISE, ORDER, SUBSET, generator
@@ -48,8 +51,29 @@ class RunResult:
     fleet_index: int = 0
 
 
+class Watch(Protocol):
+    """Something that looks at chosen steps of a run from outside and leaves no trace in it."""
+
+    def due(self, step: int) -> bool:
+        """Say whether it looks at this step, counted from 1."""
+
+    def around(self, x: Tensor, y: Tensor) -> AbstractContextManager[None]:
+        """Return the context in which a step is taken that it looks at, on images ``x`` and labels ``y``."""
+
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+# From a run's network, loss, and learning rates of all its steps.
+WatchMaker = Callable[[ArticleNet, LossFunction, list[float]], Watch]
+
+
 def train_run(
-    spec: RunSpec, dataset: Dataset | None = None, *, device: str = "cpu", progress: bool = True
+    spec: RunSpec,
+    dataset: Dataset | None = None,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    watch: WatchMaker | None = None,
 ) -> RunResult:
     """Train one run and measure along it. The same spec gives the same result on one machine, bit for bit.
 
@@ -58,12 +82,18 @@ def train_run(
         dataset: the data, if already loaded; must be the one the spec names.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         progress: whether to show a bar with loss and accuracy.
+        watch: makes what looks at the run from outside.
     """
-    return train_fleet([spec], dataset, device=device, progress=progress)[0]
+    return train_fleet([spec], dataset, device=device, progress=progress, watch=watch)[0]
 
 
 def train_fleet(
-    specs: Sequence[RunSpec], dataset: Dataset | None = None, *, device: str = "cpu", progress: bool = True
+    specs: Sequence[RunSpec],
+    dataset: Dataset | None = None,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    watch: WatchMaker | None = None,
 ) -> list[RunResult]:
     """Train runs side by side, as one network that many times as wide; return a result for each.
 
@@ -78,6 +108,7 @@ def train_fleet(
         dataset: the data, if already loaded; must be the one the specs name.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         progress: whether to show a bar with mean loss and accuracy.
+        watch: makes what looks at the run from outside; for a single run.
 
     Raises:
         ValueError: names what is wrong with the specs, data or device. Nothing has run then.
@@ -92,8 +123,10 @@ def train_fleet(
     for name, most in (("train_size", there), ("precise_images", spec.train_size or there)):
         if (getattr(spec, name) or 0) > most:
             raise ValueError(f"{name} is {getattr(spec, name)}; allowed: at most {most}, the training images")
+    if watch is not None and len(specs) > 1:
+        raise ValueError(f"watch is given for {len(specs)} runs side by side; allowed: for one run")
     with deterministic():
-        return Fleet(specs, dataset, torch.device(device)).train(progress)
+        return Fleet(specs, dataset, torch.device(device)).train(progress, watch)
 
 
 def check_fleet(specs: Sequence[RunSpec]) -> None:
@@ -183,8 +216,9 @@ class Fleet:
         self.done = torch.zeros(1, dtype=torch.int64, device=device)
         self.step = Captured(self._train_step, device, noise)
 
-    def train(self, progress: bool) -> list[RunResult]:
+    def train(self, progress: bool, watch: WatchMaker | None = None) -> list[RunResult]:
         """Take every step, measure along the way, and return each member's result."""
+        watching = None if watch is None else watch(self.net, mean_loss, self.rates[0])
         due = set(evaluation_steps(self.total, self.spec.evaluations))
         evaluations: list[Table] = [{} for _ in self.specs]
         outcomes = ["finished"] * len(self.specs)
@@ -193,7 +227,11 @@ class Fleet:
         name = f"run {self.spec.name[:8]}" if len(self.specs) == 1 else f"{len(self.specs)} runs"
         with tqdm(total=self.total, desc=name, unit="step", disable=not progress, leave=False) as bar:
             for step, size in enumerate(self._batch_sizes(), start=1):
-                self.step(size)
+                if watching is not None and watching.due(step):
+                    with watching.around(*self.feed.peek(size)):
+                        self.step(size)
+                else:
+                    self.step(size)
                 bar.update()
                 if step % LOOK_EVERY != 0 and step not in due:
                     continue
@@ -263,6 +301,11 @@ class Fleet:
             for member in members:
                 for key, value in {"step": step, **row.table_row(member)}.items():
                     tables[member].setdefault(key, []).append(value)
+
+
+def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits [N, classes] and labels [N, 1], a scalar."""
+    return losses_and_hits(logits, labels)[0].mean()
 
 
 def _train_images(spec: RunSpec, dataset: Dataset) -> torch.Tensor:

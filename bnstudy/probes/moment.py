@@ -7,6 +7,7 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 # Swapped as a whole by functional_call, or for the time of a pass by `intercepted`.
 _NOT_STATE = frozenset({"_parameters", "_buffers", "_modules", "forward"})
 _CONTAINERS = (list, dict, set, deque, OrderedDict)
+_GENERATORS = (torch.Generator, np.random.Generator, random.Random)
 
 
 class RandomStates:
@@ -77,7 +79,11 @@ def _contents(value: Any) -> Any:
         return value.bit_generator.state
     if isinstance(value, random.Random):
         return value.getstate()
-    return value.copy() if type(value) in _CONTAINERS else None
+    if type(value) in (tuple, *_CONTAINERS):
+        members = value.values() if isinstance(value, dict) else value
+        inside = [(member, _contents(member)) for member in members if isinstance(member, _GENERATORS)]
+        return copy(value), inside
+    return None
 
 
 @torch.no_grad()
@@ -92,15 +98,19 @@ def _refill(value: Any, contents: Any) -> None:
         value.bit_generator.state = contents
     elif isinstance(value, random.Random):
         value.setstate(contents)
-    elif contents is not None and not _same(value, contents):
-        value.clear()
-        value.extend(contents) if isinstance(value, (list, deque)) else value.update(contents)
+    elif contents is not None:
+        members, inside = contents
+        if not _same(value, members):
+            value.clear()
+            value.extend(members) if isinstance(value, (list, deque)) else value.update(members)
+        for generator, state in inside:
+            _refill(generator, state)
 
 
 def _same(container: Any, contents: Any) -> bool:
     if len(container) != len(contents):
         return False
-    if isinstance(container, set):
+    if isinstance(container, (set, tuple)):
         return bool(container == contents)
     if isinstance(container, dict):
         return all(k in contents and contents[k] is v for k, v in container.items())

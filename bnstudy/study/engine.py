@@ -144,11 +144,9 @@ class _Engine:
     def _next(self) -> list[RunSpec]:
         """Take the first waiting run, and those that can train beside it."""
         first = self.waiting.popleft()
-        beside = (
-            [s for s in self.waiting if s.fleet() == first.fleet()][: self.fleet - 1]
-            if self.fleet > 1
-            else []
-        )
+        beside = []
+        if self.fleet > 1 and not first.probes:  # a probe looks at one network
+            beside = [s for s in self.waiting if s.fleet() == first.fleet()][: self.fleet - 1]
         for spec in beside:
             self.waiting.remove(spec)
         return [first, *beside]

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bnstudy.spec import SpecError, validate
+from bnstudy.study.covariate_shift import CovariateShiftStudy
 from bnstudy.study.decay import DecayStudy
 from bnstudy.study.plan import Study
 
-EXPERIMENTS: dict[str, type[Study]] = {DecayStudy.name: DecayStudy}
+EXPERIMENTS: dict[str, type[Study]] = {study.name: study for study in (DecayStudy, CovariateShiftStudy)}
 
 # What a caller may set besides: where a study runs, not what it is.
 WHERE = ("device", "data_dir", "progress")

@@ -31,6 +31,17 @@ _STEP = Column("step", "integer", "optimiser steps", "training step, counted fro
 _LOSS = Column("loss", "number", "nats", "mean cross-entropy")
 _ACCURACY = Column("accuracy", "number", "1", "share of images whose largest logit is their class's")
 
+
+def _probe(unit: str) -> tuple[Column, ...]:
+    return (
+        RUN,
+        _STEP,
+        Column("layer", "string", "1", "name of the layer in the network; empty: the whole network"),
+        Column("quantity", "string", "1", "what was measured; see the probe in bnstudy.probes"),
+        Column("value", "number", unit, "the measured value"),
+    )
+
+
 TABLES: dict[str, tuple[Column, ...]] = {
     "training": (
         RUN,
@@ -54,6 +65,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _LOSS,
         _ACCURACY,
     ),
+    "activation_drift": _probe("by quantity: the activation's, or 1"),
+    "gaussianity": _probe("1"),
+    "gradient_health": _probe("by quantity: of gradients (nats), of shares (1), of steps"),
+    "gradient_predictiveness": _probe("by quantity: of losses and gradients (nats), of smoothness (nats)"),
+    "internal_covariate_shift": _probe("by quantity: nats (ics), 1 (ics_relative, cosine)"),
 }
 
 # The index of the runs: name, id and outcome, what was set, and where it comes from.
@@ -92,6 +108,8 @@ RUNS: tuple[Column, ...] = (
     Column("zero_debias", "string", "1", "which averages are kept debiased, a JSON list"),
     Column("evaluations", "integer", "1", "number of log-spaced steps at which the run is evaluated"),
     Column("statistics", "string", "1", "statistics that the run is evaluated with, a JSON list"),
+    Column("probes", "string", "1", "probes that looked at the run, a JSON list"),
+    Column("probed_steps", "integer", "1", "number of log-spaced steps at which they looked"),
     Column("precise_images", "integer", "images", "images behind precise statistics; empty: all"),
     Column("bnstudy", "string", "1", "version of the package"),
     Column("source", "string", "1", "digest of the source that decides a run's numbers"),

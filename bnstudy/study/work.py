@@ -43,13 +43,17 @@ def perform(specs: Sequence[RunSpec], device: str = "cpu", progress: bool = Fals
     An exception is a result too, so that it stops no other run.
     """
     try:
+        from bnstudy.study.probing import Probed
         from bnstudy.study.provenance import provenance
         from bnstudy.train import train_fleet
 
         with _turn:
             dataset = _dataset(specs[0].dataset)
             start = time.perf_counter()
-            results = train_fleet(specs, dataset, device=device, progress=progress)
+            watch = Probed(specs[0]) if specs[0].probes else None
+            results = train_fleet(specs, dataset, device=device, progress=progress, watch=watch)
+            if watch is not None:
+                results[0].tables |= watch.tables()
             seconds = time.perf_counter() - start
         made = provenance(dataset.sha256, device, seconds)
         return [
