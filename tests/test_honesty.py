@@ -114,9 +114,9 @@ def copy(tmp_path):
     return tmp_path
 
 
-def build(folder: Path) -> subprocess.CompletedProcess[str]:
+def build(folder: Path, *before: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [Path(sys.executable).with_name("jupyter-book"), "build", folder],
+        [*before, Path(sys.executable).with_name("jupyter-book"), "build", folder],
         capture_output=True,
         text=True,
         env={**os.environ, "BNSTUDY_TRAIN": "never", "PYTHONPATH": str(ROOT)},
@@ -125,7 +125,7 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def halve_accuracy_with_batch_statistics(store: Store) -> None:
-    for record in list(store.records()):
+    for record in bnstudy.load("decay", store.root).records.values():
         tables = {name: to_frame(name, [store.table(record, name)]) for name in record.tables}
         table = tables["evaluation"]
         table.loc[(table["split"] == "test") & (table["statistics"] == "batch"), "accuracy"] /= 2
@@ -161,12 +161,30 @@ def test_a_changed_record_changes_the_page(copy):
 
 @pytest.mark.slow
 def test_a_deleted_record_fails_the_build_and_says_which(copy):
-    next((copy / "data" / "runs").iterdir()).rename(copy / "elsewhere")
+    name = bnstudy.load("decay", copy / "data").runs[0]
+    (copy / "data" / "runs" / name).rename(copy / "elsewhere")
     done = build(copy)
     assert done.returncode != 0
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     assert "1 runs of 'decay' are not recorded in" in said
     assert "record them with: bnstudy run decay" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="takes root's right to write anywhere away")
+def test_a_read_only_data_folder_still_builds(copy):
+    folders = [copy / "data", *(p for p in (copy / "data").rglob("*") if p.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        with pytest.raises(subprocess.CalledProcessError):
+            mortal = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+            subprocess.run([*mortal, "touch", copy / "data" / "new"], check=True, capture_output=True)
+        done = build(copy, *mortal)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
 
 
 @pytest.mark.slow
