@@ -177,9 +177,8 @@ def test_a_read_only_data_folder_still_builds(copy):
     for folder in folders:
         folder.chmod(0o555)
     try:
-        with pytest.raises(subprocess.CalledProcessError):
-            mortal = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
-            subprocess.run([*mortal, "touch", copy / "data" / "new"], check=True, capture_output=True)
+        mortal = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+        assert subprocess.run([*mortal, "touch", copy / "data" / "new"], capture_output=True).returncode
         done = build(copy, *mortal)
     finally:
         for folder in folders:

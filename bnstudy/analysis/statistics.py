@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def _mean_and_error(values: Iterable[float]) -> tuple[list[float], float, float]
     return data, mean, spread / math.sqrt(n)
 
 
+@lru_cache(maxsize=64)
 def student_t_quantile(probability: float, freedom: int) -> float:
     """Return the quantile of Student's t for whole degrees of freedom, by bisection of its closed form."""
     if not 0.5 <= probability < 1.0:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bnstudy.bench.pairs import Line, compare, not_measured, seconds, single
+from bnstudy.bench.reading import reading
 from bnstudy.bench.steps import ORDINARY, Training, ordinary
 from bnstudy.data import Dataset
 from bnstudy.norm import Arm, BatchNorm, pooled
@@ -277,6 +278,7 @@ LINES = (
     fused_block,
     evaluation,
     import_time,
+    reading,
     memory,
     gpu,
 )
