@@ -101,6 +101,18 @@ def test_worker_processes_give_the_same_records(tmp_path, uninterrupted):
     assert found.keys() == uninterrupted.keys()
 
 
+def test_workers_end_with_a_killed_parent(tmp_path):
+    psutil = pytest.importorskip("psutil")
+    process = start(tmp_path, "--workers", "2")
+    wait_for(lambda: locks(tmp_path) > 0, process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """A Dask scheduler and two workers, on loopback, as processes of their own."""
