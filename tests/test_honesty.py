@@ -37,6 +37,8 @@ CONSTANTS = {
         "10,000 50,000 256 2009 2021 "  # the data
         "1979 1981 1993 20,000"  # the statistics
     ),
+    "performance.ipynb": "",
+    "performance.ipynb": "",
     "reproduce.md": "3.11 8",
     "zh.md": "",
     "api/index.md": "",
