@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bnstudy.spec import RunSpec
+from bnstudy.spec import FLEET_FIELDS, RunSpec
 from bnstudy.study.provenance import processor
 from bnstudy.study.store import Record
 
@@ -13,13 +13,13 @@ from bnstudy.study.store import Record
 def seconds(specs: Sequence[RunSpec], records: Iterable[Record], device: str = "cpu") -> float | None:
     """Return the seconds that ``specs`` will take one after the other, or None if nothing alike is recorded.
 
-    A run takes as long per epoch as the median recorded run of its data set, precision and number of
-    evaluations took on a processor of this name; records of other devices say nothing.
+    A run takes as long per epoch as the median recorded run that computes the same took on a processor of
+    this name: one that differs in seed, optimiser, rate, epochs and decays at most.
     """
     if device != "cpu":
         return None
     here = processor()
-    pace: dict[object, list[float]] = {}
+    pace: dict[str, list[float]] = {}
     for record in records:
         if record.provenance["device"] == here and record.outcome == "finished":
             each = record.provenance["wall_seconds"] / record.spec.epochs
@@ -36,5 +36,5 @@ def in_words(value: float) -> str:
     return f"{value / 60:.0f} min" if value < 90 * 60 else f"{value / 3600:.1f} h"
 
 
-def _kind(spec: RunSpec) -> object:
-    return spec.dataset, spec.precision, spec.norm, spec.evaluations
+def _kind(spec: RunSpec) -> str:
+    return spec.model_dump_json(exclude={*FLEET_FIELDS, "optimizer", "momentum", "epochs", "decays"})
