@@ -38,7 +38,6 @@ CONSTANTS = {
         "1979 1981 1993 20,000"  # the statistics
     ),
     "performance.ipynb": "",
-    "performance.ipynb": "",
     "reproduce.md": "3.11 8",
     "zh.md": "",
     "api/index.md": "",

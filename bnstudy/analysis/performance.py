@@ -17,12 +17,50 @@ def results(folder: Path) -> dict[str, Result]:
     Raises:
         FileNotFoundError: there is none; the message has the command that records one.
     """
-    found = {file.name: json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))}
+    found = {file.name: json.loads(file.read_text()) for file in sorted(folder.glob("cpu*.json"))}
     if not found:
         raise FileNotFoundError(
             f"no benchmark result in {folder}; record one with: bnstudy bench --json {folder / 'cpu.json'}"
         )
     return found
+
+
+def recorded(folder: Path, name: str) -> Result | None:
+    """Return a recorded result of one of the scripts in ``benchmarks/``, or None."""
+    path = folder / name
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def fleets(result: Result) -> pd.DataFrame:
+    """Return, by fleet size and way to build it, the time of as many lone steps over one fleet step's."""
+    rows = pd.DataFrame(result["rows"])
+    rows["ratio"] = [f"{r['median']:.2f} ({r['lowest']:.2f} to {r['highest']:.2f})" for r in result["rows"]]
+    wide = rows.pivot(index="fleet_size", columns="way", values="ratio")
+    return wide.rename_axis(index="runs side by side", columns=None).reset_index()
+
+
+def probe_costs(result: Result) -> pd.DataFrame:
+    """Return what a training step with each probe costs, as a multiple of one without."""
+    rows = [
+        {"probe": probe, **{schedule.replace("_", " "): f"{cost:.2f}" for schedule, cost in costs.items()}}
+        for probe, costs in result["probes"].items()
+    ]
+    return pd.DataFrame(rows).fillna("")
+
+
+def shift_costs(result: Result) -> pd.DataFrame:
+    """Return what the covariate-shift probe costs against the straightforward way, and how values differ."""
+    return pd.DataFrame(
+        [
+            {
+                "normalisation": norm,
+                "layers": str(found["layers"]),
+                "of the straightforward way": f"{found['of_straightforward']:.2f}",
+                "largest relative difference": f"{found['largest_relative_difference']:.0e}",
+            }
+            for norm, found in result["ics"].items()
+        ]
+    )
 
 
 def conditions(result: Result) -> str:
