@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,13 @@ def show(table: pd.DataFrame) -> str:
     return str(table.to_html(index=False, border=0))
 
 
-def list_records(sources: Sources) -> str:
-    """Return which records are behind a page, in Markdown."""
-    return f"{len(sources.runs)} records: " + ", ".join(f"`{run}`" for run in sources.runs)
+def list_records(sources: Sources, stale: Sequence[str] = ()) -> str:
+    """Return which records are behind a page, and which of them other source code made, in Markdown."""
+    said = f"{len(sources.runs)} records: " + ", ".join(f"`{run}`" for run in sources.runs) + "."
+    if not stale:
+        return said
+    which = "All" if set(stale) >= set(sources.runs) else ", ".join(f"`{run}`" for run in stale)
+    return f"{said} {which} of them were made by other source code than this version's (`record.json` has it)."
 
 
 def offer_csv(tables: Mapping[str, pd.DataFrame], sources: Sources) -> str:
