@@ -80,7 +80,7 @@ def list_records(sources: Sources, stale: Sequence[str] = ()) -> str:
     if not stale:
         return said
     which = "All" if set(stale) >= set(sources.runs) else ", ".join(f"`{run}`" for run in stale)
-    return f"{said} {which} of them were made by other source code than this version's (`record.json` has it)."
+    return f"{said} {which} were made by other source code than this version's (`record.json` tells)."
 
 
 def offer_csv(tables: Mapping[str, pd.DataFrame], sources: Sources) -> str:
