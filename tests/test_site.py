@@ -23,7 +23,7 @@ from bnstudy.analysis.claims import CLAIMS
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 CHAPTERS = (
-    *("index", "zh", "decay", "methods", "glossary", "reproduce", "references"),
+    *("index", "zh", "decay", "covariate_shift", "methods", "glossary", "reproduce", "references"),
     *("api/index", "api/norm", "api/probes", "api/records", "api/tf1"),
 )
 

@@ -1,7 +1,7 @@
 """C1, C2 and C3: internal covariate shift, and the distribution of what a layer gives.
 
 C3 was first written for a study "gaussianity" of its own. The covariate-shift study measures the same table,
-so that C3 names that study instead; this changed before any record existed, and its bounds are the first ones.
+so that C3 names that study instead. This changed before any record existed; its bounds are the first ones.
 """
 
 from __future__ import annotations
