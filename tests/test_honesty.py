@@ -101,7 +101,8 @@ def test_a_typed_result_would_be_found(tmp_path):
 @pytest.fixture
 def copy(tmp_path):
     """A book of the front page and the decay chapter, with records of its own."""
-    for name in ("book/_ext", "book/_static", "data"):
+    runs = [f"data/runs/{run}" for run in bnstudy.load("decay").runs]
+    for name in ("book/_ext", "book/_static", *runs):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("_config.yml", "book/index.md"):
         shutil.copy(ROOT / name, tmp_path / name)
@@ -162,7 +163,7 @@ def test_a_changed_record_changes_the_page(copy):
 
 @pytest.mark.slow
 def test_a_deleted_record_fails_the_build_and_says_which(copy):
-    next((copy / "data" / "runs").iterdir()).rename(copy / "elsewhere")
+    (copy / "data" / "runs" / bnstudy.load("decay").runs[0]).rename(copy / "elsewhere")
     done = build(copy)
     assert done.returncode != 0
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)

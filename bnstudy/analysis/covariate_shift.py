@@ -125,19 +125,17 @@ class CovariateShiftChapter:
         return {name: self.verdicts[name] for name in ("C2", "C3")}
 
     def answer(self) -> str:
-        """Return the sentences that answer the chapter's question, in Markdown."""
-        said = []
-        for name in ("C2", "C3"):
-            parts = "; ".join(map(self._said, self.verdicts[name].findings))
-            said.append(f"**{name} is {self.verdicts[name].answer}**" + (f": {parts}." if parts else "."))
-        return " ".join(said) + f"\n\nMeasured {self._setting()}."
-
-    def first_claim(self) -> str:
-        """Return what this study adds to C1, whose other part is about runs that diverge, in Markdown."""
-        verdict = self.verdicts["C1"]
-        here = [f for f in verdict.findings if f.rule.study == self.study.name]
-        parts = "; ".join(f"{self._said(f)}. This part alone: {f.answer}" for f in here)
-        return f"**C1 is {verdict.answer}.** " + (f"Measured of it here: {parts}." if parts else "")
+        """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
+        verdicts = ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
+        found = [
+            f"- {name}, *{f.rule.part}*: **{f.answer}**. {f.rule.quantity.capitalize()}, {f.rule.contrast}: "
+            f"{self._cite(write_effect(f.effect, f.rule.unit))}; asked for: {write_bound(f)}."
+            for name, verdict in self.verdicts.items()
+            for f in verdict.findings
+        ]
+        return "\n".join(
+            [f"**{verdicts}.** {self.finding()}", "", *found, "", f"Measured {self._setting()}."]
+        )
 
     def noise(self) -> pd.DataFrame:
         """Return what noise does, by training: shift and accuracy of noisy batch norm against both others."""
@@ -162,7 +160,7 @@ class CovariateShiftChapter:
     def finding(self) -> str:
         """Return in how many trainings noisy batch norm has more shift than none and still learns more."""
         if not self._complete:
-            return "Not measured: the comparison needs all three arms."
+            return "The verdicts compare all three arms."
         log_shift, reached = by_run(shift(self.tables)).map(math.log2), accuracy(self.tables)
         more: list[str] = []
         better: list[str] = []
@@ -242,13 +240,6 @@ class CovariateShiftChapter:
                 f"mean over all: {', '.join(said)}.",
                 figures.shift_by_layer(relative, cosine, training),
             )
-
-    def _said(self, finding: Finding) -> str:
-        effect = self._cite(write_effect(finding.effect, finding.rule.unit))
-        return (
-            f"{finding.rule.quantity}, {finding.rule.contrast}: {effect}, where *{finding.rule.part}* asks "
-            f"for {write_bound(finding)}"
-        )
 
     def _named(self, trainings: list[str]) -> str:
         named = f" ({', '.join(trainings)})" if trainings else ""

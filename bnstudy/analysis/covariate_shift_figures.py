@@ -99,7 +99,8 @@ def accuracy_against_shift(shift: pd.Series[float], accuracy: pd.Series[float]) 
     for arm in _arms(shift):
         axis.plot(shift[arm], 100 * accuracy[arm], MARKERS[arm], color=ARMS[arm], ms=5, alpha=0.55, mew=0)
         for training in shift.index.unique("training"):
-            place = (shift[arm, training].mean(), 100 * accuracy[arm, training].mean())
+            here = [v.xs((arm, training), level=("arm", "training")).mean() for v in (shift, accuracy)]
+            place = (here[0], 100 * here[1])
             axis.annotate(
                 training,
                 place,
