@@ -128,8 +128,8 @@ class CovariateShiftChapter:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
         verdicts = ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
         found = [
-            f"- {name}, *{f.rule.part}*: **{f.answer}**. {f.rule.quantity[0].upper()}{f.rule.quantity[1:]}, {f.rule.contrast}: "
-            f"{self._cite(write_effect(f.effect, f.rule.unit))}; asked for: {write_bound(f)}."
+            f"- {name}, *{f.rule.part}*, is **{f.answer}**: {f.rule.quantity}, {f.rule.contrast}, "
+            f"{self._cite(write_effect(f.effect, f.rule.unit))} (asked for: {write_bound(f)})."
             for name, verdict in self.verdicts.items()
             for f in verdict.findings
         ]
