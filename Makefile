@@ -63,9 +63,15 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 	  --no-progress-bar --stdout-file - --stderr-file - \
 	  -p dataset digits -p epochs $(EPOCHS) -p seeds $(SEEDS) \
 	  -p data_dir "$(CURDIR)/$(RERUN)/data" $(RERUN_ARGS)
+	@$(BIN)/papermill book/covariate_shift.ipynb $(RERUN)/covariate_shift.executed.ipynb -k python3 \
+	  --no-progress-bar --stdout-file - --stderr-file - \
+	  -p dataset digits -p train_size 512 -p batch_size 64 -p probed_steps 4 -p seeds $(SEEDS) \
+	  -p data_dir "$(CURDIR)/$(RERUN)/data"
 	@# The cell that papermill injects is code like any other: shown only when unfolded.
-	@sed 's/"injected-parameters"/"injected-parameters", "hide-input"/' $(RERUN)/decay.executed.ipynb \
-	  > $(RERUN)/book/decay.ipynb
+	@for chapter in decay covariate_shift; do \
+	  sed 's/"injected-parameters"/"injected-parameters", "hide-input"/' $(RERUN)/$$chapter.executed.ipynb \
+	    > $(RERUN)/book/$$chapter.ipynb || exit 1; \
+	done
 	@BNSTUDY_BOOK_NOTE="A live re-run on scikit-learn's digits, not the published results." \
 	  $(BUILD) $(RERUN)
 	@test -s $(RERUN)/_build/html/index.html
