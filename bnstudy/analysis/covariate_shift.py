@@ -66,7 +66,8 @@ def learning_curve(tables: Tables) -> pd.Series[float]:
     steps = sorted(tables["gradient_predictiveness"]["step"].unique())
     training = tables["training"]
     edges = np.array(steps)[np.searchsorted(steps, training["step"].clip(upper=steps[-1]))]
-    return training.groupby([*RUN, pd.Series(edges, training.index, name="step")])["loss"].mean()
+    by_step = [*RUN, pd.Series(edges, training.index, name="step")]
+    return training.groupby(by_step, sort=False)["loss"].mean()
 
 
 def accuracy(tables: Tables) -> pd.Series[float]:

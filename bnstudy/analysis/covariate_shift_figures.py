@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bnstudy.analysis.claims.distribution import C3
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH
@@ -34,8 +39,7 @@ def shift_by_layer(relative: pd.Series[float], cosine: pd.Series[float], trainin
     )
     for column, values in enumerate((relative, cosine)):
         for axis, layer in zip(axes[:, column], layers, strict=True):
-            _curves(axis, values.xs((training, layer), level=("training", "layer")))
-            axis.set_xscale("log")
+            _curves(axis, values.xs((training, layer), level=("training", "layer")), log=column == 0)
         means = values.groupby(["arm", "training", "step", "layer"]).mean()
         if column == 0:
             axes[0, 0].set_yscale("log")
@@ -57,7 +61,7 @@ def over_training(values: pd.Series[float], ylabel: str, *, log: bool = True) ->
     """Draw a quantity's mean over layers along training, a panel a training and a curve an arm.
 
     ``values`` are indexed by arm, training, seed, step and, where there are any, layer. Bands: 95 % over
-    seeds.
+    seeds; with ``log``, means and bands are those of the logarithm.
     """
     trainings = list(values.index.unique("training"))
     height = (len(trainings) + 1) // 2
@@ -72,8 +76,7 @@ def over_training(values: pd.Series[float], ylabel: str, *, log: bool = True) ->
     )
     means = values.groupby(["arm", "training", "step"]).mean()
     for axis, training in zip(axes.flat, trainings, strict=False):
-        _curves(axis, values.xs(training, level="training"))
-        axis.set_xscale("log")
+        _curves(axis, values.xs(training, level="training"), log=log)
         axis.set_title(training, fontsize=SMALL + 1)
     for axis in axes.flat[len(trainings) :]:
         axis.set_axis_off()
@@ -93,25 +96,26 @@ def over_training(values: pd.Series[float], ylabel: str, *, log: bool = True) ->
 def accuracy_against_shift(shift: pd.Series[float], accuracy: pd.Series[float]) -> Figure:
     """Draw each run's test accuracy (in percent) against its mean relative shift.
 
-    Both are indexed by arm, training and seed. A training is named beside the mean of its runs.
+    Both are indexed by arm, training and seed. Colour says the arm, the mark the training.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 4.0), layout="constrained")
-    for arm in _arms(shift):
-        axis.plot(shift[arm], 100 * accuracy[arm], MARKERS[arm], color=ARMS[arm], ms=5, alpha=0.55, mew=0)
-        for training in shift.index.unique("training"):
-            here = [v.xs((arm, training), level=("arm", "training")).mean() for v in (shift, accuracy)]
-            place = (here[0], 100 * here[1])
-            axis.annotate(
-                training,
-                place,
-                xytext=(5, 5),
-                textcoords="offset points",
-                fontsize=SMALL - 1.5,
-                color=ARMS[arm],
-            )
+    trainings = list(shift.index.unique("training"))
+    marks = dict(zip(trainings, itertools.cycle("os^DvP*X"), strict=False))
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.4), layout="constrained")
+    for arm, training in itertools.product(_arms(shift), trainings):
+        at, reached = (v.xs((arm, training), level=("arm", "training")) for v in (shift, accuracy))
+        axis.plot(at, 100 * reached, marks[training], color=ARMS[arm], ms=6, alpha=0.7, mew=0)
     axis.set(xscale="log", xlabel="relative shift, mean of the run", ylabel="test accuracy (%)")
-    axis.margins(x=0.2, y=0.1)
-    _legend(figure, shift)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    handles = [
+        Line2D([], [], color=ARMS[arm], marker="o", ls="", ms=6, label=NAMES[arm]) for arm in _arms(shift)
+    ]
+    handles += [
+        Line2D([], [], color=NEUTRAL, marker=marks[training], ls="", ms=6, label=training)
+        for training in trainings
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, columnspacing=1.0, handletextpad=0.2)
     return figure
 
 
@@ -155,14 +159,25 @@ def normality(gaussianity: pd.DataFrame) -> Figure:
     return figure
 
 
-def _curves(axis: Axes, values: pd.Series[float]) -> None:
-    """Draw each arm's mean over seeds along training, with its band."""
-    runs = values.groupby(["arm", "seed", "step"]).mean().rename("value").reset_index()
+def _curves(axis: Axes, values: pd.Series[float], *, log: bool) -> None:
+    """Draw each arm's mean over seeds along training, with its band; with ``log``, those of the logarithm."""
+    runs = values.groupby(["arm", "seed", "step"]).mean()
+    if log:
+        # A network that has died moves nothing; zero has no place on the axis.
+        runs = runs[runs > 0].map(math.log)
+    table = runs.rename("value").reset_index()
     for arm in _arms(values):
-        table = summary(runs[runs["arm"] == arm], ["step"], "value")
-        colour = ARMS[arm]
-        axis.plot(table["step"], table["mean"], marker=MARKERS[arm], ms=3.5, lw=1.4, color=colour, mew=0)
-        axis.fill_between(table["step"], table["low"], table["high"], color=colour, alpha=0.18, lw=0)
+        curve = summary(table[table["arm"] == arm], ["step"], "value")
+        mean, low, high = (np.exp(curve[c]) if log else curve[c] for c in ("mean", "low", "high"))
+        axis.plot(curve["step"], mean, marker=MARKERS[arm], ms=3.5, lw=1.4, color=ARMS[arm], mew=0)
+        axis.fill_between(curve["step"], low, high, color=ARMS[arm], alpha=0.18, lw=0)
+    axis.set_xscale("log")
+    last = int(values.index.unique("step").max())
+    decades = [10**k for k in range(len(str(last)))]
+    # The last step too, unless its label would run into a decade's.
+    axis.set_xticks([*decades, *([last] if last >= 4 * decades[-1] else [])])
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _arms(values: pd.Series[float]) -> list[str]:
