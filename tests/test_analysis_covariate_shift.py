@@ -132,6 +132,18 @@ def test_other_choices_do_not_move_what_is_judged():
     assert choices["C3: symmetric"]["convolutions alone"] == "–"
 
 
+def test_layers_that_a_probe_did_not_see_are_named():
+    made = tables()
+    assert chapter(made).coverage() == ""
+    table = made["gaussianity"]
+    made["gaussianity"] = table[(table["arm"] != "batch") | (table["layer"] != "blocks.conv2.norm")]
+    said = chapter(made).coverage()
+    assert said in chapter(made).answer()
+    assert "C3 rests on <" in said
+    assert "(missing: conv2.norm)" in said
+    assert "C2" not in said
+
+
 def test_verdicts_need_every_arm():
     assert chapter(tables()).verdicts["C3"].answer == "refuted"
     assert chapter(tables()).verdicts["C1"].answer == "not measured yet"

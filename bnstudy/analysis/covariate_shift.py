@@ -136,7 +136,30 @@ class CovariateShiftChapter:
         ]
         return "\n".join(
             [f"**{verdicts}.** {self.finding()}", "", *found, "", f"Measured {self._setting()}."]
+            + [f"\n{self.coverage()}"]
         )
+
+    def coverage(self) -> str:
+        """Return which layers with batch norm the drift and the normality leave out, in Markdown, if any.
+
+        Every layer that owns parameters has an internal covariate shift; the others are held against those.
+        """
+        if not self._complete:
+            return ""
+        there = _layers(rows(self.tables, "internal_covariate_shift", arm="batch"))
+        gaussian = rows(self.tables, "gaussianity", arm="batch")
+        gaussian = gaussian[gaussian["quantity"].str.startswith("normalised_")]
+        seen = {
+            "C2, *outputs drift less*": (there, _layers(rows(self.tables, "activation_drift", arm="batch"))),
+            "C3": ({layer for layer in there if layer.endswith(".norm")}, _layers(gaussian)),
+        }
+        lacking = [
+            f"{part} rests on {self._cite(len(found & wanted))} of {self._cite(len(wanted))} layers "
+            f"(missing: {', '.join(sorted(wanted - found))})"
+            for part, (wanted, found) in seen.items()
+            if wanted - found
+        ]
+        return f"**Incomplete.** With batch norm, {'; '.join(lacking)}." if lacking else ""
 
     def noise(self) -> pd.DataFrame:
         """Return what noise does, by training: shift and accuracy of noisy batch norm against both others."""
@@ -254,6 +277,11 @@ class CovariateShiftChapter:
             f"on {self.study.dataset}, over {self.study.seeds} seeds, in each of these trainings: "
             f"{', '.join(self.trainings)}"
         )
+
+
+def _layers(table: pd.DataFrame) -> set[str]:
+    """Return the short names of a table's layers: ``"conv1.norm"``."""
+    return {layer.removeprefix("blocks.") for layer in table["layer"].dropna()}
 
 
 def _effect(found: Finding, tables: Tables) -> str:
