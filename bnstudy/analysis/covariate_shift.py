@@ -134,10 +134,9 @@ class CovariateShiftChapter:
             for name, verdict in self.verdicts.items()
             for f in verdict.findings
         ]
-        return "\n".join(
-            [f"**{verdicts}.** {self.finding()}", "", *found, "", f"Measured {self._setting()}."]
-            + [f"\n{self.coverage()}"]
-        )
+        setting = f"Measured {self._setting()}."
+        said = [f"**{verdicts}.** {self.finding()}", "\n".join(found), setting, self.coverage()]
+        return "\n\n".join(filter(None, said))
 
     def coverage(self) -> str:
         """Return which layers with batch norm the drift and the normality leave out, in Markdown, if any.
@@ -186,25 +185,26 @@ class CovariateShiftChapter:
         if not self._complete:
             return "The verdicts compare all three arms."
         log_shift, reached = by_run(shift(self.tables)).map(math.log2), accuracy(self.tables)
-        more: list[str] = []
-        better: list[str] = []
-        both: list[str] = []
-        for training in self.trainings:
-            shifted, gained = (
-                bootstrap_interval(
-                    paired(*(over_seeds(v, arm, training) for arm in ("noisy batch", "none")))
-                ).low
-                > 0
-                for v in (log_shift, reached)
-            )
-            more += [training] * shifted
-            better += [training] * gained
-            both += [training] * (shifted and gained)
+        more = self._raised(log_shift, "none")
+        better = self._raised(reached, "none")
+        both = [training for training in more if training in better]
         return (
             f"Of {self._cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
             f"than no normalisation in {self._named(more)}, a higher test accuracy in {self._named(better)}, "
-            f"and both at once in {self._named(both)} (each by its 95 % interval)."
+            f"and both at once in {self._named(both)}; over batch norm, the noise raises the relative shift in "
+            f"{self._named(self._raised(log_shift, 'batch'))} (each by its 95 % interval)."
         )
+
+    def _raised(self, values: pd.Series[float], other: str) -> list[str]:
+        """Return the trainings in which noisy batch norm has larger values than another arm."""
+        return [
+            training
+            for training in self.trainings
+            if bootstrap_interval(
+                paired(*(over_seeds(values, arm, training) for arm in ("noisy batch", other)))
+            ).low
+            > 0
+        ]
 
     def choices(self) -> pd.DataFrame:
         """Return the rules' effects under other choices: convolutions alone, and each training by itself."""
