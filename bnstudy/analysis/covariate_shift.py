@@ -191,8 +191,8 @@ class CovariateShiftChapter:
         return (
             f"Of {self._cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
             f"than no normalisation in {self._named(more)}, a higher test accuracy in {self._named(better)}, "
-            f"and both at once in {self._named(both)}; over batch norm, the noise raises the relative shift in "
-            f"{self._named(self._raised(log_shift, 'batch'))} (each by its 95 % interval)."
+            f"and both at once in {self._named(both)}; over batch norm, the noise raises the relative "
+            f"shift in {self._named(self._raised(log_shift, 'batch'))} (each by its 95 % interval)."
         )
 
     def _raised(self, values: pd.Series[float], other: str) -> list[str]:
