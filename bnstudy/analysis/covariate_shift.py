@@ -77,7 +77,7 @@ def accuracy(tables: Tables) -> pd.Series[float]:
 
 def by_run(values: pd.Series[float]) -> pd.Series[float]:
     """Return the mean over steps and layers of each run."""
-    return values.groupby(RUN).mean()
+    return values.groupby(RUN, sort=False).mean()
 
 
 def over_seeds(values: pd.Series[float], arm: str, training: str) -> pd.Series[float]:
