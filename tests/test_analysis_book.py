@@ -39,7 +39,7 @@ def chapter():
 
 def examples() -> list:
     found = []
-    for path in sorted((BOOK / "api").glob("*.md")):
+    for path in (BOOK.parent / "README.md", *sorted((BOOK / "api").glob("*.md"))):
         blocks = re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.S | re.M)
         if blocks:
             found.append(pytest.param("\n".join(blocks), id=path.name))

@@ -30,6 +30,7 @@ CONSTANTS = {
     # Names of things: CIFAR-10, TensorFlow 1, C6 and C7, Python 3.11, 95 % intervals, float32.
     "": "1 10 95 C6 C7",
     "decay.ipynb": "0 0.9",  # mean 0 at the start; the article's decay
+    "covariate_shift.ipynb": "2018 C1 C2 C3",  # Santurkar et al.; the claims
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "methods.md": (
@@ -101,7 +102,8 @@ def test_a_typed_result_would_be_found(tmp_path):
 @pytest.fixture
 def copy(tmp_path):
     """A book of the front page and the decay chapter, with records of its own."""
-    for name in ("book/_ext", "book/_static", "data"):
+    runs = [f"data/runs/{run}" for run in bnstudy.load("decay").runs]
+    for name in ("book/_ext", "book/_static", *runs):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("_config.yml", "book/index.md"):
         shutil.copy(ROOT / name, tmp_path / name)

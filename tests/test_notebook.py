@@ -1,4 +1,4 @@
-"""The decay chapter as a rerunner uses it: through papermill, in a process of its own."""
+"""The chapters as a rerunner uses them: through papermill, in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from bnstudy.study import DecayStudy
+from bnstudy.study.experiments import EXPERIMENTS
 
-NOTEBOOK = Path(__file__).parents[1] / "book" / "decay.ipynb"
+BOOK = Path(__file__).parents[1] / "book"
+SMALL_SHIFT = """
+dataset: digits
+train_size: 128
+seeds: 2
+sgd_rates: [0.1]
+adam_rates: [0.01]
+batch_size: 64
+probed_steps: 2
+"""
 
 
-def papermill(out, *arguments):
+def papermill(chapter, out, *arguments):
     return subprocess.run(
-        [sys.executable, "-m", "papermill", str(NOTEBOOK), str(out), *arguments],
+        [sys.executable, "-m", "papermill", str(BOOK / f"{chapter}.ipynb"), str(out), *arguments],
         capture_output=True,
         text=True,
         cwd=out.parent,
@@ -28,15 +37,20 @@ def papermill(out, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("chapter", "arguments", "message"),
     [
-        (["-p", "decay", "0.9"], "unknown parameter 'decay'"),
-        (["-p", "decays", "1.5"], "decays is 1.5; allowed: a list of numbers, each from 0 to below 1"),
-        (["-p", "dataset", "mnist"], "dataset is 'mnist'; allowed: 'cifar10' or 'digits'"),
+        ("decay", ["-p", "decay", "0.9"], "unknown parameter 'decay'"),
+        (
+            "decay",
+            ["-p", "decays", "1.5"],
+            "decays is 1.5; allowed: a list of numbers, each from 0 to below 1",
+        ),
+        ("decay", ["-p", "dataset", "mnist"], "dataset is 'mnist'; allowed: 'cifar10' or 'digits'"),
+        ("covariate_shift", ["-p", "probed_steps", "0"], "probed_steps is 0"),
     ],
 )
-def test_bad_parameters_stop_in_the_first_cell(tmp_path, arguments, message):
-    done = papermill(tmp_path / "out.ipynb", *arguments, "-p", "data_dir", str(tmp_path / "data"))
+def test_bad_parameters_stop_in_the_first_cell(tmp_path, chapter, arguments, message):
+    done = papermill(chapter, tmp_path / "out.ipynb", *arguments, "-p", "data_dir", str(tmp_path / "data"))
     assert done.returncode != 0
     assert message in done.stderr
     assert not (tmp_path / "data").exists()
@@ -67,28 +81,52 @@ def test_new_arms_are_trained_and_shown(tmp_path):
         "data_dir",
         str(tmp_path),
     ]
-    done = papermill(tmp_path / "out.ipynb", *arguments)
+    done = papermill("decay", tmp_path / "out.ipynb", *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list((tmp_path / "runs").iterdir())) == 2
-    outputs = [o for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells for o in cell.get("outputs", [])]
-    shown = [o["data"] for o in outputs if "data" in o]
+    shown = shown_by(tmp_path / "out.ipynb")
     assert any("0.97" in data.get("text/html", "") for data in shown)
     assert sum("image/svg+xml" in data for data in shown) == 2
 
 
-def test_the_notebook_is_committed_without_outputs():
-    notebook = nbformat.read(NOTEBOOK, 4)
+@pytest.mark.parametrize("norms", ["[none, batch, noisy]", "[none, batch]"])
+def test_the_covariate_shift_chapter_trains_what_it_shows(tmp_path, norms):
+    parameters = f"{SMALL_SHIFT}norms: {norms}\n"
+    done = papermill(
+        "covariate_shift", tmp_path / "out.ipynb", "-y", parameters, "-p", "data_dir", str(tmp_path)
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    shown = shown_by(tmp_path / "out.ipynb")
+    assert sum("image/svg+xml" in data for data in shown) == 6
+    texts = [data.get("text/markdown", "") + data.get("text/html", "") for data in shown]
+    # Without all three arms there is nothing to compare: the verdicts say so, the rest is shown.
+    (answer,) = (text for text in texts if "C2 is " in text)
+    assert ("C2 is not measured yet" in answer) == ("noisy" not in norms)
+    for training in ("sgd 0.1", "adam 0.01"):
+        assert any(f'data-label="{training}"' in text for text in texts)
+
+
+def shown_by(notebook):
+    outputs = [o for cell in nbformat.read(notebook, 4).cells for o in cell.get("outputs", [])]
+    return [o["data"] for o in outputs if "data" in o]
+
+
+@pytest.mark.parametrize("chapter", EXPERIMENTS)
+def test_the_notebook_is_committed_without_outputs(chapter):
+    notebook = nbformat.read(BOOK / f"{chapter}.ipynb", 4)
     assert all(not cell.get("outputs") for cell in notebook.cells)
 
 
-def test_every_parameter_is_annotated_and_explained():
+@pytest.mark.parametrize("chapter", EXPERIMENTS)
+def test_every_parameter_is_annotated_and_explained(chapter):
+    notebook = BOOK / f"{chapter}.ipynb"
     done = subprocess.run(
-        [sys.executable, "-m", "papermill", "--help-notebook", str(NOTEBOOK)], capture_output=True, text=True
+        [sys.executable, "-m", "papermill", "--help-notebook", str(notebook)], capture_output=True, text=True
     )
     listed = set(re.findall(r"^  (\w+): ", done.stdout, re.M))
-    assert listed == {*DecayStudy.model_fields, "device", "data_dir"}
+    assert listed == {*EXPERIMENTS[chapter].model_fields, "device", "data_dir"}
     source = next(
-        c.source for c in nbformat.read(NOTEBOOK, 4).cells if "parameters" in c.metadata.get("tags", [])
+        c.source for c in nbformat.read(notebook, 4).cells if "parameters" in c.metadata.get("tags", [])
     )
     for line in source.splitlines():
         assert ": " in line.split("=")[0], f"no annotation: {line}"

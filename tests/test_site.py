@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from bnstudy.analysis.claims import CLAIMS
+from bnstudy.study.experiments import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
@@ -183,7 +184,7 @@ def test_every_formula_is_rendered(visit: Any, name: str) -> None:
 def test_every_figure_is_loaded_and_has_alt_text_and_caption(visit: Any, name: str) -> None:
     page = visit(name).page
     images = page.locator(".bd-article img")
-    if name == "decay":
+    if name in EXPERIMENTS:
         assert images.count() > 0
     for i in range(images.count()):
         image = images.nth(i)
@@ -274,14 +275,15 @@ def test_the_chinese_front_page_has_the_same_numbers(visit: Any) -> None:
 
 def test_a_number_leads_to_the_records_behind_it(visit: Any) -> None:
     records = {path.stem for path in (ROOT / "data" / "runs").iterdir()}
-    for name in ("index", "zh", "decay"):
+    for name in ("index", "zh", *EXPERIMENTS):
         numbers = visit(name).page.locator("a.number")
         assert numbers.count() > 0
         for i in range(numbers.count()):
             named = set(re.findall(r"\b[0-9a-f]{16}\b", numbers.nth(i).get_attribute("title") or ""))
             assert named
             assert named <= records
-            assert numbers.nth(i).get_attribute("href") == "decay.html#records"
+            pages = [name] if name in EXPERIMENTS else EXPERIMENTS
+            assert numbers.nth(i).get_attribute("href") in {f"{page}.html#records" for page in pages}
 
 
 def test_the_slider_moves_by_keyboard_and_says_where_it_is(visit: Any) -> None:
@@ -313,18 +315,19 @@ def test_without_script_every_position_of_the_slider_is_readable(browser: Any, h
     context.close()
 
 
-def test_the_numbers_of_a_chapter_can_be_downloaded(visit: Any, html: Path) -> None:
-    links = visit("decay").page.locator("a[href$='.csv']")
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_numbers_of_a_chapter_can_be_downloaded(visit: Any, html: Path, name: str) -> None:
+    links = visit(name).page.locator("a[href$='.csv']")
     tables = {
         href: pd.read_csv(html / "book" / href)
         for href in links.evaluate_all("all => all.map(a => a.getAttribute('href'))")
     }
     import bnstudy
 
-    frames = bnstudy.load("decay")
-    assert set(tables) == {f"decay-{name}.csv" for name in frames}
-    for name, frame in frames.items():
-        pd.testing.assert_frame_equal(tables[f"decay-{name}.csv"], frame, check_dtype=False)
+    frames = bnstudy.load(name)
+    assert set(tables) == {f"{name}-{table}.csv" for table in frames}
+    for table, frame in frames.items():
+        pd.testing.assert_frame_equal(tables[f"{name}-{table}.csv"], frame, check_dtype=False)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -366,6 +369,6 @@ def test_the_page_that_is_printed_holds_every_page(browser: Any, html: Path, tmp
         "a[href^='#']", "all => all.map(a => a.hash.slice(1)).filter(id => !document.getElementById(id))"
     )
     assert dangling == []
-    assert page.locator(".slider .frame:visible").count() == 1
+    assert page.locator(".slider .frame:visible").count() == page.locator(".slider").count() > 0
     assert (seen.foreign, seen.complaints) == ([], [])
     page.close()

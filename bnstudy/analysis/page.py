@@ -37,7 +37,7 @@ def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
     columns = {}
     for claim, verdict in verdicts.items():
         for finding in verdict.findings:
-            name = claim if len(verdict.findings) == 1 else f"{claim}: {finding.rule.part}"
+            name = claim if len(verdict.claim.rules) == 1 else f"{claim}: {finding.rule.part}"
             columns[name] = {
                 "quantity": finding.rule.quantity,
                 "contrast": finding.rule.contrast,

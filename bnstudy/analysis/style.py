@@ -32,6 +32,10 @@ ARMS = {
     "dropout": "#d55e00",
     "batch + l2": "#2e8b7a",
     "batch + dropout": "#007755",
+    # stages of a layer
+    "normalised": "#0072b2",
+    "output": "#d55e00",
+    "activated": "#007755",
     # update schedules
     "in place": "#0072b2",
     "with the step": "#d55e00",

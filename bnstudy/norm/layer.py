@@ -196,6 +196,7 @@ class BatchNorm(nn.Module):
             and not torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
             and not (self._forward_hooks or self._forward_pre_hooks)
             and not (self._backward_hooks or self._backward_pre_hooks)
+            and "forward" not in vars(self)
         )
         return plain and pooling.serves(x, *tensors) and (self.training or not _derives(x, *tensors))
 

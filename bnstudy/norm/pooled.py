@@ -46,11 +46,12 @@ def serves(x: Tensor, *parameters: Tensor | None) -> bool:
 
     They need plain channels-last tensors on the CPU, with H and W even, parameters in the dtype of the
     statistics, and nothing that traces, transforms or watches the operations (``torch.compile``,
-    ``torch.func``, forward-mode derivatives, dispatch modes).
+    ``torch.func``, forward-mode derivatives, function and dispatch modes).
     """
     return (
         not torch.compiler.is_compiling()
         and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._len_torch_function_stack() == 0
         and forward_ad._current_level < 0
         and torch._C._len_torch_dispatch_stack() == 0
         and type(x) is Tensor

@@ -15,7 +15,7 @@ Rates = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length
 
 
 class CovariateShiftStudy(Study):
-    """Shift, drift and predictiveness without, with and with noisy batch normalization (claims C1 and C2)."""
+    """Shift, drift and predictiveness without, with and with noisy batch normalization (claims C1 to C3)."""
 
     name: ClassVar[str] = "covariate_shift"
 
