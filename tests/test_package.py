@@ -19,10 +19,10 @@ frictionless = pytest.importorskip("frictionless")
 
 @pytest.fixture
 def copy(tmp_path):
-    """Two of the committed records, described."""
+    """Two records of one experiment, described."""
     store = Store(tmp_path)
     store.runs.mkdir()
-    for name in Store(DATA).names()[:2]:
+    for name in bnstudy.load("decay").runs[:2]:
         shutil.copytree(DATA / "runs" / name, store.runs / name)
     describe(store)
     return store
