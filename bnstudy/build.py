@@ -27,6 +27,7 @@ def build_networks(specs: Sequence[RunSpec], noise: Sequence[torch.Generator]) -
         relu_on_logits=spec.relu_on_logits,
         conv_bias=spec.conv_bias,
         initialisation=spec.initialisation,
+        decay=spec.decays[0],
         epsilon=spec.epsilon,
         scale=spec.scale,
         norm_last=spec.norm_last,
@@ -40,8 +41,11 @@ def build_networks(specs: Sequence[RunSpec], noise: Sequence[torch.Generator]) -
         noise_generator=noise,
     )
     for layer in net.norm_layers():
-        # The bank keeps the averages. Those of renorm enter training, and absorb once a step.
-        layer.updates = "with_step" if spec.renorm else "never"
+        if spec.updates != "bank":
+            layer.updates = spec.updates
+        else:
+            # The bank keeps the averages. Those of renorm enter training, and absorb once a step.
+            layer.updates = "with_step" if spec.renorm else "never"
     return net
 
 

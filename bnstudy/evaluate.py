@@ -13,7 +13,7 @@ from bnstudy.captured import Captured
 from bnstudy.device_data import DeviceData, Feed, batch_sizes, equal_sizes
 from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, PreciseStatistics, StatisticsBank
-from bnstudy.norm.bank import using
+from bnstudy.norm.bank import gather, using
 from bnstudy.spec import RunSpec
 
 TRAIN_SUBSET = 10_000  # training images on which the training accuracy is estimated
@@ -47,7 +47,8 @@ class Row(NamedTuple):
 class Evaluator:
     """Gives rows for fixed weights, for those choices of normalisation statistics that the spec names.
 
-    * ``"moving"``: the moving averages that an arm of the bank holds;
+    * ``"moving"``: the moving averages that an arm of the bank holds, or those of the layers themselves if the
+      spec has them keep any;
     * ``"frozen"``: the same average over as many batches (at most one epoch), all of them passed through
       the *present* weights, debiased. Against ``"moving"`` with ``zero_debias="both"`` it lacks staleness
       alone, and against ``"precise"`` it has sampling noise alone;
@@ -145,6 +146,7 @@ class _Measured:
         self._net = net
         self._bank = bank
         self._wanted = spec.statistics
+        self._by_layers = spec.updates != "bank"
         self._pooled = PreciseStatistics(bank.layers)
         self._frozen = StatisticsBank(bank.layers, [Arm(d, "both") for d in spec.decays])
         arms: dict[str, list[Arm | None]] = {
@@ -171,6 +173,9 @@ class _Measured:
         for row, (name, arm) in zip(out, self.choices, strict=True):
             if arm is None:
                 row.copy_(self._pooled.statistics())
+            elif name == "moving" and self._by_layers:
+                layers = self._bank.layers
+                row.copy_(torch.stack([gather(layers, "moving_mean"), gather(layers, "moving_variance")]))
             else:
                 row.copy_((self._bank if name == "moving" else self._frozen).statistics(arm))
 

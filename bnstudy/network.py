@@ -68,9 +68,11 @@ class Block(nn.Module):
         self.behind_norm = behind_norm
         self.after = after
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the block's output, in the dtype of ``x``."""
+    def forward(self, x: Tensor, batch_weights: Tensor | None = None) -> Tensor:
+        """Return the block's output, in the dtype of ``x``; ``batch_weights`` [N] weigh the batch moments."""
         x = self._convolve(x)
+        if batch_weights is not None:
+            return self._finish(x, batch_weights=batch_weights)
         # The compiled pass pools and normalises at once; without it, pooling first touches less.
         if self._pools_first() and not pooled.serves(x):
             return self._finish(max_pool_2x2(x), pooled_before=True)
@@ -89,17 +91,20 @@ class Block(nn.Module):
         x = self.conv(x)
         return x if self.before_norm is None else self.before_norm(x)
 
-    def _finish(self, x: Tensor, pooled_before: bool = False) -> Tensor:
+    def _finish(
+        self, x: Tensor, pooled_before: bool = False, batch_weights: Tensor | None = None
+    ) -> Tensor:
         pools = self.pool and not pooled_before
         noise = self.behind_norm is not None and self.behind_norm.training
-        if pools and isinstance(self.norm, BatchNorm) and not noise:
+        weighted = batch_weights is not None
+        if pools and isinstance(self.norm, BatchNorm) and not noise and not weighted:
             x = self.norm.pooled(x, self.relu)
-        elif self.relu and not pools and isinstance(self.norm, BatchNorm) and not noise:
+        elif self.relu and not pools and isinstance(self.norm, BatchNorm) and not noise and not weighted:
             x = self.norm.rectified(x)
         elif pools and isinstance(self.norm, nn.Identity):
             x = max_pool_2x2(x, self.relu)
         else:
-            x = self.norm(x)
+            x = self.norm(x, batch_weights) if isinstance(self.norm, BatchNorm) else self.norm(x)
             if self.behind_norm is not None:
                 x = self.behind_norm(x)
             if self.relu:
@@ -237,9 +242,16 @@ class ArticleNet(nn.Module):
             self.blocks.add_module(f"conv{i + 1}", block)
         _initialise(self, initialisation, _one_each("generator", generator, members))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits [N, R * classes] for images [N, R * channels_in, 32, 32]."""
-        return _logits(self.blocks(x))
+    def forward(self, x: Tensor, batch_weights: Tensor | None = None) -> Tensor:
+        """Return logits [N, R * classes] for images [N, R * channels_in, 32, 32].
+
+        ``batch_weights`` [N] weigh the images' share in the batch moments; see ``bnstudy.BatchNorm``.
+        """
+        if batch_weights is None:
+            return _logits(self.blocks(x))
+        for block in self.blocks:
+            x = block(x, batch_weights)
+        return _logits(x)
 
     def start(self, x: Tensor) -> Tensor:
         """Do what no normalisation statistics enter, once for all evaluations that differ in them."""

@@ -42,6 +42,7 @@ Decays = Annotated[
 ]
 DatasetName = Literal["cifar10", "digits"]
 Norm = Literal["batch", "none", "noisy"]
+Updates = Literal["bank", "in_place", "with_step", "after_step", "never"]
 Schedule = Literal["constant", "annealed"]
 Precision = Literal["float32", "bfloat16", "float64"]
 ZeroDebias = Literal["none", "mean", "both"]
@@ -57,6 +58,12 @@ Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False, description="a finite number above 0")]
 Penalty = Annotated[float, Field(ge=0.0, allow_inf_nan=False, description="a finite number of at least 0")]
 Share = Annotated[float, Field(ge=0.0, lt=1.0, description="a number from 0 to below 1")]
+
+Sizes = Annotated[
+    tuple[Positive, ...],
+    BeforeValidator(read_list),
+    Field(description="a list of integers of at least 1, each once"),
+]
 
 # Runs that differ in these fields alone can train side by side, as one fleet.
 FLEET_FIELDS = frozenset({"learning_rate", "schedule", "seed", "weight_decay"})
@@ -82,6 +89,11 @@ _NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("renorm_rmax", "renorm", (True,)),
     ("renorm_dmax", "renorm", (True,)),
     ("renorm_decay", "renorm", (True,)),
+    ("updates", "norm", ("batch", "noisy")),
+    ("updates", "renorm", (False,)),
+    ("test_batches", "norm", ("batch", "noisy")),
+    ("padding", "norm", ("batch", "noisy")),
+    ("batch_weights", "padding", ()),
     ("probed_steps", "probes", ()),
 )
 
@@ -92,7 +104,28 @@ class Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class RunSpec(Checked):
+class Spec(Checked):
+    """A run of any kind: its canonical JSON says all that decides it, and gives it its name."""
+
+    kind: str
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @property
+    def run_id(self) -> str:
+        """The SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The first 16 hexadecimal digits of the run's id: what its record is called."""
+        return self.run_id[:16]
+
+    def canonical(self) -> str:
+        """Return the canonical JSON: sorted keys, no spaces."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+class RunSpec(Spec):
     """One training run of the article's network, and what is measured along it.
 
     Where a run trains (device, threads) is provenance and not part of what it is.
@@ -110,6 +143,13 @@ class RunSpec(Checked):
       ``bnstudy.evaluate``. ``"moving"`` alone costs no pass over the training images.
     * ``probes``: what ``bnstudy.probes`` measures beside, at ``probed_steps`` log-spaced steps; each
       gives a table of its name.
+    * ``updates``: who keeps the moving averages: a bank beside the layers, or the layers themselves, and
+      then when (``bnstudy.BatchNorm``). Then the weights' digests are recorded too.
+    * ``spacing``: whether the ``evaluations`` steps are evenly spaced on a log or a linear axis.
+    * ``test_batches``: sizes of test batches in which the trained network meets the test images with its
+      own moments and with its averages; see ``bnstudy.flag``.
+    * ``padding``: blank images added to each training batch, whose loss does not count; with
+      ``batch_weights`` they have no weight in the batch moments either.
     * ``precise_images``: training images behind the precise (and at most so many behind the frozen)
       statistics; None means all of them.
     """
@@ -141,7 +181,6 @@ class RunSpec(Checked):
     schedule: Schedule = "constant"
     batch_size: int = Field(default=128, ge=2)
     epochs: Positive = 5
-    seed: int = Field(default=0, ge=0, lt=2**31)
     precision: Precision = "bfloat16"
     decays: Decays = (0.9,)
     zero_debias: Annotated[tuple[ZeroDebias, ...], BeforeValidator(read_list)] = ("none", "both")
@@ -155,8 +194,13 @@ class RunSpec(Checked):
     probes: Annotated[tuple[Probe, ...], BeforeValidator(read_list)] = ()
     probed_steps: int = Field(default=12, ge=1, le=1000)
     precise_images: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
+    updates: Updates = "bank"
+    spacing: Literal["log", "linear"] = "log"
+    test_batches: Sizes = ()
+    padding: int = Field(default=0, ge=0, description="an integer of at least 0")
+    batch_weights: bool = False
 
-    @field_validator("decays", "zero_debias", "statistics", "probes")
+    @field_validator("decays", "zero_debias", "statistics", "probes", "test_batches")
     @classmethod
     def _once_each(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         # Order and repetition don't change what is measured, so they must not change the name.
@@ -181,15 +225,20 @@ class RunSpec(Checked):
             )
         return self
 
-    @property
-    def run_id(self) -> str:
-        """The SHA-256 of the canonical JSON."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
-
-    @property
-    def name(self) -> str:
-        """The first 16 hexadecimal digits of the run's id: what its record is called."""
-        return self.run_id[:16]
+    @model_validator(mode="after")
+    def _one_average(self) -> RunSpec:
+        for name in ("updates", "test_batches"):
+            idle = getattr(self, name) == type(self).model_fields[name].default
+            if not idle and (len(self.decays) > 1 or "none" not in self.zero_debias):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r} with decays {list(self.decays)} and zero_debias "
+                    f"{list(self.zero_debias)}; allowed: one decay, and 'none' among zero_debias"
+                )
+        if self.updates != "bank" and self.zero_debias != ("none",):
+            raise ValueError(
+                f"updates is {self.updates!r} with zero_debias {list(self.zero_debias)}; allowed: ['none']"
+            )
+        return self
 
     def canonical(self) -> str:
         """Return the canonical JSON: sorted keys, no spaces, no later field that is at its default."""
@@ -206,6 +255,10 @@ class RunSpec(Checked):
     def fleet(self) -> str:
         """Return the canonical JSON of what the members of one fleet have in common."""
         return self._canonical_without(FLEET_FIELDS)
+
+    def alone(self) -> bool:
+        """Say whether what is measured looks at one network, so that the run can't be one of a fleet."""
+        return bool(self.probes or self.test_batches)
 
     def _canonical_without(self, names: Set[str]) -> str:
         idle = {

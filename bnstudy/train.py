@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils import deterministic as _memory_settings
 from tqdm.auto import tqdm
 
@@ -19,10 +21,11 @@ from bnstudy.captured import Captured
 from bnstudy.data import Dataset, load_dataset
 from bnstudy.device_data import DeviceData, Feed, balanced_order, batch_sizes
 from bnstudy.evaluate import Evaluator, losses_and_hits
+from bnstudy.flag import flag_table
 from bnstudy.network import ArticleNet
-from bnstudy.norm import Arm, StatisticsBank, apply_updates
+from bnstudy.norm import Arm, StatisticsBank, apply_updates, update_pass
 from bnstudy.norm.kernel import statistics_dtype
-from bnstudy.seeds import EVALUATION_ORDER, NOISE, ORDER, SUBSET, generator
+from bnstudy.seeds import EVALUATION_ORDER, NOISE, ORDER, SUBSET, TEST_ORDER, generator
 from bnstudy.spec import FLEET_FIELDS, RunSpec
 
 LOOK_EVERY = 50  # steps between looks at the loss
@@ -41,6 +44,8 @@ class RunResult:
     ``training``: step, loss, accuracy, learning_rate, of each batch as it was trained on.
     ``evaluation``: step, split, statistics, decay, zero_debias, loss, accuracy, of the
     network with each choice of normalisation statistics.
+    ``weights``: step, parameter, digest, at the evaluated steps, if the spec has the layers keep the averages.
+    ``flag``: what ``bnstudy.flag`` gives at the last step, if the spec names ``test_batches``.
 
     ``fleet_size`` and ``fleet_index`` say how many runs trained side by side, and which of them this is.
     """
@@ -123,8 +128,9 @@ def train_fleet(
     for name, most in (("train_size", there), ("precise_images", spec.train_size or there)):
         if (getattr(spec, name) or 0) > most:
             raise ValueError(f"{name} is {getattr(spec, name)}; allowed: at most {most}, the training images")
-    if watch is not None and len(specs) > 1:
-        raise ValueError(f"watch is given for {len(specs)} runs side by side; allowed: for one run")
+    for name, alone in (("watch", watch is not None), ("test_batches", spec.test_batches)):
+        if alone and len(specs) > 1:
+            raise ValueError(f"{name} is given for {len(specs)} runs side by side; allowed: for one run")
     with deterministic():
         return Fleet(specs, dataset, torch.device(device)).train(progress, watch)
 
@@ -170,11 +176,15 @@ class deterministic:
         _memory.fill_uninitialized_memory = self._fill
 
 
-def evaluation_steps(total: int, count: int) -> list[int]:
-    """Return up to ``count`` log-spaced steps from 1 to ``total``, the last one always among them."""
+def evaluation_steps(total: int, count: int, spacing: Literal["log", "linear"] = "log") -> list[int]:
+    """Return up to ``count`` steps from 1 to ``total``, the last one always among them.
+
+    They are evenly spaced on a log axis from step 1, or on a linear one from 0, which isn't among them.
+    """
     if count == 1:
         return [total]
-    return sorted({round(s) for s in np.geomspace(1, total, count)})
+    steps = np.geomspace(1, total, count) if spacing == "log" else np.linspace(0, total, count + 1)[1:]
+    return sorted({max(1, round(s)) for s in steps})
 
 
 class Fleet:
@@ -219,8 +229,9 @@ class Fleet:
     def train(self, progress: bool, watch: WatchMaker | None = None) -> list[RunResult]:
         """Take every step, measure along the way, and return each member's result."""
         watching = None if watch is None else watch(self.net, mean_loss, self.rates[0])
-        due = set(evaluation_steps(self.total, self.spec.evaluations))
+        due = set(evaluation_steps(self.total, self.spec.evaluations, self.spec.spacing))
         evaluations: list[Table] = [{} for _ in self.specs]
+        weights: list[Table] = [{} for _ in self.specs]
         outcomes = ["finished"] * len(self.specs)
         last_step = [self.total] * len(self.specs)
         training = set(range(len(self.specs)))
@@ -247,6 +258,8 @@ class Fleet:
                     break
                 if step in due:
                     self._evaluate(step, training, evaluations)
+                    self._digest(step, training, weights)
+        flag = self._flag() if training else {}
         losses, accuracies = self._losses.T.tolist(), self._accuracies.T.tolist()
         return [
             RunResult(
@@ -259,6 +272,8 @@ class Fleet:
                         "learning_rate": self.rates[member][:last],
                     },
                     "evaluation": evaluations[member],
+                    **({"weights": weights[member]} if self.spec.updates != "bank" else {}),
+                    **({"flag": flag} if self.spec.test_batches else {}),
                 },
                 fleet_size=len(self.specs),
                 fleet_index=member,
@@ -275,7 +290,7 @@ class Fleet:
     def _train_step(self, size: int) -> None:
         self.net.train()
         images, labels = self.feed.take(size)
-        losses, hits = losses_and_hits(self.net(images), labels)
+        losses, hits = losses_and_hits(self._logits(images), labels)
         loss = losses.mean(0)
         self.optimizer.zero_grad()
         # Members share no weight, so each gets its own loss's gradient from the sum.
@@ -284,9 +299,23 @@ class Fleet:
         if self.bank is not None:
             self.bank.update()
         apply_updates(self.net)
+        if self.spec.updates == "after_step":
+            with torch.no_grad(), update_pass(self.net):
+                self._logits(images)
         self._losses.index_copy_(0, self.done, loss.detach()[None])
         self._accuracies.index_copy_(0, self.done, hits.to(loss.dtype).mean(0, keepdim=True))
         self.done += 1
+
+    def _logits(self, images: Tensor) -> Tensor:
+        if not self.spec.padding:
+            return self.net(images)  # type: ignore[no-any-return]
+        size, blank = len(images), self.spec.padding
+        padded = F.pad(images, (0, 0, 0, 0, 0, 0, 0, blank)).contiguous(memory_format=torch.channels_last)
+        weights = None
+        if self.spec.batch_weights:
+            weights = F.pad(torch.ones(size, dtype=self._losses.dtype, device=images.device), (0, blank))
+        logits: Tensor = self.net(padded, weights)
+        return logits[:size]
 
     def _diverged(self, steps: int) -> list[int]:
         """Return each member's first step whose loss is not finite or far above its first one, or 0."""
@@ -301,6 +330,25 @@ class Fleet:
             for member in members:
                 for key, value in {"step": step, **row.table_row(member)}.items():
                     tables[member].setdefault(key, []).append(value)
+
+    def _digest(self, step: int, members: set[int], tables: list[Table]) -> None:
+        if self.spec.updates == "bank":
+            return
+        for name, parameter in self.net.named_parameters():
+            for member in members:
+                part = parameter.detach().chunk(len(self.specs))[member].cpu().contiguous()
+                digest = hashlib.sha256(part.numpy().tobytes()).hexdigest()[:16]
+                for key, value in {"step": step, "parameter": name, "digest": digest}.items():
+                    tables[member].setdefault(key, []).append(value)
+
+    def _flag(self) -> Table:
+        if not self.spec.test_batches or self.bank is None:
+            return {}
+        arm = Arm(self.spec.decays[0], "none")
+        order = generator(self.spec.seed, TEST_ORDER)
+        return flag_table(
+            self.net, arm, self.bank.statistics(arm), self.data.test, self.spec.test_batches, order
+        )
 
 
 def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:

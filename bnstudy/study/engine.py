@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from bnstudy.spec import RunSpec
+from bnstudy.spec import RunSpec, Spec
 from bnstudy.study import failures
 from bnstudy.study.executors import InProcess
 from bnstudy.study.interrupt import Interruptible
@@ -24,7 +25,7 @@ POLL_SECONDS = 0.5
 # Runs side by side on a graphics card. On a processor a fleet does not pay: see benchmarks/fleet.py.
 FLEET = 32
 
-Held = list[tuple[RunSpec, RunLock]]
+Held = list[tuple[Spec, RunLock]]
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Report:
 
 
 def run_all(
-    specs: Sequence[RunSpec],
+    specs: Sequence[Spec],
     store: Store,
     *,
     executor: Executor | None = None,
@@ -99,10 +100,10 @@ class _Engine:
         self.stop = stop
         self.bar = bar
         self.report = Report()
-        self.waiting: deque[RunSpec] = deque()
+        self.waiting: deque[Spec] = deque()
         self.flying: dict[Future[list[Finished] | Failed], Held] = {}
 
-    def run(self, specs: Sequence[RunSpec]) -> Report:
+    def run(self, specs: Sequence[Spec]) -> Report:
         self.waiting.extend(specs)
         try:
             while self.flying or (self.waiting and not self.stop.asked):
@@ -141,17 +142,18 @@ class _Engine:
             if not self.waiting:
                 return
 
-    def _next(self) -> list[RunSpec]:
+    def _next(self) -> list[Spec]:
         """Take the first waiting run, and those that can train beside it."""
         first = self.waiting.popleft()
-        beside = []
-        if self.fleet > 1 and not first.probes:  # a probe looks at one network
-            beside = [s for s in self.waiting if s.fleet() == first.fleet()][: self.fleet - 1]
+        beside: list[Spec] = []
+        if self.fleet > 1 and isinstance(first, RunSpec) and not first.alone():
+            alike = (s for s in self.waiting if isinstance(s, RunSpec) and s.fleet() == first.fleet())
+            beside = list(islice(alike, self.fleet - 1))
         for spec in beside:
             self.waiting.remove(spec)
         return [first, *beside]
 
-    def _take(self, spec: RunSpec, held: Held) -> None:
+    def _take(self, spec: Spec, held: Held) -> None:
         """Add a run to those held, unless another process has recorded it or is training it."""
         lock = RunLock(self.store, spec.name)
         if not lock.acquire():
@@ -164,7 +166,7 @@ class _Engine:
             return
         self.store.clear(spec.name)
 
-    def _recorded(self, spec: RunSpec) -> bool:
+    def _recorded(self, spec: Spec) -> bool:
         # Another process may have recorded it since this one looked.
         scan = self.store.scan([spec.name])
         for name, error in scan.damaged.items():
@@ -191,7 +193,7 @@ class _Engine:
         finally:
             _release(held)
 
-    def _record(self, spec: RunSpec, result: Finished | Failed) -> None:
+    def _record(self, spec: Spec, result: Finished | Failed) -> None:
         if isinstance(result, Failed):
             failures.write(self.store, spec, result)
             self.report.failed[spec.name] = result.error

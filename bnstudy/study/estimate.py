@@ -10,11 +10,12 @@ from bnstudy.study.provenance import processor
 from bnstudy.study.store import Record
 
 
-def seconds(specs: Sequence[RunSpec], records: Iterable[Record], device: str = "cpu") -> float | None:
+def seconds(specs: Sequence[Spec], records: Iterable[Record], device: str = "cpu") -> float | None:
     """Return the seconds that ``specs`` will take one after the other, or None if nothing alike is recorded.
 
     A run takes as long per epoch as the median recorded run that computes the same took on a processor of
-    this name: one that differs in seed, optimiser, rate, epochs and decays at most.
+    this name: one that differs in seed, optimiser, rate, epochs and decays at most. Where there is none, as
+    long per image as the median of all recorded runs of its kind.
     """
     if device != "cpu":
         return None

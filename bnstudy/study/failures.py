@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bnstudy.spec import RunSpec
+from bnstudy.spec import Spec
 from bnstudy.study.store import RecordError, Store
 from bnstudy.study.work import Failed
 
@@ -17,7 +17,7 @@ def path(store: Store, name: str) -> Path:
     return store.root / "failures" / f"{name}.json"
 
 
-def write(store: Store, spec: RunSpec, failure: Failed) -> Path:
+def write(store: Store, spec: Spec, failure: Failed) -> Path:
     """Write what a run failed with, in place of what it failed with before.
 
     Raises:

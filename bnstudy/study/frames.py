@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from bnstudy.spec import RunSpec
 from bnstudy.study.needs import Found
 from bnstudy.study.plan import Study
 from bnstudy.study.provenance import source_digest
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Frames(Mapping[str, "pd.DataFrame"]):
     """An experiment's tables by name, each row with its run, its arm on every axis, and its seed.
 
-    A table is read from the records when it is first asked for.
+    A table is read from the records when it is first asked for. ``"runs"`` is always there: how each
+    run ended (``outcome``; ``diverged``, 0 or 1).
 
     Attributes:
         study: the validated parameters.
@@ -43,7 +45,8 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         return self._tables[name]
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in TABLES if any(name in r.tables for r in self.records.values()))
+        yield "runs"
+        yield from (name for name in TABLES if any(name in r.tables for r in self.records.values()))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -53,19 +56,32 @@ class Frames(Mapping[str, "pd.DataFrame"]):
 
         if name not in set(self):
             raise KeyError(f"table {name!r} is not recorded; recorded: {', '.join(self)}")
-        rows = to_frame(name, (self._store.table(r, name) for r in self.records.values() if name in r.tables))
         index = pd.DataFrame(
-            [{"run": f.record.spec.name, **f.run.arms, "seed": f.run.spec.seed} for f in self._found]
+            [
+                {"run": f.record.spec.name, **f.run.arms, "seed": f.run.spec.seed, **_end(f.record)}
+                for f in self._found
+            ]
         )
-        frame = index.merge(rows, on="run")
+        if name == "runs":
+            return index
+        rows = to_frame(name, (self._store.table(r, name) for r in self.records.values() if name in r.tables))
+        # A table's own columns come before the plan's axes of the same name.
+        frame = index[[c for c in index if c == "run" or c not in (*rows, *_END)]].merge(rows, on="run")
         if "decay" in frame:
-            wanted = {decay for f in self._found for decay in f.run.spec.decays}
+            wanted = {d for f in self._found if isinstance(f.run.spec, RunSpec) for d in f.run.spec.decays}
             frame = frame[frame["decay"].isna() | frame["decay"].isin(wanted)]
         if len(self._found) > len({id(f.run) for f in self._found}):
             # A trajectory recorded twice for different decays carries its common rows twice.
             measured = [c for c in frame if c in ("run", "loss", "accuracy")]
             frame = frame.drop_duplicates([c for c in frame if c not in measured])
         return frame.reset_index(drop=True)
+
+
+_END = ("outcome", "diverged")
+
+
+def _end(record: Record) -> dict[str, str | int]:
+    return {"outcome": record.outcome, "diverged": int(record.outcome.startswith("diverged"))}
 
 
 def is_stale(record: Record) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bnstudy.spec import RunSpec
+from bnstudy.spec import RunSpec, Spec
 from bnstudy.study.plan import PlannedRun, Study
 from bnstudy.study.store import Record, RecordError, Store
 
@@ -25,7 +25,7 @@ class Needs:
     """
 
     found: list[Found] = field(default_factory=list)
-    missing: list[RunSpec] = field(default_factory=list)
+    missing: list[Spec] = field(default_factory=list)
     damaged: dict[str, RecordError] = field(default_factory=dict)
 
 
@@ -48,18 +48,22 @@ def needs(study: Study, store: Store) -> Needs:
 
 
 def _complete(result: Needs, runs: Iterable[PlannedRun], records: Iterable[Record]) -> None:
-    by_trajectory: dict[str, list[Record]] = {}
+    by_trajectory: dict[str, list[tuple[RunSpec, Record]]] = {}
     for record in records:
-        by_trajectory.setdefault(record.spec.trajectory(), []).append(record)
-    missing = {}
+        if isinstance(record.spec, RunSpec):
+            by_trajectory.setdefault(record.spec.trajectory(), []).append((record.spec, record))
+    missing: dict[str, Spec] = {}
     for run in runs:
-        wanted = set(run.spec.decays)
-        for record in by_trajectory.get(run.spec.trajectory(), []):
-            measured = wanted & set(record.spec.decays)
-            if measured and set(run.spec.zero_debias) <= set(record.spec.zero_debias):
-                result.found.append(Found(run, record))
-                wanted -= measured
-        if wanted:
-            spec = run.spec.model_copy(update={"decays": tuple(sorted(wanted))})
-            missing[spec.name] = spec
+        spec = run.spec
+        if isinstance(spec, RunSpec):
+            wanted = set(spec.decays)
+            for recorded, record in by_trajectory.get(spec.trajectory(), []):
+                measured = wanted & set(recorded.decays)
+                if measured and set(spec.zero_debias) <= set(recorded.zero_debias):
+                    result.found.append(Found(run, record))
+                    wanted -= measured
+            if not wanted:
+                continue
+            spec = spec.model_copy(update={"decays": tuple(sorted(wanted))})
+        missing[spec.name] = spec
     result.missing = list(missing.values())

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from bnstudy.spec import Checked, RunSpec
+from bnstudy.spec import Checked, RunSpec, Spec
 
 Axis = Mapping[str, Mapping[str, Any]]  # arm -> what it changes in a run's spec
 
@@ -18,7 +18,7 @@ class PlannedRun(NamedTuple):
     """A run that a study needs: its arm on each axis, by the axis' name, and its spec."""
 
     arms: dict[str, str]
-    spec: RunSpec
+    spec: Spec
 
 
 class Study(Checked):

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bnstudy.spec import RunSpec
+from bnstudy.other_specs import read_spec
+from bnstudy.spec import Spec
 from bnstudy.study.tables import Table, to_csv
 
 FORMAT = 2
@@ -26,7 +27,7 @@ class RecordError(Exception):
 class Record:
     """One run: what it was, where it comes from, how it ended, and the SHA-256 of its tables by name."""
 
-    spec: RunSpec
+    spec: Spec
     provenance: dict[str, Any]
     outcome: str
     tables: dict[str, str]
@@ -51,12 +52,12 @@ class Store:
         self.root = Path(root)
         self.runs = self.root / "runs"
 
-    def path(self, spec: RunSpec) -> Path:
+    def path(self, spec: Spec) -> Path:
         """Return the folder where the record of ``spec`` is, or will be."""
         return self.runs / spec.name
 
     def write(
-        self, spec: RunSpec, provenance: dict[str, Any], outcome: str, tables: dict[str, Table]
+        self, spec: Spec, provenance: dict[str, Any], outcome: str, tables: dict[str, Table]
     ) -> Record:
         """Write a record whole or not at all: beside its place, synced to disk, then renamed.
 
@@ -102,7 +103,7 @@ class Store:
                 raise RecordError(
                     f"the record {folder} has format {body['format']!r}; this version reads {FORMAT}"
                 )
-            record = Record(RunSpec(**body["spec"]), body["provenance"], body["outcome"], body["tables"])
+            record = Record(read_spec(body["spec"]), body["provenance"], body["outcome"], body["tables"])
             if content != _header(record):
                 raise RecordError(f"the record {folder} is damaged: {HEADER} doesn't match its checksum")
             if name != record.spec.name:

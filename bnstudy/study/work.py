@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from bnstudy.spec import RunSpec
+from bnstudy.spec import RunSpec, Spec
 from bnstudy.study.tables import Table
 
 if TYPE_CHECKING:
@@ -37,31 +37,50 @@ class Failed:
     traceback: str
 
 
-def perform(specs: Sequence[RunSpec], device: str = "cpu", progress: bool = False) -> list[Finished] | Failed:
-    """Train one run, or several as a fleet, and return what came of each.
+def perform(specs: Sequence[Spec], device: str = "cpu", progress: bool = False) -> list[Finished] | Failed:
+    """Do one run, or several training runs as a fleet, and return what came of each.
 
     An exception is a result too, so that it stops no other run.
     """
     try:
-        from bnstudy.study.probing import Probed
-        from bnstudy.study.provenance import provenance
-        from bnstudy.train import train_fleet
-
         with _turn:
-            dataset = _dataset(specs[0].dataset)
-            start = time.perf_counter()
-            watch = Probed(specs[0]) if specs[0].probes else None
-            results = train_fleet(specs, dataset, device=device, progress=progress, watch=watch)
-            if watch is not None:
-                results[0].tables |= watch.tables()
-            seconds = time.perf_counter() - start
-        made = provenance(dataset.sha256, device, seconds)
-        return [
-            Finished({**made, **_fleet(result.fleet_size, result.fleet_index)}, result.outcome, result.tables)
-            for result in results
-        ]
+            training = [spec for spec in specs if isinstance(spec, RunSpec)]
+            if training:
+                return _train(training, device, progress)
+            return [_measure(spec, device) for spec in specs]
     except Exception as error:
         return failed(error)
+
+
+def _train(specs: Sequence[RunSpec], device: str, progress: bool) -> list[Finished]:
+    from bnstudy.study.probing import Probed
+    from bnstudy.study.provenance import provenance
+    from bnstudy.train import train_fleet
+
+    dataset = _dataset(specs[0].dataset)
+    start = time.perf_counter()
+    watch = Probed(specs[0]) if specs[0].probes else None
+    results = train_fleet(specs, dataset, device=device, progress=progress, watch=watch)
+    if watch is not None:
+        results[0].tables |= watch.tables()
+    made = provenance(dataset.sha256, device, time.perf_counter() - start)
+    return [
+        Finished({**made, **_fleet(result.fleet_size, result.fleet_index)}, result.outcome, result.tables)
+        for result in results
+    ]
+
+
+def _measure(spec: Spec, device: str) -> Finished:
+    from bnstudy.study.measures import measure
+    from bnstudy.study.provenance import provenance
+
+    name = getattr(spec, "dataset", None)
+    dataset = _dataset(name) if name else None
+    start = time.perf_counter()
+    tables, libraries = measure(spec, dataset)
+    made = provenance(dataset.sha256 if dataset else {}, device, time.perf_counter() - start)
+    made["libraries"] = {**made["libraries"], **libraries}
+    return Finished(made, "finished", tables)
 
 
 def _fleet(size: int, index: int) -> dict[str, Any]:
