@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bnstudy.spec import FLEET_FIELDS, RunSpec
+from bnstudy.spec import FLEET_FIELDS, Spec
 from bnstudy.study.provenance import processor
 from bnstudy.study.store import Record
+
+TRAINING_IMAGES = {"cifar10": 50_000, "digits": 1437}
 
 
 def seconds(specs: Sequence[Spec], records: Iterable[Record], device: str = "cpu") -> float | None:
@@ -20,14 +22,21 @@ def seconds(specs: Sequence[Spec], records: Iterable[Record], device: str = "cpu
     if device != "cpu":
         return None
     here = processor()
-    pace: dict[str, list[float]] = {}
+    alike: dict[str, list[float]] = {}
+    same_kind: dict[str, list[float]] = {}
     for record in records:
         if record.provenance["device"] == here and record.outcome == "finished":
-            each = record.provenance["wall_seconds"] / record.spec.epochs
-            pace.setdefault(_kind(record.spec), []).append(each)
-    if any(_kind(spec) not in pace for spec in specs):
+            took = record.provenance["wall_seconds"]
+            alike.setdefault(_alike(record.spec), []).append(took / _epochs(record.spec))
+            same_kind.setdefault(record.spec.kind, []).append(took / _images(record.spec))
+    if any(spec.kind not in same_kind for spec in specs):
         return None
-    return sum(spec.epochs * median(pace[_kind(spec)]) for spec in specs)
+    return sum(
+        _epochs(spec) * median(alike[_alike(spec)])
+        if _alike(spec) in alike
+        else _images(spec) * median(same_kind[spec.kind])
+        for spec in specs
+    )
 
 
 def in_words(value: float) -> str:
@@ -37,5 +46,15 @@ def in_words(value: float) -> str:
     return f"{value / 60:.0f} min" if value < 90 * 60 else f"{value / 3600:.1f} h"
 
 
-def _kind(spec: RunSpec) -> str:
+def _alike(spec: Spec) -> str:
     return spec.model_dump_json(exclude={*FLEET_FIELDS, "optimizer", "momentum", "epochs", "decays"})
+
+
+def _epochs(spec: Spec) -> int:
+    return int(getattr(spec, "epochs", 1))
+
+
+def _images(spec: Spec) -> int:
+    """Return the images that a run trains on, one epoch after the other; 1 for what trains on none."""
+    size = getattr(spec, "train_size", None) or TRAINING_IMAGES.get(getattr(spec, "dataset", ""), 1)
+    return _epochs(spec) * size

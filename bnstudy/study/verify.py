@@ -58,7 +58,7 @@ def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = Fa
     new = {table: to_csv(table, name, rows) for table, rows in again.tables.items()}
     old = {table: store.table(record, table) for table in record.tables}
     equal = new == old and again.outcome == record.outcome
-    difference = _difference(old["evaluation"], new["evaluation"])
+    difference = _difference(old["evaluation"], new["evaluation"]) if "evaluation" in old else None
     if all(record.provenance.get(key) == again.provenance.get(key) for key in SAME):
         return Rerun(name, "bit for bit", equal, difference, equal)
     close = again.outcome == record.outcome and (difference is None or difference <= TOLERANCE)
