@@ -44,9 +44,7 @@ def flag_table(
         sizes: images in a test batch; the last batch of a pass may have fewer.
         generator: source of the shuffled order.
     """
-    table: Table = {
-        name: [] for name in ("order", "test_batch_size", "statistics", "loss", "accuracy")
-    }
+    table: Table = {name: [] for name in ("order", "test_batch_size", "statistics", "loss", "accuracy")}
     was_training = net.training
     orders = (torch.randperm(len(test), generator=generator), test.labels.cpu().argsort(stable=True))
     try:
@@ -74,7 +72,7 @@ def _pass(
         for layer in layers:
             layer.train()
         try:
-            scores = _scores(net, test, order.split(size), averages.update)
+            scores = _scores(net, test, torch.split(order, size), averages.update)
         finally:
             for layer in layers:
                 layer.eval()
@@ -84,7 +82,7 @@ def _pass(
 def _fixed(net: ArticleNet, statistics: Tensor, test: Split) -> tuple[float, float]:
     everything = torch.arange(len(test), device=test.labels.device)
     with using(net.norm_layers(), statistics):
-        return _scores(net, test, everything.split(FORWARD_SIZE))
+        return _scores(net, test, torch.split(everything, FORWARD_SIZE))
 
 
 def _scores(

@@ -91,9 +91,7 @@ class Block(nn.Module):
         x = self.conv(x)
         return x if self.before_norm is None else self.before_norm(x)
 
-    def _finish(
-        self, x: Tensor, pooled_before: bool = False, batch_weights: Tensor | None = None
-    ) -> Tensor:
+    def _finish(self, x: Tensor, pooled_before: bool = False, batch_weights: Tensor | None = None) -> Tensor:
         pools = self.pool and not pooled_before
         noise = self.behind_norm is not None and self.behind_norm.training
         weighted = batch_weights is not None

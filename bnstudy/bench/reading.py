@@ -10,6 +10,7 @@ import tempfile
 from typing import Any
 
 from bnstudy.bench.pairs import Line, single
+from bnstudy.spec import RunSpec
 from bnstudy.study.experiments import plan_of
 from bnstudy.study.store import Store
 from bnstudy.study.tables import Table
@@ -46,11 +47,13 @@ def write_records(store: Store, seeds: int) -> None:
     """Write a record for each run of the decay study, with invented numbers in tables of the true size."""
     chance = random.Random(0)
     for run in plan_of("decay", {"seeds": seeds}).runs():
+        spec = run.spec
+        assert isinstance(spec, RunSpec)
         training: Table = {
             "step": list(range(1, STEPS + 1)),
             "loss": [chance.random() for _ in range(STEPS)],
             "accuracy": [chance.random() for _ in range(STEPS)],
-            "learning_rate": [run.spec.learning_rate] * STEPS,
+            "learning_rate": [spec.learning_rate] * STEPS,
         }
         rows = [
             (step, "test", statistics, decay, zero_debias, chance.random(), chance.random())
@@ -58,11 +61,11 @@ def write_records(store: Store, seeds: int) -> None:
             for statistics, decay, zero_debias in [
                 ("batch", None, None),
                 ("precise", None, None),
-                *(("moving", d, z) for d in run.spec.decays for z in run.spec.zero_debias),
-                *(("frozen", d, "both") for d in run.spec.decays),
+                *(("moving", d, z) for d in spec.decays for z in spec.zero_debias),
+                *(("frozen", d, "both") for d in spec.decays),
             ]
         ]
         names = ("step", "split", "statistics", "decay", "zero_debias", "loss", "accuracy")
         evaluation: Table = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
         made = {"source": "invented", "device": "none", "wall_seconds": 0.0}
-        store.write(run.spec, made, "finished", {"training": training, "evaluation": evaluation})
+        store.write(spec, made, "finished", {"training": training, "evaluation": evaluation})

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from bnstudy.spec import DatasetName, Norm, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Axis, Study
+from bnstudy.study.plan import Axis, Study, once_each
 
 _ARMS: dict[str, str] = {"none": "none", "batch": "batch", "noisy": "noisy batch"}
 
@@ -39,10 +39,7 @@ class CovariateShiftStudy(Study):
 
     @model_validator(mode="after")
     def _once_each(self) -> CovariateShiftStudy:
-        for name in ("norms", "optimizers", "sgd_rates", "adam_rates"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name} is {list(values)}; allowed: each value once")
+        once_each(self, "norms", "optimizers", "sgd_rates", "adam_rates")
         return self
 
     def base(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, model_validator
 
 from bnstudy.spec import DatasetName, Decays, Positive, Precision, Schedule, read_list
-from bnstudy.study.plan import Axis, Study
+from bnstudy.study.plan import Axis, Study, once_each
 
 
 class DecayStudy(Study):
@@ -31,10 +31,7 @@ class DecayStudy(Study):
 
     @model_validator(mode="after")
     def _once_each(self) -> DecayStudy:
-        for name in ("decays", "schedules"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name} is {list(values)}; allowed: each value once")
+        once_each(self, "decays", "schedules")
         return self
 
     def base(self) -> dict[str, Any]:

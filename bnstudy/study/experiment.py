@@ -89,7 +89,7 @@ def _train(found: Needs, store: Store, executor: Executor | None, device: str, p
         from bnstudy.train import check_device
 
         check_device(device)
-        for dataset in {spec.dataset for spec in found.missing}:
+        for dataset in {d for spec in found.missing if (d := getattr(spec, "dataset", None))}:
             load_dataset(dataset)
     report = run_all(found.missing, store, executor=executor, device=device, progress=progress)
     if report.trained:
@@ -110,6 +110,6 @@ def _not_recorded(experiment: str, store: Store, found: Needs) -> NotRecordedErr
     damage = "".join(f"; {error}" for error in found.damaged.values())
     return NotRecordedError(
         f"{len(found.missing)} runs of {experiment!r} are not recorded in {store.runs}, the first of them "
-        f"{first.name} (seed {first.seed}, {first.schedule} learning rate){damage}; "
+        f"{first.name} (kind {first.kind}, seed {first.seed}){damage}; "
         f"record them with: bnstudy run {experiment}"
     )

@@ -9,11 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from bnstudy.spec import SpecError, validate
+from bnstudy.study.convergence import ConvergenceStudy
 from bnstudy.study.covariate_shift import CovariateShiftStudy
 from bnstudy.study.decay import DecayStudy
+from bnstudy.study.explosion import ExplosionStudy
+from bnstudy.study.knobs import KnobsStudy
 from bnstudy.study.plan import Study
+from bnstudy.study.regularisation import RegularisationStudy
+from bnstudy.study.train_flag import TrainFlagStudy
+from bnstudy.study.updates_collections import UpdatesCollectionsStudy
 
-EXPERIMENTS: dict[str, type[Study]] = {study.name: study for study in (DecayStudy, CovariateShiftStudy)}
+EXPERIMENTS: dict[str, type[Study]] = {
+    study.name: study
+    for study in (
+        DecayStudy,
+        UpdatesCollectionsStudy,
+        TrainFlagStudy,
+        CovariateShiftStudy,
+        ExplosionStudy,
+        ConvergenceStudy,
+        RegularisationStudy,
+        KnobsStudy,
+    )
+}
 
 # What a caller may set besides: where a study runs, not what it is.
 WHERE = ("device", "data_dir", "progress")

@@ -54,6 +54,34 @@ class Study(Checked):
         ]
 
 
+class Listed(Study):
+    """A study whose runs are no product of axes: one of each of its variants for each seed."""
+
+    @abstractmethod
+    def variants(self) -> list[tuple[dict[str, str], dict[str, Any]]]:
+        """Return each variant's arms, by axis, and what it changes in a run's spec."""
+
+    def axes(self) -> dict[str, Axis]:
+        """Return none: the variants say it all."""
+        return {}
+
+    def runs(self) -> list[PlannedRun]:
+        """Return every run, paired runs of one seed beside each other."""
+        return [
+            PlannedRun(arms, RunSpec(**{**self.base(), **changes, "seed": seed}))
+            for seed in range(self.seeds)
+            for arms, changes in self.variants()
+        ]
+
+
+def once_each(study: Study, *names: str) -> None:
+    """Raise a ``ValueError`` that names the parameter, if a list among ``names`` has a value twice."""
+    for name in names:
+        values = getattr(study, name)
+        if len(set(values)) != len(values):
+            raise ValueError(f"{name} is {list(values)}; allowed: each value once")
+
+
 def _merged(axes: Mapping[str, Axis], labels: tuple[str, ...]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for axis, label in zip(axes.values(), labels, strict=True):

@@ -56,9 +56,7 @@ class Store:
         """Return the folder where the record of ``spec`` is, or will be."""
         return self.runs / spec.name
 
-    def write(
-        self, spec: Spec, provenance: dict[str, Any], outcome: str, tables: dict[str, Table]
-    ) -> Record:
+    def write(self, spec: Spec, provenance: dict[str, Any], outcome: str, tables: dict[str, Table]) -> Record:
         """Write a record whole or not at all: beside its place, synced to disk, then renamed.
 
         One process at a time may write a run (see ``bnstudy.study.lock``).
