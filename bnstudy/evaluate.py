@@ -47,8 +47,8 @@ class Row(NamedTuple):
 class Evaluator:
     """Gives rows for fixed weights, for those choices of normalisation statistics that the spec names.
 
-    * ``"moving"``: the moving averages that an arm of the bank holds, or those of the layers themselves if the
-      spec has them keep any;
+    * ``"moving"``: the moving averages that an arm of the bank holds, or, where the spec has the layers
+      keep them, theirs;
     * ``"frozen"``: the same average over as many batches (at most one epoch), all of them passed through
       the *present* weights, debiased. Against ``"moving"`` with ``zero_debias="both"`` it lacks staleness
       alone, and against ``"precise"`` it has sampling noise alone;

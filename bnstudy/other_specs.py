@@ -36,8 +36,8 @@ class SharingSpec(Spec):
 class TensorFlowSpec(Spec):
     """The article's network trained by a real TensorFlow, in graph mode, in an environment of its own.
 
-    ``updates``: ``"in_place"`` is ``updates_collections=None``, ``"with_step"`` the default collection run under
-    control dependencies, ``"never"`` the default collection forgotten.
+    ``updates``: ``"in_place"`` is ``updates_collections=None``, ``"with_step"`` the default collection run
+    under control dependencies, ``"never"`` the default collection forgotten.
     """
 
     kind: Literal["tensorflow"] = "tensorflow"

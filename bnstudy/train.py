@@ -44,8 +44,8 @@ class RunResult:
     ``training``: step, loss, accuracy, learning_rate, of each batch as it was trained on.
     ``evaluation``: step, split, statistics, decay, zero_debias, loss, accuracy, of the
     network with each choice of normalisation statistics.
-    ``weights``: step, parameter, digest, at the evaluated steps, if the spec has the layers keep the averages.
-    ``flag``: what ``bnstudy.flag`` gives at the last step, if the spec names ``test_batches``.
+    ``weights``: step, parameter, digest, at the evaluated steps, where the layers keep the averages.
+    ``flag``: what ``bnstudy.flag`` gives at the last step, where the spec names ``test_batches``.
 
     ``fleet_size`` and ``fleet_index`` say how many runs trained side by side, and which of them this is.
     """
