@@ -110,7 +110,10 @@ class Evaluator:
     def rows(self, step: int, splits: tuple[str, ...]) -> Iterator[Row]:
         """Evaluate every choice after ``step`` steps, on each of ``splits`` (``"test"``, ``"train"``)."""
         was_training = self._net.training
+        updates = [layer.updates for layer in self._layers]
         try:
+            for layer in self._layers:
+                layer.updates = "never"  # what an evaluation passes through is no training batch
             if self._measured is not None:
                 self._measured.write(self._lent, step)
             for split in splits:
@@ -125,6 +128,8 @@ class Evaluator:
                         yield Row(split, statistics, arm, score)
         finally:
             self._net.train(was_training)
+            for layer, schedule in zip(self._layers, updates, strict=True):
+                layer.updates = schedule
 
     def _add_choices(self, images: Tensor, labels: Tensor) -> None:
         # What no statistics enter is computed once for all choices.
