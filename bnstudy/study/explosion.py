@@ -24,7 +24,7 @@ class ExplosionStudy(Study):
     epochs: Positive = 1
     batch_size: int = Field(default=128, ge=2)
     probed_steps: int = Field(default=10, ge=1, le=1000)
-    precision: Precision = "float32"
+    precision: Precision = "bfloat16"
 
     @model_validator(mode="after")
     def _once_each(self) -> ExplosionStudy:

@@ -28,11 +28,13 @@ class RegularisationStudy(Study):
     dropout: Share = 0.3
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
+    precise_images: int = Field(default=5_000, ge=2)
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
+        names = ("dataset", "learning_rate", "batch_size", "precision", "precise_images")
         return {
-            **{name: getattr(self, name) for name in ("dataset", "learning_rate", "batch_size", "precision")},
+            **{name: getattr(self, name) for name in names},
             "evaluations": 1,
             "zero_debias": ("none",),
             "statistics": ("moving", "precise"),
