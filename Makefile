@@ -9,6 +9,8 @@ NEED_GB ?= 8
 EPOCHS  ?= 3
 SEEDS   ?= 3
 RERUN_ARGS ?=
+STUDY_DATA ?= _build/study
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 # A process a core, each with one thread: more threads than cores mostly wait for each other.
 PYTEST_ARGS ?= -n auto --dist loadfile
 # make bench BENCH_ARGS="--only single_run --json bench.json"
@@ -25,7 +27,7 @@ RERUN := _build/rerun
 BUILD := BNSTUDY_TRAIN=never $(BIN)/jupyter-book build -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report pdf test rerun picture tensorflow bench lint clean distclean
+.PHONY: help setup report pdf test rerun study picture tensorflow bench lint clean distclean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -70,6 +72,11 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 	  $(BUILD) $(RERUN)
 	@test -s $(RERUN)/_build/html/index.html
 	@echo "The book of the re-run: file://$(CURDIR)/$(RERUN)/_build/html/index.html"
+
+# Goes on where it was stopped. STUDY_DATA=data completes the published records instead.
+study: $(STAMP) ## train every run of every study again, in _build/study (hours; needs CIFAR-10 and Python 3.11)
+	@$(BIN)/python benchmarks/tensorflow_live.py --install-only
+	@$(BIN)/bnstudy run all --workers $(WORKERS) --data-dir $(STUDY_DATA)
 
 picture: $(STAMP) ## draw the picture that README.md shows from the recorded results
 	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import figures, style; style.use_style(); \

@@ -30,6 +30,7 @@ exit codes:
   4    records are missing or damaged, or a run trained again does not match its record
   130  interrupted; every run that ended is recorded
 """
+ALL = "all"  # every experiment, one after the other
 FAILED, INCOMPLETE, INTERRUPTED = 3, 4, 130
 
 
@@ -94,10 +95,11 @@ def _add_run(commands: Any) -> None:
         "  bnstudy run decay\n"
         "  bnstudy run decay --set dataset=digits --set epochs=3 --data-dir scratch\n"
         "  bnstudy run decay --set 'decays=[0.9, 0.97]' --workers 2\n"
-        "  bnstudy run decay --scheduler tcp://127.0.0.1:8786",
+        "  bnstudy run decay --scheduler tcp://127.0.0.1:8786\n"
+        "  bnstudy run all --workers 2 --data-dir again",
     )
     run.set_defaults(command=_run)
-    run.add_argument("experiment", help=", ".join(EXPERIMENTS))
+    run.add_argument("experiment", help=f"{', '.join(EXPERIMENTS)}, or {ALL}")
     where = run.add_mutually_exclusive_group()
     where.add_argument("--workers", type=int, metavar="N", help="train in N processes, which share the cores")
     where.add_argument("--scheduler", metavar="ADDRESS", help="train on a Dask cluster, tcp://HOST:PORT")
@@ -180,17 +182,33 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", default="", help="folder of the records (default: the repository's data)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print JSON, an object an experiment")
 
 
 def _run(options: argparse.Namespace) -> int:
-    plan = plan_of(options.experiment, _settings(options))
-    before = status(plan, _store(options))
+    names = list(EXPERIMENTS) if options.experiment == ALL else [options.experiment]
+    if options.experiment == ALL and options.set:
+        raise SpecError(f"--set is {options.set[0]!r} with {ALL}; allowed: with one experiment")
+    before = [status(plan_of(name, _settings(options)), _store(options)) for name in names]
     if not options.json:
-        print(_in_words(before))
+        # What it will take, before any of it is taken.
+        print("\n".join(_in_words(found) for found in before))
+    failed: list[StudyError] = []
+    for found in before:
+        try:
+            _run_one(options, found)
+        except StudyError as error:
+            # The other experiments don't depend on it.
+            failed.append(error)
+    if failed:
+        raise StudyError("; ".join(map(str, failed)))
+    return 0
+
+
+def _run_one(options: argparse.Namespace, before: Status) -> None:
     with _executor(options) as executor:
         frames = run_study(
-            options.experiment,
+            before.experiment,
             _settings(options),
             device=options.device,
             data_dir=options.data_dir,
@@ -199,10 +217,9 @@ def _run(options: argparse.Namespace) -> int:
         )
     if options.json:
         result = {name: getattr(frames, name) for name in ("runs", "trained", "stale")}
-        print(json.dumps({"experiment": plan.name, "needed": before.needed, **result}))
+        print(json.dumps({"experiment": before.experiment, "needed": before.needed, **result}))
     elif before.missing:
-        print(f"{plan.name}: all {before.needed} runs are recorded")
-    return 0
+        print(f"{before.experiment}: all {before.needed} runs are recorded")
 
 
 @contextmanager
