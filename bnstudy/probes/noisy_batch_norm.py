@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bnstudy.norm.noise import noisy
 from bnstudy.probes.units import unit_axis
 
 
@@ -21,11 +22,8 @@ class NoisyBatchNorm(nn.Module):
 
     Args:
         layer: any batch-norm layer (``nn.BatchNorm1d/2d/3d``, ``bnstudy.BatchNorm``); kept as ``layer``.
-        generator: source of the noise, on a CPU or the layer's device; the default generator if None.
+        generator: source of the noise, on the layer's device; the default generator if None.
     """
-
-    MU, SIGMA = 0.5, 1.25
-    SPREAD_OF_M, SPREAD_OF_S = 0.1, 0.1
 
     def __init__(self, layer: nn.Module, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -39,20 +37,5 @@ class NoisyBatchNorm(nn.Module):
         out: Tensor = self.layer(x)
         if not self.training:
             return out
-        axis = unit_axis(self.layer) % out.dim()
-        units = [size if i == axis else 1 for i, size in enumerate(out.shape)]
-        mu = self._uniform(units, out, -self.MU, self.MU)
-        sigma = self._uniform(units, out, 1.0, self.SIGMA)
-        m = mu + self._uniform(list(out.shape), out, -self.SPREAD_OF_M, self.SPREAD_OF_M)
-        s = sigma + self.SPREAD_OF_S * self._normal(out)
-        return s * out + m
-
-    def _uniform(self, shape: list[int], like: Tensor, low: float, high: float) -> Tensor:
-        draws = torch.rand(shape, generator=self.generator, device=self._device(like))
-        return (low + (high - low) * draws).to(like)
-
-    def _normal(self, like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=self.generator, device=self._device(like)).to(like)
-
-    def _device(self, like: Tensor) -> torch.device:
-        return like.device if self.generator is None else self.generator.device
+        axis = unit_axis(self.layer)
+        return noisy(out.movedim(axis, 1), self.generator).movedim(1, axis)
