@@ -133,6 +133,12 @@ def _add_verify(commands: Any) -> None:
     )
     verify.set_defaults(command=_verify)
     verify.add_argument("--rerun", type=int, default=0, metavar="N", help="train N random runs again")
+    verify.add_argument(
+        "--accept",
+        action="store_true",
+        help="draw them from the stale records; if all come out the same, bit for bit, their sources' "
+        "records are stale no longer (data/sources.json tells)",
+    )
     verify.add_argument("--seed", type=int, help="seed of the choice of runs")
     _add_device(verify)
     _add_output(verify)
@@ -269,16 +275,20 @@ def _in_words(found: Status) -> str:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from bnstudy.study.equivalent import accept, stale
     from bnstudy.study.verify import choose, rerun
 
     store = _store(options)
     if options.rerun < 0:
         raise SpecError(f"--rerun is {options.rerun}; allowed: a whole number of at least 0")
+    if options.accept and not options.rerun:
+        raise SpecError("--rerun is 0 with --accept; allowed: a whole number of at least 1")
     scan = store.scan()
-    runs = [
-        rerun(record, store, options.device, progress=not options.json)
-        for record in choose(list(scan.sound.values()), options.rerun, options.seed)
-    ]
+    old = stale(scan.sound.values(), store)
+    among = [r for name, r in scan.sound.items() if name in old or not options.accept]
+    chosen = choose(among, options.rerun, options.seed)
+    runs = [rerun(record, store, options.device, progress=not options.json) for record in chosen]
+    accepted = accept(store, chosen) if options.accept and all(r.equal for r in runs) else []
     if options.json:
         damaged = {name: str(error) for name, error in scan.damaged.items()}
         print(
@@ -287,6 +297,7 @@ def _verify(options: argparse.Namespace) -> int:
                     "sound": list(scan.sound),
                     "damaged": damaged,
                     "reruns": [dataclasses.asdict(r) for r in runs],
+                    "accepted": accepted,
                 }
             )
         )
@@ -296,6 +307,8 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"  {error}")
         for r in runs:
             print(f"  {r}")
+        for source in accepted:
+            print(f"  records of source {source} count as today's")
     return 0 if not scan.damaged and all(r.matches for r in runs) else INCOMPLETE
 
 

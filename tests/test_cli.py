@@ -107,6 +107,8 @@ def test_verify_trains_again_and_compares(copy, capsys):
         (["run", "decay", "--workers", "0"], "workers is 0; allowed: a whole number of at least 1"),
         (["run", "decay", "--device", "tpu", *SET], "device is 'tpu'; allowed here: cpu"),
         (["verify", "--rerun", "-1"], "--rerun is -1; allowed"),
+        (["verify", "--accept"], "--rerun is 0 with --accept; allowed: a whole number of at least 1"),
+        (["run", "all", "--set", "epochs=1"], "--set is 'epochs=1' with all; allowed: with one experiment"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_1(arguments, message, tmp_path, capsys):

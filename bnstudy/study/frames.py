@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bnstudy.spec import RunSpec
+from bnstudy.study.equivalent import stale
 from bnstudy.study.needs import Found
 from bnstudy.study.plan import Study
-from bnstudy.study.provenance import source_digest
 from bnstudy.study.store import Record, Store
 from bnstudy.study.tables import TABLES, to_frame
 
@@ -25,7 +25,7 @@ class Frames(Mapping[str, "pd.DataFrame"]):
     Attributes:
         study: the validated parameters.
         runs: names of the records behind the tables.
-        stale: names of those that were made by other source code than today's.
+        stale: names of those made by other source code than today's, and none known to give the same.
         trained: names of those that were trained for this call.
     """
 
@@ -33,7 +33,7 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         self.study = study
         self.records: dict[str, Record] = {f.record.spec.name: f.record for f in found}
         self.runs = sorted(self.records)
-        self.stale = [name for name in self.runs if is_stale(self.records[name])]
+        self.stale = stale(self.records.values(), store)
         self.trained = sorted(trained)
         self._store = store
         self._found = found
@@ -82,8 +82,3 @@ _END = ("outcome", "diverged")
 
 def _end(record: Record) -> dict[str, str | int]:
     return {"outcome": record.outcome, "diverged": int(record.outcome.startswith("diverged"))}
-
-
-def is_stale(record: Record) -> bool:
-    """Say whether a record was made by other source code than today's."""
-    return bool(record.provenance.get("source") != source_digest())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnstudy.study import failures
+from bnstudy.study.equivalent import stale
 from bnstudy.study.estimate import seconds
-from bnstudy.study.frames import is_stale
 from bnstudy.study.needs import needs
 from bnstudy.study.plan import Study
 from bnstudy.study.store import Store
@@ -47,7 +47,7 @@ def status(study: Study, store: Store) -> Status:
         needed=len(study.runs()),
         recorded=sorted(records),
         missing=missing,
-        stale=sorted(name for name, record in records.items() if is_stale(record)),
+        stale=stale(records.values(), store),
         damaged={name: str(error) for name, error in found.damaged.items()},
         failed={name: failure["error"] for name, failure in told.items() if failure},
         estimate=seconds(found.missing, store.scan().sound.values()) if missing else 0.0,
