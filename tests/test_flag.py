@@ -186,6 +186,10 @@ def test_sizes_count_once_in_any_order():
         ),
         ({"test_batches": [5], "zero_debias": ["both"]}, "'none' among zero_debias"),
         (
+            {"test_batches": [5], "updates": "never", "zero_debias": ["none"]},
+            r"test_batches is \(5,\); allowed: \(\), or updates='bank' with it",
+        ),
+        (
             {"test_batches": [5], "norm": "none"},
             r"test_batches is \(5,\); allowed: \(\), or norm='batch' or norm='noisy' with it",
         ),
