@@ -10,7 +10,8 @@ EPOCHS  ?= 3
 SEEDS   ?= 3
 RERUN_ARGS ?=
 # A process a core, each with one thread: more threads than cores mostly wait for each other.
-PYTEST_ARGS ?= -n auto --dist loadfile
+# Files go to the processes in the order that tests/conftest.py gives them, the longest first.
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 # make bench BENCH_ARGS="--only single_run --json bench.json"
 BENCH_ARGS ?=
 
