@@ -13,7 +13,8 @@ RERUN_ARGS ?=
 STUDY_DATA ?= _build/study
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 # A process a core, each with one thread: more threads than cores mostly wait for each other.
-PYTEST_ARGS ?= -n auto --dist loadfile
+# Files go to the processes in the order that tests/conftest.py gives them, the longest first.
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 # make bench BENCH_ARGS="--only single_run --json bench.json"
 BENCH_ARGS ?=
 

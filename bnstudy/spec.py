@@ -92,6 +92,7 @@ _NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("updates", "norm", ("batch", "noisy")),
     ("updates", "renorm", (False,)),
     ("test_batches", "norm", ("batch", "noisy")),
+    ("test_batches", "updates", ("bank",)),
     ("padding", "norm", ("batch", "noisy")),
     ("batch_weights", "padding", ()),
     ("probed_steps", "probes", ()),

@@ -4,6 +4,22 @@ from pathlib import Path
 
 import pytest
 
+# They start processes, browsers and kernels, and take longest. A file is one worker's (see the Makefile), so
+# that a long one that came last would keep one core busy alone; the short ones even the cores out.
+LONGEST_FIRST = (
+    "test_engine_processes.py",
+    "test_site.py",
+    "test_notebook.py",
+    "test_train.py",
+    "test_fleet.py",
+    "test_cli.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))  # stable: all others stay in order
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

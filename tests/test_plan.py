@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import ClassVar
 
+from bnstudy.other_specs import read_spec
 from bnstudy.spec import RunSpec
 from bnstudy.study.plan import Study
 
@@ -49,5 +50,5 @@ def test_committed_records_keep_their_names():
     assert folders
     for folder in folders:
         body = json.loads((folder / "record.json").read_text())
-        assert RunSpec(**body["spec"]).run_id == body["run"]
+        assert read_spec(body["spec"]).run_id == body["run"]
         assert body["run"].startswith(folder.name)

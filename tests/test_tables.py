@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnstudy.spec import RunSpec
-from bnstudy.study.tables import RUNS, TABLES, to_csv, to_frame
+from bnstudy.study.tables import TABLES, to_csv, to_frame
 
 numbers = st.floats(width=32)
 rows = st.lists(
@@ -71,7 +70,3 @@ def test_a_run_without_rows_keeps_its_columns():
 def test_a_table_that_is_not_what_it_must_be(name, table, message):
     with pytest.raises(ValueError, match=message):
         to_csv(name, "0" * 16, table)
-
-
-def test_the_index_of_runs_describes_every_setting():
-    assert set(RunSpec.model_fields) <= {c.name for c in RUNS}

@@ -159,6 +159,23 @@ def test_evaluation_steps(total, count):
     assert len(steps) <= count
 
 
+@given(st.integers(1, 100_000), st.integers(1, 60))
+def test_evenly_spaced_evaluation_steps(total, count):
+    steps = evaluation_steps(total, count, "linear")
+    assert steps == sorted(set(steps))
+    assert (steps[0] >= 1, steps[-1]) == (True, total)
+    assert len(steps) == min(count, total)
+    gaps = np.diff([0, *steps])
+    assert gaps.max() - gaps.min() <= 2  # each step is rounded by itself
+    assert abs(gaps - total / len(steps)).max() <= 1
+
+
+def test_a_run_is_evaluated_where_its_spacing_says(few_digits):
+    for spacing, expected in (("linear", [2, 4, 6]), ("log", [1, 2, 6])):
+        result = run(few_digits, spacing=spacing, statistics=["moving"])
+        assert sorted(set(result.tables["evaluation"]["step"])) == expected
+
+
 def test_purposes_of_a_seed_are_independent():
     draws = {tuple(torch.rand(2, generator=generator(s, p)).tolist()) for s in range(20) for p in range(3)}
     assert len(draws) == 60

@@ -9,7 +9,7 @@ from bnstudy.spec import FLEET_FIELDS, Spec
 from bnstudy.study.provenance import processor
 from bnstudy.study.store import Record
 
-TRAINING_IMAGES = {"cifar10": 50_000, "digits": 1437}
+TRAINING_IMAGES = {"cifar10": 50_000, "digits": 1438}
 
 
 def seconds(specs: Sequence[Spec], records: Iterable[Record], device: str = "cpu") -> float | None:

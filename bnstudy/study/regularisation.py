@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bnstudy.spec import DatasetName, Penalty, Positive, Precision, Rate, Share
+from bnstudy.spec import DatasetName, Positive, Precision, Rate, Share
 from bnstudy.study.plan import Axis, Study
 
 
@@ -24,8 +24,9 @@ class RegularisationStudy(Study):
     epochs: Positive = 2
     small_epochs: Positive = 12
     learning_rate: Rate = 1e-3
-    weight_decay: Penalty = 1e-3
-    dropout: Share = 0.3
+    # At 0 an arm would be another arm.
+    weight_decay: Rate = 1e-3
+    dropout: Annotated[Share, Field(gt=0.0, description="a number above 0 and below 1")] = 0.3
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
     precise_images: int = Field(default=5_000, ge=2)

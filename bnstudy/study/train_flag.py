@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class TrainFlagStudy(Study):
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
     decay: Decay = 0.9
-    test_batches: Sizes = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+    test_batches: Annotated[Sizes, Field(min_length=1)] = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""

@@ -27,7 +27,13 @@ def measure(spec: StepCostSpec, dataset: Dataset) -> tuple[dict[str, Table], dic
 
     Each round times every arm once, in an order that turns by one arm a round, so that none always
     comes first. A round before them, which chooses kernels and compiles, is left out.
+
+    Raises:
+        ValueError: a batch is larger than the training set.
     """
+    there = len(dataset.y_train)
+    if spec.batch_size > there:
+        raise ValueError(f"batch_size is {spec.batch_size}; allowed: at most {there}, the training images")
     with deterministic():
         runs = {arm: _fleet(spec, dataset, changes) for arm, changes in ARMS.items()}
         for run in runs.values():
