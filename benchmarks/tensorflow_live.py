@@ -2,7 +2,8 @@
 
 Makes a virtual environment of its own with tensorflow-cpu 2.12.1 and tf-slim 1.1.0 (about 1.5 GB; Python
 3.11), draws random calls of ``batch_norm``, records what TensorFlow computes in the format of the golden
-file, and has ``tests/test_tensorflow.py`` replay it.
+file, and has ``tests/test_tensorflow.py`` replay it. With ``--install-only`` it stops at the environment,
+which runs of the kind "tensorflow" take place in.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the calls and their inputs")
     parser.add_argument("--venv", type=Path, default=ROOT / "_build" / "tensorflow", help="where to install")
     parser.add_argument("--python", default="python3.11", help="interpreter of that environment")
+    parser.add_argument("--install-only", action="store_true", help="make the environment and no comparison")
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.record:
@@ -39,6 +41,9 @@ def main() -> int:
         subprocess.run([options.python, "-m", "venv", str(options.venv)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
         installed.touch()
+    if options.install_only:
+        print(f"TensorFlow's environment: {python}")
+        return 0
     file = options.venv / f"live_{options.seed}_{options.cases}.npz"
     arguments = ["--record", str(file), "--cases", str(options.cases), "--seed", str(options.seed)]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
