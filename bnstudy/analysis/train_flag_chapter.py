@@ -52,8 +52,8 @@ class TrainFlagChapter:
             for f in verdict.findings
         ]
         setting = (
-            f"Measured on {self.study.dataset}, after {self.study.epochs} epochs, over "
-            f"{self.study.seeds} seeds."
+            f"Measured on {self.study.dataset}, after {self.study.epochs} "
+            f"epoch{'s' if self.study.epochs > 1 else ''}, over {self.study.seeds} seeds."
         )
         said = [f"**C10 is {verdict.answer}.** {self.finding()}", "\n".join(found), setting]
         return "\n\n".join(filter(None, said))

@@ -17,6 +17,9 @@ from bnstudy.study.updates_collections import IN_TENSORFLOW, UpdatesCollectionsS
 
 COST_ARMS = ("none", *uc.ARMS)
 
+# What is compared of training, and would show if any update reached it.
+TRAINING = ("losses of training steps", "digests of parameters")
+
 SUMMED_UP = {"mean": "mean of the rounds (as judged)", "median": "median", "min": "fastest round"}
 
 
@@ -49,22 +52,26 @@ class UpdatesCollectionsChapter:
             f"{self._cite(write_effect(f.effect, f.rule.unit))} (asked for: {write_bound(f)})."
             for f in verdict.findings
         ]
-        setting = f"Measured on {self.study.dataset}, over {self.study.seeds} seeds."
+        setting = (
+            f"Measured on {self.study.dataset}, in {self.study.epochs} "
+            f"epoch{'s' if self.study.epochs > 1 else ''}, over {self.study.seeds} seeds."
+        )
         return "\n\n".join([f"**C11 is {verdict.answer}.** {self.finding()}", "\n".join(found), setting])
 
     def finding(self) -> str:
         """Return whether training is the same under every arm, and what evaluation makes of it."""
         compared = self.agreement()
-        compared = compared[compared["of"].isin(("training loss of a step", "digest of a parameter"))]
+        compared = compared[compared["of"].isin(TRAINING)]
+        same = (compared["equal"] == compared["compared"]).all()
         told = []
         for of, group in compared.groupby("of", sort=False):
             equal, of_all = (self._cite(f"{group[c].sum():,}") for c in ("equal", "compared"))
-            told.append(f"{equal} of {of_all} comparisons of a {of}")
+            told.append(f"{of}, {equal} of {of_all}")
         in_place, never = (mean_interval(self._last(arm)).percent() for arm in ("in place", "never"))
         return (
-            f"Whenever the averages are updated, training is the same: {' and '.join(told)} with the arm "
-            f"*{uc.FIRST}* are equal in every bit. At the last step, the averages give a test accuracy of "
-            f"{self._cite(in_place)} where they are updated in place, and of "
+            f"Training {'is' if same else 'is not'} the same under every arm: compared with *{uc.FIRST}*, "
+            f"equal in every bit are {'; '.join(told)}. At the last step, the moving averages give a test "
+            f"accuracy of {self._cite(in_place)} where they are updated in place, and of "
             f"{self._cite(never)} where they never are."
         )
 
@@ -73,10 +80,10 @@ class UpdatesCollectionsChapter:
         evaluation = self.tables["evaluation"]
         test = evaluation[evaluation["split"] == "test"]
         parts = {
-            "training loss of a step": (self.tables["training"], "loss"),
-            "digest of a parameter": (self.tables["weights"], "digest"),
-            "test loss, batch statistics": (test[test["statistics"] == "batch"], "loss"),
-            "test loss, moving averages": (test[test["statistics"] == "moving"], "loss"),
+            TRAINING[0]: (self.tables["training"], "loss"),
+            TRAINING[1]: (self.tables["weights"], "digest"),
+            "test losses, batch statistics": (test[test["statistics"] == "batch"], "loss"),
+            "test losses, moving averages": (test[test["statistics"] == "moving"], "loss"),
         }
         frames = [uc.agreement(rows, uc.ARMS, value).assign(of=of) for of, (rows, value) in parts.items()]
         return pd.concat(frames, ignore_index=True)[["of", "arm", "compared", "equal"]]
