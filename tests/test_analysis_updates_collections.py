@@ -152,7 +152,7 @@ def test_what_no_update_reaches_is_told_from_what_it_does():
 
 def test_a_slow_round_moves_the_mean_and_not_the_median():
     made = tables({**SECONDS, "in place": 1.05})
-    slow = made["cost"]["arm"].eq("in place") & made["cost"]["round"].eq(2)
+    slow = made["cost"]["arm"].eq("in place") & made["cost"]["round"].eq(1)
     made["cost"].loc[slow, "seconds_per_step"] *= 3
     said = chapter(made).choices().iloc[:, 1]
     factors = [float(text.split(" ")[0]) for text in said]
@@ -163,13 +163,21 @@ def test_a_slow_round_moves_the_mean_and_not_the_median():
     assert slower.effect.mean == pytest.approx(np.mean(uc.relative_cost(made, "in place", "with the step")))
 
 
-def test_tensorflow_speaks_where_it_ran(monkeypatch):
+def test_tensorflow_speaks_where_it_ran():
     said = chapter(tables(tensorflow=False), tensorflow=False).tensorflow()
     assert "no run of a real TensorFlow" in said
     made = chapter(tables())
     made.in_tensorflow = ["in place", "with the step"]
     assert "*with the step*, 100 of 100" in plain(made.tensorflow())
-    assert "2.00 × [" in plain(made.tensorflow())
+    assert "1.99 × [" in plain(made.tensorflow())
+    assert "is 0 nats up to the second step" in plain(made.tensorflow())
+    training = made.tables["training"]
+    off = training["run"].eq("TensorFlow, with the step 2")
+    training.loc[off & training["step"].eq(2), "loss"] -= 0.25
+    training.loc[off & training["step"].eq(9), "loss"] += 3.0
+    assert "*with the step*, 98 of 100" in plain(made.tensorflow())
+    assert "is 0.25 nats up to the second step" in plain(made.tensorflow())
+    assert "and 3 nats in all" in plain(made.tensorflow())
     table = made.tensorflow_table()
     assert table["TensorFlow"].to_list() == ["in place", "with the step"]
     assert table["test accuracy, moving"].to_list() == ["60.2 % [60.0, 60.4]"] * 2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bnstudy.analysis.tables import Tables, paired, per_seed, rows
+from bnstudy.analysis.tables import Tables, paired, rows
 
 # Order of the arms on the page. The first is the article's, and what the others are held against.
 ARMS = ("in place", "with the step", "after the step", "never")
@@ -48,6 +48,12 @@ def agreement(frame: pd.DataFrame, arms: Sequence[str], value: str) -> pd.DataFr
     return pd.DataFrame(lines)
 
 
+def largest_difference(frame: pd.DataFrame, arms: Sequence[str], value: str) -> float:
+    """Return by how much a column of any arm is off the first arm's, at most, at the same seed and step."""
+    by_arm = frame[frame["arm"].isin(arms)].pivot(index=["seed", "step"], columns="arm", values=value)
+    return float(by_arm.sub(by_arm[arms[0]], axis=0).abs().max(axis=None))
+
+
 def step_seconds(tables: Tables, arm: str, over_rounds: str = "mean") -> pd.Series[float]:
     """Return seconds a training step by seed, of the runs that time every arm in turn, round by round.
 
@@ -63,8 +69,13 @@ def relative_cost(tables: Tables, arm: str, other: str, over_rounds: str = "mean
 
 
 def tensorflow_seconds(tables: Tables, arm: str) -> pd.Series[float]:
-    """Return seconds a training step by seed of TensorFlow's runs of ``arm``, each timed in its own run."""
-    return per_seed(planned_as(tables, "cost", f"{IN_TENSORFLOW}{arm}"), "seconds_per_step")
+    """Return the median of seconds a training step by seed of TensorFlow's runs of ``arm``.
+
+    Every step of these runs is timed, and nothing else in turn with it: a mean would follow the few steps in
+    which the machine did other work.
+    """
+    timed = planned_as(tables, "cost", f"{IN_TENSORFLOW}{arm}")
+    return timed.groupby("seed")["seconds_per_step"].median()
 
 
 def tensorflow_cost(tables: Tables, arm: str, other: str) -> pd.Series[float]:

@@ -46,8 +46,8 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
     )  # fmt: skip
     axis.axhline(CHANCE, color=NEUTRAL, lw=0.8, zorder=0)
     axis.annotate(
-        "guessing", (0.0, CHANCE), xycoords=("axes fraction", "data"), xytext=(2, -3),
-        textcoords="offset points", va="top", fontsize=SMALL, color=NEUTRAL,
+        "guessing", (1.0, CHANCE), xycoords=("axes fraction", "data"), xytext=(-2, -3),
+        textcoords="offset points", ha="right", va="top", fontsize=SMALL, color=NEUTRAL,
     )  # fmt: skip
     axis.set(xscale="log", xlabel="training step", ylabel="test accuracy", ylim=(0, None))
     axis.xaxis.set_major_formatter("{x:g}")
