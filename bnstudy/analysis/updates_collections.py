@@ -51,7 +51,7 @@ def agreement(frame: pd.DataFrame, arms: Sequence[str], value: str) -> pd.DataFr
 def largest_difference(frame: pd.DataFrame, arms: Sequence[str], value: str) -> float:
     """Return by how much a column of any arm is off the first arm's, at most, at the same seed and step."""
     by_arm = frame[frame["arm"].isin(arms)].pivot(index=["seed", "step"], columns="arm", values=value)
-    return float(by_arm.sub(by_arm[arms[0]], axis=0).abs().max(axis=None))
+    return float(by_arm.sub(by_arm[arms[0]], axis=0).abs().to_numpy().max())
 
 
 def step_seconds(tables: Tables, arm: str, over_rounds: str = "mean") -> pd.Series[float]:
