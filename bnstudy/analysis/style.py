@@ -41,6 +41,10 @@ ARMS = {
     "with the step": "#d55e00",
     "after the step": "#007755",
     "never": "#aa4499",
+    # is_training at test time
+    "is_training=False": "#0072b2",
+    "is_training=True": "#cc3311",
+    "False after True": "#997700",
 }
 
 

@@ -1,4 +1,9 @@
-"""C6, C7, C10 and C11: moving averages, and the arguments that govern them."""
+"""C6, C7, C10 and C11: moving averages, and the arguments that govern them.
+
+Contrasts and bounds are the first ones. Where two rules look was settled before their records were read:
+C10 reads the table "flag", which its study measures once, at the last step; C11's cost reads the runs that
+time all ways of updating in turn, and none of TensorFlow's, which the study has besides.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,9 @@ import pandas as pd
 
 from bnstudy.analysis.claims.rule import SMALLEST_EFFECT, Claim, Rule
 from bnstudy.analysis.decay import accuracy
-from bnstudy.analysis.tables import Tables, last_step, paired, per_seed, rows
+from bnstudy.analysis.tables import Tables, last_step, paired, rows
+from bnstudy.analysis.train_flag import flag_accuracy
+from bnstudy.analysis.updates_collections import relative_cost
 
 
 def smoothing(decay: float = 0.9, schedule: str = "constant") -> Rule:
@@ -52,12 +59,15 @@ def generalisation_gap(evaluation: pd.DataFrame, decay: float) -> pd.Series[floa
     return (accuracy(evaluation, split="train", **arm) - accuracy(evaluation, split="test", **arm)).dropna()
 
 
+# The regimes in which a network is most often left in training mode by mistake: one image at a time, and
+# files in the order of their folders. Shuffled batches of the training size are C6's contrast.
+FLAG_SETTINGS = ((1, "shuffled"), (100, "sorted by class"))
+
+
 def _flag_off_against_on(size: int, order: str) -> Rule:
     def measure(tables: Tables) -> pd.Series[float]:
-        tested = rows(tables, "evaluation", split="test", test_batch_size=size, order=order)
-        last = {"evaluation": last_step(tested)}
-        off, on = (rows(last, "evaluation", statistics=s) for s in ("moving", "batch"))
-        return paired(per_seed(off, "accuracy"), per_seed(on, "accuracy"))
+        off, on = (flag_accuracy(tables, statistics, order, size) for statistics in ("moving", "batch"))
+        return paired(off, on)
 
     return Rule(
         part=f"test batches of {size}, {order}",
@@ -77,14 +87,6 @@ def _share_of_losses_that_differ(tables: Tables) -> pd.Series[float]:
     return (paired(in_place, with_step) != 0).astype(float).groupby("seed").mean()
 
 
-def _relative_cost(tables: Tables) -> pd.Series[float]:
-    in_place, with_step = (
-        per_seed(rows(tables, "cost", arm=arm), "seconds_per_step").map(math.log2)
-        for arm in ("in place", "with the step")
-    )
-    return paired(in_place, with_step)
-
-
 C6 = Claim(
     "C6",
     "为了更好的效果,我们使用平滑指数衰减的方法来优化每次的均值和方差",
@@ -101,14 +103,12 @@ C7 = Claim(
     (overfitting(),),
 )
 
-# The regimes in which a network is most often left in training mode by mistake: one image at a time, and
-# files in the order of their folders. Shuffled batches of the training size are C6's contrast.
 C10 = Claim(
     "C10",
     "当测试时,要设置为False",
     "At test time `is_training` must be False, so that the statistics of training are used.",
     "train_flag",
-    (_flag_off_against_on(1, "shuffled"), _flag_off_against_on(100, "sorted by class")),
+    tuple(_flag_off_against_on(size, order) for size, order in FLAG_SETTINGS),
 )
 
 # Training that used the previous batch's statistics would go another way from the second step on.
@@ -133,7 +133,7 @@ C11 = Claim(
             quantity="seconds a training step",
             contrast="updates in place over updates run with the step",
             threshold=math.log2(1.01),
-            measure=_relative_cost,
+            measure=lambda tables: relative_cost(tables, "in place", "with the step"),
             unit="factor",
         ),
     ),
