@@ -1,7 +1,7 @@
 """C4, C5 and C13: convergence, generalisation, accuracy and speed.
 
-Before any record existed, the seconds of C13 became steps times a timed step (they were the training run's
-own, with its evaluations in them), and a rate at which a seed diverged no candidate for an arm's best.
+Before any training of its study was recorded, the seconds of C13 became steps times a timed step (they were
+the run's own, with its evaluations in them), and a rate at which a seed diverged no candidate for the best.
 """
 
 from __future__ import annotations
