@@ -65,7 +65,8 @@ def accuracy_at_best(tables: Tables, best: Mapping[str, str], target: float) -> 
             _curve(axis, part, arm, seconds_per_step(tables, arm).mean() if in_seconds else 1.0)
         _accuracies(axis, every, target)
         axis.set_xlabel("seconds of training" if in_seconds else "training step")
-    _legend(figure, {arm: f"{name}, {best[arm]}" for arm, name in NAMES.items() if arm in best})
+    names = {arm: f"{name}, learning rate {best[arm]}" for arm, name in NAMES.items() if arm in best}
+    _legend(figure, names, columns=1)
     return figure
 
 
@@ -79,14 +80,14 @@ def times_to_target(tables: Tables, rates: list[str], target: float) -> Figure:
             for arm, shift in (("none", -0.2), ("batch", 0.2)):
                 took = time_to(tables, arm, rate, target, "step" if clock == "step" else "seconds")
                 never = first_step_at(tables, arm, rate, target).isna()
-                for there, fill in ((~never, ARMS[arm]), (never, "none")):
-                    spread = _spread(int(there.sum()))
+                for i, seed in enumerate(took.index):
                     axis.plot(
-                        took[there],
-                        [row + shift + offset for offset in spread],
+                        took[seed],
+                        # Side by side, so that seeds with the same time don't hide one another.
+                        row + shift + 0.06 * (i - (len(took) - 1) / 2),
                         MARKERS[arm],
                         color=ARMS[arm],
-                        mfc=fill,
+                        mfc="none" if never[seed] else ARMS[arm],
                         ms=5,
                     )
         axis.set_xlim(left=0)
@@ -130,12 +131,7 @@ def _accuracies(axis: Axes, every: pd.DataFrame, target: float) -> None:
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def _spread(count: int) -> list[float]:
-    """Return where ``count`` points of one row lie above and below it."""
-    return [0.06 * (i - (count - 1) / 2) for i in range(count)]
-
-
-def _legend(figure: Figure, names: Mapping[str, str] = NAMES) -> None:
+def _legend(figure: Figure, names: Mapping[str, str] = NAMES, columns: int = 2) -> None:
     handles = [
         Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ms=4, lw=1.5, mew=0, label=name)
         for arm, name in names.items()
@@ -143,7 +139,7 @@ def _legend(figure: Figure, names: Mapping[str, str] = NAMES) -> None:
     figure.legend(
         handles=handles,
         loc="outside upper center",
-        ncols=2,
+        ncols=columns,
         columnspacing=1.0,
         handletextpad=0.4,
         fontsize=SMALL,
