@@ -72,8 +72,14 @@ def updates_collections(differ=1.0, slower=1.2):
 
 
 def explosion(without=0.6):
-    arms = {arm(arm="none"): without, arm(arm="batch"): 0.1}
-    return {"runs": frame("diverged", arms)}
+    """Ten trainings, a share of which diverge; one more of both arms in every other seed."""
+    runs = [
+        {"seed": seed, "arm": name, "training": f"sgd {rate}", "diverged": int(rate < 10 * share + seed % 2)}
+        for seed in SEEDS
+        for name, share in (("none", without), ("batch", 0.1))
+        for rate in range(10)
+    ]
+    return {"runs": pd.DataFrame(runs)}
 
 
 def probed(quantities: dict, **columns: object) -> pd.DataFrame:
@@ -108,16 +114,17 @@ def convergence(steps=8, best=0.75, plain=0.65, seconds_a_step=2.0):
     rng = np.random.default_rng(3)
     rows = []
     for seed in SEEDS:
-        for name, reach, final, pace in (("batch", 2, best, seconds_a_step), ("none", steps, plain, 1.0)):
-            for rate in (0.001, 0.1):
+        for name, reach, final in (("batch", 2, best), ("none", steps, plain)):
+            for rate in ("0.001", "0.1"):
                 for step in (1, 2, 4, 8, 16):
                     high = final if step == 16 else 0.61
-                    accuracy = (high if step >= reach else 0.3) - (0.3 if rate == 0.1 else 0)
+                    accuracy = (high if step >= reach else 0.3) - (0.3 if rate == "0.1" else 0)
                     rows.append(
                         {"seed": seed, "arm": name, "learning_rate": rate, "split": "test", "step": step}
-                        | {"accuracy": accuracy + 1e-3 * rng.normal(), "seconds": step * pace}
+                        | {"accuracy": accuracy + 1e-3 * rng.normal()}
                     )
-    return {"evaluation": pd.DataFrame(rows)}
+    paces = {arm(arm="none"): 1.0, arm(arm="in place"): seconds_a_step, arm(arm="never"): 0.1}
+    return {"evaluation": pd.DataFrame(rows), "cost": frame("seconds_per_step", paces)}
 
 
 def regularisation(batch=0.75, alternative=0.70, both=0.75, train=0.78):

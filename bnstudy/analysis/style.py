@@ -36,6 +36,11 @@ ARMS = {
     "normalised": "#0072b2",
     "output": "#d55e00",
     "activated": "#007755",
+    # how a run ends
+    "trained": "#007755",
+    "at chance": "#997700",
+    "dead": "#666666",
+    "diverged": "#cc3311",
     # update schedules
     "in place": "#0072b2",
     "with the step": "#d55e00",

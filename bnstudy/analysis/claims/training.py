@@ -1,13 +1,17 @@
-"""C4, C5 and C13: convergence, generalisation, accuracy and speed."""
+"""C4, C5 and C13: convergence, generalisation, accuracy and speed.
+
+Before any training of its study was recorded, the seconds of C13 became steps times a timed step (they were
+the run's own, with its evaluations in them), and a rate at which a seed diverged no candidate for the best.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import pandas as pd
 
 from bnstudy.analysis.claims.rule import SMALLEST_EFFECT, Claim, Rule
+from bnstudy.analysis.convergence import Clock, best_rate, last_accuracy, time_to
 from bnstudy.analysis.tables import Tables, at_its_best, last_step, paired, per_seed, rows
 
 TARGET = 0.6  # the test accuracy to be reached
@@ -15,36 +19,20 @@ TARGET = 0.6  # the test accuracy to be reached
 ALTERNATIVES = ("l2", "dropout")
 
 
-def _at_own_best_rate(tables: Tables, arm: str) -> pd.DataFrame:
-    """Return the evaluations of an arm at the learning rate with its best accuracy at the last step.
+def _to_target(tables: Tables, clock: Clock) -> pd.Series[float]:
+    """Return the binary logarithm of how much longer the network without normalisation takes to TARGET.
 
-    Each arm is given its best, so that the contrast isn't decided by a rate that suits one of the two.
+    Each arm is given its best rate, so that the contrast isn't decided by one that suits one of the two.
     """
-    tested = rows(tables, "evaluation", arm=arm, split="test")
-    rate = at_its_best(last_step(tested), by="learning_rate")["learning_rate"].iloc[0]
-    chosen: pd.DataFrame = tested[tested["learning_rate"] == rate]
-    return chosen
-
-
-def _to_target(tables: Tables, clock: Literal["step", "seconds"]) -> pd.Series[float]:
-    """Return the binary logarithm of how much longer the network without normalisation takes to TARGET."""
     without, with_norm = (
-        _at_own_best_rate(tables, arm).groupby("seed")[["step", "seconds", "accuracy"]].apply(_reached, clock)
+        time_to(tables, arm, best_rate(tables, arm), TARGET, clock).map(math.log2)
         for arm in ("none", "batch")
     )
-    return paired(without.map(math.log2), with_norm.map(math.log2))
-
-
-def _reached(run: pd.DataFrame, clock: str) -> float:
-    """Return when a run first reached TARGET; one that never did counts as if at its last evaluation."""
-    there = run[run["accuracy"] >= TARGET]
-    return float(run[clock].max() if there.empty else there[clock].min())
+    return paired(without, with_norm)
 
 
 def _gain_in_accuracy(tables: Tables) -> pd.Series[float]:
-    with_norm, without = (
-        per_seed(last_step(_at_own_best_rate(tables, arm)), "accuracy") for arm in ("batch", "none")
-    )
+    with_norm, without = (last_accuracy(tables, arm, best_rate(tables, arm)) for arm in ("batch", "none"))
     return paired(with_norm, without)
 
 
