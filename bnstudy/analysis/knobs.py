@@ -42,22 +42,20 @@ LAYER = (
     Contrast("no gamma, linear logits", "gamma, linear logits", "no gamma,\nlinear logits", "gamma"),
     Contrast("no bias", "no gamma", "no bias", "bias"),
     Contrast("no gamma, linear logits", "no gamma", "linear logits", "ReLU on logits"),
-    Contrast("last layer not normalised", "no gamma", "logits not\nnormalised", "normalised"),
+    Contrast("last layer not normalised", "no gamma", "ReLU on logits,\nnot normalised", "normalised"),
     Contrast(
         "last layer not normalised, linear logits",
         "no gamma, linear logits",
-        "logits not\nnormalised, linear",
-        "normalised, linear",
+        "linear logits,\nnot normalised",
+        "normalised",
     ),
 )
 
 TINY = (
     Contrast("tiny batch, renorm", "tiny batch", "renorm", "batch norm"),
     Contrast("tiny batch, padded", "tiny batch", "padded", "not padded"),
-    Contrast(
-        "tiny batch, padded, weighted", "tiny batch, padded", "padded,\nweighted", "padded, not weighted"
-    ),
-    Contrast("tiny batch, padded, weighted", "tiny batch", "padded,\nweighted", "not padded"),
+    Contrast("tiny batch, padded, weighted", "tiny batch, padded", "weighted,\npadded", "not weighted"),
+    Contrast("tiny batch, padded, weighted", "tiny batch", "weighted,\npadded", "not padded"),
 )
 
 

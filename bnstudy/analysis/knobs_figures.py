@@ -33,7 +33,7 @@ def accuracy_by_epsilon(accuracies: Mapping[str, pd.Series[float]], epsilons: Se
     apart = float(np.diff(decades).min())
     for statistics, values in accuracies.items():
         colour = ARMS[STATISTICS[statistics]]
-        places = 10 ** (decades + ASIDE[statistics] * apart)
+        places = 10 ** (decades + ASIDE[statistics] / 2 * apart)
         reached = [100 * of(values, "epsilon", epsilon) for epsilon in epsilons]
         axis.plot(places, [r.mean() for r in reached], color=colour, lw=1.2, alpha=0.6)
         for place, seeds in zip(places, reached, strict=True):
