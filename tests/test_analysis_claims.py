@@ -130,17 +130,31 @@ def convergence(steps=8, best=0.75, plain=0.65, seconds_a_step=2.0):
 def regularisation(batch=0.75, alternative=0.70, both=0.75, train=0.78):
     test = {"none": 0.65, "batch": batch, "l2": alternative, "dropout": 0.6}
     test |= {"batch + l2": both, "batch + dropout": 0.6}
-    arms = {arm(split="test", arm=name): value for name, value in test.items()}
-    arms |= {arm(split="train", arm="none"): 0.9, arm(split="train", arm="batch"): train}
-    return {"evaluation": frame("accuracy", arms, fraction=1.0, step=10)}
+    planted = {("test", name): value for name, value in test.items()}
+    planted |= {("train", "none"): 0.9, ("train", "batch"): train}
+    arms = {}
+    for (split, name), value in planted.items():
+        # Neither precise statistics nor little data are what the rules read.
+        there = {"split": split, "arm": name}
+        for statistics in ("moving", "precise") if "batch" in name else ("none",):
+            off = 0.2 if statistics == "precise" else 0.0
+            arms[arm(**there, statistics=statistics, fraction="all", step=10)] = value - off
+            arms[arm(**there, statistics=statistics, fraction="a tenth", step=20)] = 0.5
+    return {"evaluation": frame("accuracy", arms)}
 
 
 def knobs(no_gamma=0.7, default=0.7, shared=1.0):
-    arms = {arm(arm="no gamma"): no_gamma, arm(arm="gamma"): 0.7}
-    arms |= {arm(arm="epsilon", epsilon=0.001): default, arm(arm="epsilon", epsilon=1e-7): 0.7}
-    arms |= {arm(arm="epsilon", epsilon=1.0): 0.3}
-    evaluation = frame("accuracy", arms, split="test", step=10)
-    return {"evaluation": evaluation, "sharing": frame("shared", {arm(arm="reuse"): shared}, noise=0)}
+    planted = {("no gamma", ""): no_gamma, ("gamma", ""): 0.7, ("tiny batch", ""): 0.4}
+    planted |= {("epsilon", "0.001"): default, ("epsilon", "1e-07"): 0.7, ("epsilon", "1"): 0.3}
+    arms = {}
+    for (name, epsilon), value in planted.items():
+        # Smaller batches take more steps, and the other statistics would turn every answer round.
+        there = {"arm": name, "epsilon": epsilon, "step": 500 if "tiny" in name else 10}
+        arms[arm(**there, split="test", statistics="moving")] = value
+        for split, statistics in (("test", "batch"), ("test", "precise"), ("train", "moving")):
+            arms[arm(**there, split=split, statistics=statistics)] = 1.0 - value
+    sharing = frame("shared", {arm(arm="reuse"): shared, arm(arm="no reuse"): 0.0}, noise=0)
+    return {"evaluation": frame("accuracy", arms), "sharing": sharing}
 
 
 STUDIES = {

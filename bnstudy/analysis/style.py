@@ -20,6 +20,7 @@ ARMS = {
     # statistics that an evaluation normalises with
     "batch statistics": "#cc3311",
     "precise statistics": NEUTRAL,
+    "moving averages": "#0072b2",
     # parts of a moving average's error
     "initialisation bias": "#0072b2",
     "staleness": "#d55e00",
@@ -32,6 +33,7 @@ ARMS = {
     "dropout": "#d55e00",
     "batch + l2": "#2e8b7a",
     "batch + dropout": "#007755",
+    "dropout + batch": "#882255",
     # stages of a layer
     "normalised": "#0072b2",
     "output": "#d55e00",

@@ -38,8 +38,16 @@ def _gain_in_accuracy(tables: Tables) -> pd.Series[float]:
 
 def _accuracy(tables: Tables, arms: tuple[str, ...], split: str = "test") -> pd.Series[float]:
     """Return the last accuracy by seed of the best of ``arms``, on the full training set."""
-    last = last_step(rows(tables, "evaluation", split=split, fraction=1.0))
-    return per_seed(at_its_best(last[last["arm"].isin(arms)], by="arm"), "accuracy")
+    return per_seed(
+        at_its_best(pd.concat(_at_the_end(tables, arm, split) for arm in arms), by="arm"), "accuracy"
+    )
+
+
+def _at_the_end(tables: Tables, arm: str, split: str) -> pd.DataFrame:
+    """Return an arm's last evaluations: with moving averages, where there are any."""
+    statistics = "moving" if arm.startswith("batch") else "none"
+    where = {"arm": arm, "split": split, "fraction": "all", "statistics": statistics}
+    return last_step(rows(tables, "evaluation", **where))
 
 
 def _gap_closed(tables: Tables) -> pd.Series[float]:

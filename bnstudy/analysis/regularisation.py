@@ -1,0 +1,191 @@
+"""The numbers and tables of the regularisation chapter: no number on the page is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from bnstudy.analysis.bootstrap import bootstrap_interval
+from bnstudy.analysis.cite import Sources
+from bnstudy.analysis.claims import Verdict
+from bnstudy.analysis.claims.words import write_effect
+from bnstudy.analysis.own_study import judge_own
+from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.tables import Tables
+from bnstudy.study.regularisation import RegularisationStudy
+
+RUN = ["arm", "fraction", "seed"]
+
+# How the page and its figures call each arm.
+NAMES = {
+    "none": "none",
+    "l2": "L2",
+    "dropout": "dropout",
+    "batch": "batch norm",
+    "batch + l2": "batch norm, L2",
+    "batch + dropout": "batch norm, then dropout",
+    "dropout + batch": "dropout, then batch norm",
+}
+
+# Each regularised arm, and the same network without that regularisation.
+BASES = {
+    "l2": "none",
+    "dropout": "none",
+    "batch + l2": "batch",
+    "batch + dropout": "batch",
+    "dropout + batch": "batch",
+}
+
+NORMALISED = ("batch", "batch + l2", "batch + dropout", "dropout + batch")
+
+
+def accuracy(tables: Tables, split: str = "test", statistics: str = "moving") -> pd.Series[float]:
+    """Return accuracy at the end of each run, by arm, fraction and seed.
+
+    ``statistics="moving"`` is how an evaluation goes as the article writes it, and includes networks without
+    normalisation, which have no statistics. ``"precise"`` has networks with normalisation alone.
+    """
+    wanted = ("moving", "none") if statistics == "moving" else (statistics,)
+    evaluation = tables["evaluation"]
+    chosen = evaluation[(evaluation["split"] == split) & evaluation["statistics"].isin(wanted)]
+    last = chosen["step"] == chosen.groupby(["arm", "fraction"])["step"].transform("max")
+    return chosen[last].set_index(RUN)["accuracy"]
+
+
+def gap(tables: Tables) -> pd.Series[float]:
+    """Return training minus test accuracy at the end of each run, by arm, fraction and seed."""
+    return (accuracy(tables, "train") - accuracy(tables)).dropna()
+
+
+def gains(tables: Tables) -> pd.Series[float]:
+    """Return each regularised arm's test accuracy minus that of its base, by arm, fraction and seed."""
+    reached = accuracy(tables)
+    differences = {
+        arm: (reached.xs(arm, level="arm") - reached.xs(base, level="arm")).dropna()
+        for arm, base in BASES.items()
+    }
+    return pd.concat(differences, names=["arm"])
+
+
+def recalibration(tables: Tables) -> pd.Series[float]:
+    """Return test accuracy with precise minus with moving statistics, by arm, fraction and seed.
+
+    Precise statistics are measured on the training images with dropout off and the weights fixed, which Li et
+    al. (2018) call recalibration.
+    """
+    return (accuracy(tables, statistics="precise") - accuracy(tables)).dropna()
+
+
+def variance_shift(tables: Tables) -> pd.Series[float]:
+    """Return what recalibration gains each arm beyond what it gains batch normalization alone.
+
+    The moving averages of a network without dropout miss the precise statistics too, since they are stale and
+    noisy; what is left is dropout's (or L2's) own. By arm, fraction and seed.
+    """
+    gained = recalibration(tables)
+    alone = gained.xs("batch", level="arm")
+    differences = {
+        arm: (gained.xs(arm, level="arm") - alone).dropna() for arm in NORMALISED if arm != "batch"
+    }
+    return pd.concat(differences, names=["arm"])
+
+
+def of(values: pd.Series[float], arm: str, fraction: str) -> pd.Series[float]:
+    """Return the values of one arm and fraction by seed; none where there are none."""
+    at = values.index
+    chosen = values[(at.get_level_values("arm") == arm) & (at.get_level_values("fraction") == fraction)]
+    return chosen.droplevel(["arm", "fraction"])
+
+
+class RegularisationChapter:
+    """What the regularisation chapter says of a study's tables.
+
+    ``others`` are the other recorded studies: they count in Holm's correction.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        study: RegularisationStudy,
+        runs: list[str],
+        others: Mapping[str, Tables] | None = None,
+    ) -> None:
+        self.tables = tables
+        self.study = study
+        self.sources = Sources("regularisation", runs)
+        self._own = judge_own("regularisation", study.name, tables, others)
+        self.verdicts: dict[str, Verdict] = self._own.verdicts
+        # "A tenth" is what it is called; how many images it has is a parameter.
+        images = "all images" if study.train_size is None else f"{study.train_size:,} images"
+        self.fractions = {"all": images, "a tenth": f"{study.small_size:,} images"}
+
+    def answer(self) -> str:
+        """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
+        verdicts = ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
+        said = [f"**{verdicts}.** {self.finding()}", self._own.sentences(self.sources), self._setting()]
+        return "\n\n".join(said)
+
+    def finding(self) -> str:
+        """Return what dropout and L2 add to batch normalization, by the amount of data, in Markdown."""
+        added = gains(self.tables)
+        parts = []
+        for fraction, images in self.fractions.items():
+            each = [
+                f"{self._points(of(added, arm, fraction))} ({NAMES[arm]})"
+                for arm, base in BASES.items()
+                if base == "batch"
+            ]
+            parts.append(f"with {images} test accuracy changes by {', '.join(each)}")
+        return f"On top of batch normalization, {'; '.join(parts)}."
+
+    def shift(self) -> str:
+        """Return what recalibration gains each arm with dropout, beyond batch norm's own, in Markdown."""
+        beyond = variance_shift(self.tables)
+        lines = []
+        for fraction, images in self.fractions.items():
+            each = [
+                f"{NAMES[arm]} {self._points(of(beyond, arm, fraction))}"
+                for arm in ("batch + dropout", "dropout + batch")
+            ]
+            lines.append(f"- {images}: {'; '.join(each)}")
+        return "\n".join(lines)
+
+    def table(self) -> pd.DataFrame:
+        """Return accuracies and gap in percent by amount of data and arm: mean over seeds [95 % interval]."""
+        columns = {
+            "test accuracy, %": accuracy(self.tables),
+            "training accuracy, %": accuracy(self.tables, "train"),
+            "gap, points": gap(self.tables),
+            "test accuracy, precise statistics, %": accuracy(self.tables, statistics="precise"),
+        }
+        lines = []
+        for fraction, images in self.fractions.items():
+            for arm, name in NAMES.items():
+                line = {"training set": images, "arm": name}
+                line |= {column: _percent(of(values, arm, fraction)) for column, values in columns.items()}
+                line["seeds"] = str(len(of(columns["test accuracy, %"], arm, fraction)))
+                lines.append(line)
+        return pd.DataFrame(lines)
+
+    def _points(self, values: pd.Series[float]) -> str:
+        text = write_effect(bootstrap_interval(values), "points") if len(values) else "not measured"
+        return self.sources.cite(text)
+
+    def _setting(self) -> str:
+        epochs = {"all": self.study.epochs, "a tenth": self.study.small_epochs}
+        data = " and ".join(
+            f"{images} for {epochs[fraction]} epoch{'s' if epochs[fraction] > 1 else ''}"
+            for fraction, images in self.fractions.items()
+        )
+        return (
+            f"Measured on {self.study.dataset}, {data}, over {self.study.seeds} seeds, with an L2 penalty of "
+            f"{self.study.weight_decay:g} and a dropout of {self.study.dropout:g}."
+        )
+
+
+def _percent(values: pd.Series[float]) -> str:
+    if values.empty:
+        return "–"
+    interval = mean_interval(values)
+    return f"{100 * interval.mean:.1f} {interval.bounds()}"
