@@ -208,7 +208,10 @@ def test_limits_leave_out_what_is_no_finite_positive_number():
 
 
 def test_the_notebook_trains_what_it_shows(tmp_path):
-    parameters = "dataset: digits\ntrain_size: 128\nseeds: 2\nsgd_rates: [0.1, 10.0]\nadam_rates: [0.001]\nbatch_size: 64"
+    parameters = (
+        "dataset: digits\ntrain_size: 128\nseeds: 2\nsgd_rates: [0.1, 10.0]\n"
+        "adam_rates: [0.001]\nbatch_size: 64"
+    )
     done = papermill("explosion", tmp_path / "out.ipynb", "-y", parameters, "-p", "data_dir", str(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     shown = shown_by(tmp_path / "out.ipynb")

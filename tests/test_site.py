@@ -24,7 +24,17 @@ from bnstudy.study.experiments import EXPERIMENTS
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 CHAPTERS = (
-    *("index", "zh", "decay", "performance", "methods", "glossary", "reproduce", "references"),
+    *(
+        "index",
+        "zh",
+        "decay",
+        "covariate_shift",
+        "performance",
+        "methods",
+        "glossary",
+        "reproduce",
+        "references",
+    ),
     *("api/index", "api/norm", "api/probes", "api/records", "api/tf1"),
 )
 
