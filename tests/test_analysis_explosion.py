@@ -31,7 +31,7 @@ PLANTED = {
 
 
 def tables(planted=PLANTED, arms=("none", "batch")):
-    """Twenty steps a run; a diverged one stops after ten, having diverged at the step of its seed plus two."""
+    """Twenty steps a run; a diverged one stops after ten, at the step of its seed plus two."""
     found: dict[str, list[dict]] = {"runs": [], "training": [], "evaluation": [], "gradient_health": []}
     for arm in arms:
         for training in TRAININGS:

@@ -81,7 +81,10 @@ def numbers(text: str) -> set[str]:
 
 
 def pages() -> list[Path]:
-    found = [*BOOK.rglob("*.md"), *BOOK.rglob("*.ipynb")]
+    # A chapter whose records are not complete is kept out of the book.
+    kept_out = (BOOK.parent / "_config.yml").read_text()
+    notebooks = [p for p in BOOK.rglob("*.ipynb") if f"book/{p.name}" not in kept_out]
+    found = [*BOOK.rglob("*.md"), *notebooks]
     return sorted(p for p in found if p.name not in QUOTED and ".ipynb_checkpoints" not in p.parts)
 
 
