@@ -18,6 +18,7 @@ TARGETS = {
     "pdf",
     "test",
     "rerun",
+    "study",
     "picture",
     "tensorflow",
     "bench",
