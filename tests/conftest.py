@@ -4,15 +4,25 @@ from pathlib import Path
 
 import pytest
 
-# They start processes, browsers and kernels, and take longest. A file is one worker's (see the Makefile), so
-# that a long one that came last would keep one core busy alone; the short ones even the cores out.
+# These take ten seconds or more, most of them in processes, browsers and kernels that they start. A file is
+# one worker's (see the Makefile), so that a long one that came last would keep one core busy alone; the short
+# ones even the cores out.
 LONGEST_FIRST = (
     "test_engine_processes.py",
     "test_site.py",
     "test_notebook.py",
     "test_train.py",
-    "test_fleet.py",
+    "test_bench.py",
+    "test_analysis_train_flag.py",
+    "test_honesty.py",
     "test_cli.py",
+    "test_analysis_updates_collections.py",
+    "test_fleet.py",
+    "test_analysis_convergence.py",
+    "test_probing.py",
+    "test_engine.py",
+    "test_analysis_explosion.py",
+    "test_analysis_bootstrap.py",
 )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -46,6 +48,26 @@ def start(folder: Path, *more: str, **options) -> subprocess.Popen:
         text=True,
         **options,
     )
+
+
+def fork(folder: Path) -> multiprocessing.Process:
+    """Start the same in a process of its own that finds its libraries loaded, seconds sooner.
+
+    It is forked from a server that has loaded them and done nothing, under one thread.
+    """
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["bnstudy.train", "sklearn.datasets", "torch._inductor.config"])
+    process = server.Process(target=_run, args=(command(folder)[3:],))
+    process.start()
+    return process
+
+
+def _run(arguments: list[str]) -> None:
+    from bnstudy.cli import main
+
+    # What the test itself says goes to its own output.
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        sys.exit(main(arguments))
 
 
 def content(folder: Path) -> dict[str, object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bnstudy.study.store import Store
-from tests.engine import ENVIRONMENT, RUNS, command, content, start
+from tests.engine import ENVIRONMENT, RUNS, command, content, fork, start
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,13 @@ def uninterrupted(reference):
 
 def wait_for(condition, process, seconds=120):
     end = time.monotonic() + seconds
-    while not condition() and process.poll() is None and time.monotonic() < end:
+    while not condition() and running(process) and time.monotonic() < end:
         time.sleep(0.01)
     assert time.monotonic() < end, "waited in vain"
+
+
+def running(process) -> bool:
+    return process.poll() is None if isinstance(process, subprocess.Popen) else process.is_alive()
 
 
 def locks(folder: Path) -> float:
@@ -43,20 +47,24 @@ def locks(folder: Path) -> float:
     return max((p.stat().st_mtime for p in (folder / ".locks").glob("*")), default=0.0)
 
 
-def test_ten_kills_leave_the_store_that_an_uninterrupted_study_leaves(tmp_path, reference, uninterrupted):
+def test_ten_kills_leave_the_store_that_an_uninterrupted_study_leaves(
+    tmp_path, reference, uninterrupted, monkeypatch
+):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)  # the forked processes inherit it
     chance = random.Random()
     # Within one run or the next, so that ten kills fit into twelve runs.
     longest = 1.5 * min(record.provenance["wall_seconds"] for record in Store(reference).records())
     kills = 0
     for _ in range(10):
         before = locks(tmp_path)
-        process = start(tmp_path)
+        process = fork(tmp_path)
         wait_for(lambda before=before: locks(tmp_path) > before, process)
         time.sleep(chance.uniform(0, longest))
-        if process.poll() is None:
+        if process.is_alive():
             process.kill()
             kills += 1
-        process.communicate()
+        process.join()
         assert not Store(tmp_path).scan().damaged
     assert kills >= 8
     done = subprocess.run(command(tmp_path), env=ENVIRONMENT, capture_output=True, text=True)

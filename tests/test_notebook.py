@@ -16,11 +16,11 @@ from bnstudy.study.experiments import EXPERIMENTS
 BOOK = Path(__file__).parents[1] / "book"
 SMALL_SHIFT = """
 dataset: digits
-train_size: 128
+train_size: 32
 seeds: 2
 sgd_rates: [0.1]
 adam_rates: [0.01]
-batch_size: 64
+batch_size: 16
 probed_steps: 2
 """
 
@@ -68,8 +68,11 @@ def test_new_arms_are_trained_and_shown(tmp_path):
         "seeds",
         "2",
         "-p",
+        "train_size",
+        "128",
+        "-p",
         "batch_size",
-        "512",
+        "64",
     ]
     arguments += [
         "-p",
