@@ -61,10 +61,7 @@ def gap(tables: Tables) -> pd.Series[float]:
 def gains(tables: Tables) -> pd.Series[float]:
     """Return each regularised arm's test accuracy minus that of its base, by arm, fraction and seed."""
     reached = accuracy(tables)
-    differences = {
-        arm: (reached.xs(arm, level="arm") - reached.xs(base, level="arm")).dropna()
-        for arm, base in BASES.items()
-    }
+    differences = {arm: (_arm(reached, arm) - _arm(reached, base)).dropna() for arm, base in BASES.items()}
     return pd.concat(differences, names=["arm"])
 
 
@@ -84,18 +81,20 @@ def variance_shift(tables: Tables) -> pd.Series[float]:
     noisy; what is left is dropout's (or L2's) own. By arm, fraction and seed.
     """
     gained = recalibration(tables)
-    alone = gained.xs("batch", level="arm")
-    differences = {
-        arm: (gained.xs(arm, level="arm") - alone).dropna() for arm in NORMALISED if arm != "batch"
-    }
+    alone = _arm(gained, "batch")
+    differences = {arm: (_arm(gained, arm) - alone).dropna() for arm in NORMALISED if arm != "batch"}
     return pd.concat(differences, names=["arm"])
 
 
 def of(values: pd.Series[float], arm: str, fraction: str) -> pd.Series[float]:
     """Return the values of one arm and fraction by seed; none where there are none."""
-    at = values.index
-    chosen = values[(at.get_level_values("arm") == arm) & (at.get_level_values("fraction") == fraction)]
-    return chosen.droplevel(["arm", "fraction"])
+    chosen = _arm(values, arm)
+    return chosen[chosen.index.get_level_values("fraction") == fraction].droplevel("fraction")
+
+
+def _arm(values: pd.Series[float], arm: str) -> pd.Series[float]:
+    # An arm whose runs all diverged has no values, which is no error here as it is for ``xs``.
+    return values[values.index.get_level_values("arm") == arm].droplevel("arm")
 
 
 class RegularisationChapter:
