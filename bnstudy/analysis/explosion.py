@@ -183,14 +183,16 @@ class ExplosionChapter:
         gone = self.ended[self.ended["diverged"] == 1]
         if gone.empty:
             return "No run diverged."
-        parts = [
-            f"{self._cite(int((runs['blew_up_at'] == 2).sum()))} of {self._cite(len(runs))} that diverged with "
-            f"{optimizer} {NAMES[str(arm)]}"
-            for (arm, optimizer), runs in gone.groupby(["arm", "optimizer"], sort=False)
-        ]
+        parts = []
+        for (arm, optimizer), runs in gone.groupby(["arm", "optimizer"], sort=False):
+            at_once = int((runs["blew_up_at"] == 2).sum())
+            parts.append(
+                f"{self._cite(at_once)} of {self._cite(len(runs))} that diverged with {optimizer} "
+                f"{NAMES[str(arm)]}"
+            )
         return (
-            "A loss that has blown up at the second step did so behind the first update of the weights, before "
-            f"anything could grow from step to step. This is so for {_listed(parts)}."
+            "A loss that has blown up at the second step did so behind the first update of the weights, "
+            f"before anything could grow from step to step. This is so for {_listed(parts)}."
         )
 
     def largest_rates(self) -> pd.DataFrame:
