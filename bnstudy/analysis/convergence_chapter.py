@@ -79,9 +79,7 @@ class ConvergenceChapter:
             return (
                 text + " No learning rate brought every seed of both arms to the end: there is no best one."
             )
-        faster = {
-            clock: self._factor(self._slower(self.best, TARGET, clock)) for clock in ("step", "seconds")
-        }
+        slower = [self._cite(self._bounded(self.best, TARGET, clock)) for clock, _, _ in _CLOCKS]
         reached = ", ".join(
             f"{self._cite(self._reached(arm, self.best[arm], TARGET))} of {self._cite(self.study.seeds)} "
             f"seeds {NAMES[arm]} (learning rate {self.best[arm]})"
@@ -89,7 +87,7 @@ class ConvergenceChapter:
         )
         return (
             f"{text} To a test accuracy of {TARGET:g}, each at its best learning rate, the network without "
-            f"it takes {faster['step']} the steps and {faster['seconds']} the seconds; {reached} got there, "
+            f"it takes {slower[0]} the steps and {slower[1]} the seconds; {reached} got there, "
             "and one that did not counts as if it had at its last evaluation."
         )
 
@@ -132,8 +130,7 @@ class ConvergenceChapter:
             for setting, at in settings.items():
                 line = {"target": f"{target:g}", "learning rate": setting}
                 for clock, name, _ in _CLOCKS:
-                    effect = bootstrap_interval(self._slower(at, target, clock))
-                    line[name] = write_effect(effect, "factor")
+                    line[name] = self._bounded(at, target, clock)
                 for arm, name in NAMES.items():
                     line[f"got there {name}"] = f"{self._reached(arm, at[arm], target)} of {self.study.seeds}"
                 lines.append(line)
@@ -159,6 +156,17 @@ class ConvergenceChapter:
                     }
                 )
         return pd.DataFrame(lines)
+
+    def _bounded(self, at: Mapping[str, str], target: float, clock: Clock) -> str:
+        """Write how many times as long it takes without; a bound, where seeds of one arm never got there.
+
+        Where seeds of both never did, their ratio is bounded by nothing.
+        """
+        short = {arm for arm in NAMES if self._reached(arm, at[arm], target) < self.study.seeds}
+        if short == set(NAMES):
+            return "not known"
+        word = {"none": "at least ", "batch": "at most "}[short.pop()] if short else ""
+        return word + write_effect(bootstrap_interval(self._slower(at, target, clock)), "factor")
 
     def _slower(self, at: Mapping[str, str], target: float, clock: Clock) -> pd.Series[float]:
         without, with_norm = (

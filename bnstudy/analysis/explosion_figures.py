@@ -121,7 +121,7 @@ def step_of_divergence(ended: pd.DataFrame) -> Figure:
 
 
 def limits(values: pd.Series[float]) -> Limits:
-    """Return the bounds of a log axis for the finite positive ones among ``values``, of at most 12 decades.
+    """Return the bounds of a log axis for the finite positive ones among ``values``, of at most 7 decades.
 
     The upper end gives way: what lies above it is drawn at the edge, as what is infinite is.
     """
@@ -129,7 +129,7 @@ def limits(values: pd.Series[float]) -> Limits:
     if finite.empty:
         return 0.1, 10.0
     low, high = float(finite.quantile(0.001)), float(finite.max())
-    return low / 2, min(high * 2, low * 1e12)
+    return low / 2, min(high * 2, low * 1e7)
 
 
 def health(
