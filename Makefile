@@ -10,6 +10,8 @@ CHAPTERS ?= decay covariate_shift
 EPOCHS  ?= 3
 SEEDS   ?= 3
 RERUN_ARGS ?=
+# TensorFlow 2.12, the last that tf-slim runs on, has no wheel for a later one.
+TENSORFLOW_PYTHON ?= python3.11
 STUDY_DATA ?= _build/study
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 # A process a core, each with one thread: more threads than cores mostly wait for each other.
@@ -88,7 +90,7 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 
 # Goes on where it was stopped. STUDY_DATA=data completes the published records instead.
 study: $(STAMP) ## train every run of every study again, in _build/study (hours; needs CIFAR-10 and Python 3.11)
-	@$(BIN)/python benchmarks/tensorflow_live.py --install-only
+	@$(BIN)/python benchmarks/tensorflow_live.py --install-only --python $(TENSORFLOW_PYTHON)
 	@$(BIN)/bnstudy run all --workers $(WORKERS) --data-dir $(STUDY_DATA)
 
 picture: $(STAMP) ## draw the picture that README.md shows from the recorded results
@@ -96,7 +98,7 @@ picture: $(STAMP) ## draw the picture that README.md shows from the recorded res
 	  figures.save_svg(figures.accuracy_over_training(bnstudy.load("decay")["evaluation"]), "book/_static/decay.svg")'
 
 tensorflow: $(STAMP) ## compare with a real TensorFlow, live (installs it beside, in an environment of its own)
-	@$(BIN)/python benchmarks/tensorflow_live.py --python $(BIN)/python
+	@$(BIN)/python benchmarks/tensorflow_live.py --python $(TENSORFLOW_PYTHON)
 
 bench: $(STAMP) ## measure what a run costs on this machine, in ratios (minutes)
 	@$(BIN)/python -m bnstudy.bench.command $(BENCH_ARGS)

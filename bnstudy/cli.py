@@ -129,9 +129,10 @@ def _add_verify(commands: Any) -> None:
         "verify",
         "check every record, and train some of them again\n\n"
         "A run trained again by the same code on the same machine must equal its record, bit for bit.",
-        "  bnstudy verify\n  bnstudy verify --rerun 3 --seed 1",
+        "  bnstudy verify\n  bnstudy verify decay --rerun 3 --seed 1",
     )
     verify.set_defaults(command=_verify)
+    verify.add_argument("experiment", nargs="?", help=f"{', '.join(EXPERIMENTS)} (default: every record)")
     verify.add_argument("--rerun", type=int, default=0, metavar="N", help="train N random runs again")
     verify.add_argument(
         "--accept",
@@ -283,7 +284,8 @@ def _verify(options: argparse.Namespace) -> int:
         raise SpecError(f"--rerun is {options.rerun}; allowed: a whole number of at least 0")
     if options.accept and not options.rerun:
         raise SpecError("--rerun is 0 with --accept; allowed: a whole number of at least 1")
-    scan = store.scan()
+    plan = plan_of(options.experiment, {}) if options.experiment else None
+    scan = store.scan(run.spec.name for run in plan.runs()) if plan else store.scan()
     old = stale(scan.sound.values(), store)
     among = [r for name, r in scan.sound.items() if name in old or not options.accept]
     chosen = choose(among, options.rerun, options.seed)

@@ -67,6 +67,22 @@ def test_few_values_and_equal_values_get_students_interval():
     assert bootstrap_interval([0.3] * 5) == mean_interval([0.3] * 5)
 
 
+def test_differences_equal_but_for_rounding_count_as_ties():
+    first = np.array([0.7012, 0.7034, 0.7101, 0.7055, 0.7079])
+    second = np.array([0.6999, 0.7021, 0.7088, 0.7042, 0.7061])
+    # Four differences of 13 and one of 18, in units of 1/10,000.
+    values = first - second
+    assert len(np.unique(values)) > 2  # rounding does keep them apart
+    assert bootstrap_interval(values) == mean_interval(values)
+    assert bootstrap_interval([2.0, 2.0, 2.0, 2.0, 1.0]) == mean_interval([2.0, 2.0, 2.0, 2.0, 1.0])
+
+
+def test_a_single_tie_keeps_the_bootstrap():
+    values = np.array([1.0, 1.0, 2.0, 4.0, 7.0])
+    interval = bootstrap_interval(values)
+    assert (interval.low, interval.high) == pytest.approx(brute_force(values, 0.95), rel=1e-9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [5, 10])
 @pytest.mark.parametrize("shape", ["normal", "uniform", "exponential", "standard_t"])

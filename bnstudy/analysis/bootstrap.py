@@ -30,7 +30,8 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval
     values. The price is width: in the median, a third more than Student's interval.
 
     Up to seven values every resample is enumerated with its multiplicity; beyond, 20,000 are drawn from a
-    generator with a fixed seed. Fewer than five values get Student's interval.
+    generator with a fixed seed. Fewer than five values get Student's interval, and so do values with so
+    many ties that resamples without a spread are likelier than what one side leaves out.
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), section 12.5.
     """
@@ -44,9 +45,10 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval
     counts, weights = _resamples(n)
     means = counts @ deviations / n
     variances = np.maximum(counts @ deviations**2 - n * means**2, 0) / (n - 1)
-    # A resample that repeats one value has no spread to studentise by.
-    spread = counts.max(axis=1) < n
-    spread &= variances > 0
+    # A resample of equal values has no spread to studentise by, but for rounding.
+    spread = variances > 1e-12 * float(deviations @ deviations) / n
+    if weights[~spread].sum() > (1 - level) / 2:
+        return student
     t = means[spread] / np.sqrt(variances[spread] / n)
     upper, lower = (_quantile(t, weights[spread], q) for q in ((1 + level) / 2, (1 - level) / 2))
     low, high = (float(student.mean - edge * error) for edge in (upper, lower))

@@ -20,6 +20,7 @@ DECIDING = (
     "data.py",
     "device_data.py",
     "evaluate.py",
+    "flag.py",
     "network.py",
     "norm",
     "optimize.py",
