@@ -10,13 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bnstudy.device_data import Split
+from bnstudy.evaluate import CPU_FORWARD_SIZE
 from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, StatisticsBank
 from bnstudy.norm.bank import using
 
 ORDERS = ("shuffled", "sorted by class")
-
-FORWARD_SIZE = 125  # images in a forward with fixed statistics, which no other image of it changes
 
 Table = dict[str, list[Any]]
 
@@ -82,7 +81,7 @@ def _pass(
 def _fixed(net: ArticleNet, statistics: Tensor, test: Split) -> tuple[float, float]:
     everything = torch.arange(len(test), device=test.labels.device)
     with using(net.norm_layers(), statistics):
-        return _scores(net, test, torch.split(everything, FORWARD_SIZE))
+        return _scores(net, test, torch.split(everything, CPU_FORWARD_SIZE))
 
 
 def _scores(

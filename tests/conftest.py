@@ -61,3 +61,11 @@ def few_digits(digits):
     from bnstudy.data import Dataset
 
     return Dataset("digits", digits.x_train[:80], digits.y_train[:80], digits.x_test[:40], digits.y_test[:40])
+
+
+@pytest.fixture(scope="session")
+def twenty_digits(digits):
+    """Twenty training images, hence batches of 8, 8 and 4, and ten test images: float64 takes its time."""
+    from bnstudy.data import Dataset
+
+    return Dataset("digits", digits.x_train[:20], digits.y_train[:20], digits.x_test[:10], digits.y_test[:10])

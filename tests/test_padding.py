@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnstudy.data import Dataset
 from bnstudy.network import ArticleNet
 from bnstudy.spec import RunSpec, SpecError, validate
 from bnstudy.train import train_fleet, train_run
@@ -15,11 +14,6 @@ from tests.reference import Look, averaged, forward, fresh
 
 # Sums run over more values with padding, and training lets rounding grow; see test_fleet.
 FLOAT64, FLOAT32 = 1e-8, 1e-4
-
-
-@pytest.fixture(scope="module")
-def images(digits):
-    return Dataset("digits", digits.x_train[:20], digits.y_train[:20], digits.x_test[:10], digits.y_test[:10])
 
 
 def spec(**changes):
@@ -35,8 +29,8 @@ def spec(**changes):
     return RunSpec(**{**settings, **changes})
 
 
-def run(images, watch=None, **changes):
-    return train_run(spec(**changes), images, progress=False, watch=watch)
+def run(twenty_digits, watch=None, **changes):
+    return train_run(spec(**changes), twenty_digits, progress=False, watch=watch)
 
 
 def losses(result, table="training"):
@@ -44,22 +38,22 @@ def losses(result, table="training"):
 
 
 @pytest.mark.parametrize("changes", [{}, {"scale": True, "norm_last": False, "conv_bias": False}])
-def test_weighted_padding_is_no_padding(images, changes):
-    plain = run(images, **changes)
-    padded = run(images, padding=5, batch_weights=True, **changes)
+def test_weighted_padding_is_no_padding(twenty_digits, changes):
+    plain = run(twenty_digits, **changes)
+    padded = run(twenty_digits, padding=5, batch_weights=True, **changes)
     for table in ("training", "evaluation"):
         np.testing.assert_allclose(losses(padded, table), losses(plain, table), rtol=FLOAT64)
         assert padded.tables[table]["accuracy"] == plain.tables[table]["accuracy"]
 
 
-def test_weighted_padding_is_no_padding_in_float32(images):
+def test_weighted_padding_is_no_padding_in_float32(twenty_digits):
     short = {"precision": "float32", "batch_size": 10}
-    found = losses(run(images, padding=10, batch_weights=True, **short))
-    np.testing.assert_allclose(found, losses(run(images, **short)), rtol=FLOAT32)
+    found = losses(run(twenty_digits, padding=10, batch_weights=True, **short))
+    np.testing.assert_allclose(found, losses(run(twenty_digits, **short)), rtol=FLOAT32)
 
 
 @pytest.mark.parametrize("weighted", [True, False])
-def test_the_first_loss_and_all_averages_are_those_by_hand(images, weighted):
+def test_the_first_loss_and_all_averages_are_those_by_hand(twenty_digits, weighted):
     first, averages = [], []
 
     def look(net, x, y):
@@ -70,23 +64,23 @@ def test_the_first_loss_and_all_averages_are_those_by_hand(images, weighted):
 
     own = {"padding": 5, "batch_weights": weighted, "updates": "in_place"}
     watch = Look(before=look)
-    result = run(images, watch, **own)
+    result = run(twenty_digits, watch, **own)
     np.testing.assert_allclose(losses(result), first, rtol=1e-9)
     for found, expected in zip(watch.statistics(), averages[-1], strict=True):
         for a, b in zip(found, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
-def test_padding_without_weights_is_another_training(images):
-    plain, padded = losses(run(images)), losses(run(images, padding=5))
+def test_padding_without_weights_is_another_training(twenty_digits):
+    plain, padded = losses(run(twenty_digits)), losses(run(twenty_digits, padding=5))
     assert all(abs(a - b) > 1e-3 for a, b in zip(plain, padded, strict=True))
 
 
-def test_members_of_a_fleet_are_padded_alike(images):
+def test_members_of_a_fleet_are_padded_alike(twenty_digits):
     specs = [spec(padding=4, batch_weights=True, seed=seed) for seed in (3, 5)]
-    for own, result in zip(specs, train_fleet(specs, images, progress=False), strict=True):
+    for own, result in zip(specs, train_fleet(specs, twenty_digits, progress=False), strict=True):
         np.testing.assert_allclose(
-            losses(result), losses(train_run(own, images, progress=False)), rtol=FLOAT64
+            losses(result), losses(train_run(own, twenty_digits, progress=False)), rtol=FLOAT64
         )
 
 

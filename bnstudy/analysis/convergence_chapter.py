@@ -11,7 +11,7 @@ from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, NotMeasuredError, Verdict, judge
 from bnstudy.analysis.claims.training import TARGET
-from bnstudy.analysis.claims.words import write_bound, write_effect
+from bnstudy.analysis.claims.words import write_effect, write_finding
 from bnstudy.analysis.convergence import (
     TIMED,
     Clock,
@@ -63,8 +63,7 @@ class ConvergenceChapter:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
         verdicts = " and ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
         found = [
-            f"- {name}, *{f.rule.part}*, is **{f.answer}**: {f.rule.quantity}, {f.rule.contrast}, "
-            f"{self._cite(write_effect(f.effect, f.rule.unit))} (asked for: {write_bound(f)})."
+            f"- {name}, *{f.rule.part}*, {write_finding(f, self._cite)}"
             for name, verdict in self.verdicts.items()
             for f in verdict.findings
         ]

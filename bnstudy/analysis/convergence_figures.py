@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from bnstudy.analysis.convergence import first_step_at, seconds_per_step, tested, time_to
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 from bnstudy.analysis.tables import Tables, per_seed, rows, summary
 
 NAMES = {"none": "without batch norm", "batch": "with batch norm"}
@@ -136,11 +136,4 @@ def _legend(figure: Figure, names: Mapping[str, str] = NAMES, columns: int = 2) 
         Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ms=4, lw=1.5, mew=0, label=name)
         for arm, name in names.items()
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=columns,
-        columnspacing=1.0,
-        handletextpad=0.4,
-        fontsize=SMALL,
-    )
+    legend_above(figure, handles, ncols=columns)

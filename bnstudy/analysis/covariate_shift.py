@@ -14,7 +14,7 @@ from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Finding, NotMeasuredError, Verdict, judge
 from bnstudy.analysis.claims.rule import Unit
-from bnstudy.analysis.claims.words import write_bound, write_effect
+from bnstudy.analysis.claims.words import write_effect, write_finding
 from bnstudy.analysis.covariate_shift_figures import NAMES as ARMS
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import mean_interval
@@ -129,8 +129,7 @@ class CovariateShiftChapter:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
         verdicts = ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
         found = [
-            f"- {name}, *{f.rule.part}*, is **{f.answer}**: {f.rule.quantity}, {f.rule.contrast}, "
-            f"{self._cite(write_effect(f.effect, f.rule.unit))} (asked for: {write_bound(f)})."
+            f"- {name}, *{f.rule.part}*, {write_finding(f, self._cite)}"
             for name, verdict in self.verdicts.items()
             for f in verdict.findings
         ]

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from bnstudy.analysis.claims.distribution import C3
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 from bnstudy.analysis.tables import last_step, summary
 
 NAMES = {"none": "none", "batch": "batch norm", "noisy batch": "noisy batch norm"}
@@ -190,12 +190,4 @@ def _legend(figure: Figure, values: pd.Series[float]) -> None:
         Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ms=4, lw=1.4, label=NAMES[arm])
         for arm in _arms(values)
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=3,
-        columnspacing=1.0,
-        handlelength=1.4,
-        handletextpad=0.4,
-        fontsize=SMALL,
-    )
+    legend_above(figure, handles, ncols=3, handlelength=1.4)

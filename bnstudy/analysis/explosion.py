@@ -11,7 +11,7 @@ import pandas as pd
 from bnstudy.analysis import explosion_figures as figures
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Finding, Verdict, judge
-from bnstudy.analysis.claims.words import write_bound, write_effect
+from bnstudy.analysis.claims.words import write_effect, write_finding
 from bnstudy.analysis.explosion_figures import ENDS, NAMES
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import mean_interval
@@ -135,11 +135,7 @@ class ExplosionChapter:
                     f"- *{rule.part}* is **not measured yet**: the study `{rule.study}` is not recorded."
                 )
                 continue
-            effect = self._sources_of(finding).cite(write_effect(finding.effect, rule.unit))
-            found.append(
-                f"- *{rule.part}* is **{finding.answer}**: {rule.quantity}, {rule.contrast}, {effect} "
-                f"(asked for: {write_bound(finding)})."
-            )
+            found.append(f"- *{rule.part}* {write_finding(finding, self._sources_of(finding).cite)}")
         return "\n\n".join(
             [
                 f"**C1 is {verdict.answer}.** {self.counted()}",

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 
 NAMES = {"none": "without batch norm", "batch": "with batch norm"}
 MARKERS = {"none": "o", "batch": "s"}
@@ -84,14 +84,7 @@ def endings_by_rate(ended: pd.DataFrame) -> Figure:
         Line2D([], [], color=ARMS[end], marker=marker, ls="", ms=7, mew=0, label=ENDS[end])
         for end, marker in END_MARKERS.items()
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=2,
-        columnspacing=1.0,
-        handletextpad=0.2,
-        fontsize=SMALL,
-    )
+    legend_above(figure, handles, handletextpad=0.2)
     return figure
 
 
@@ -205,11 +198,4 @@ def _legend(figure: Figure) -> None:
         Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ms=5, lw=1.6, mew=0, label=name)
         for arm, name in NAMES.items()
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=2,
-        columnspacing=1.0,
-        handletextpad=0.4,
-        fontsize=SMALL,
-    )
+    legend_above(figure, handles)

@@ -14,8 +14,8 @@ from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
 from bnstudy.analysis.claims.words import write_effect
 from bnstudy.analysis.own_study import judge_own
-from bnstudy.analysis.statistics import Interval, mean_interval
-from bnstudy.analysis.tables import Tables
+from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.tables import Tables, in_percent
 from bnstudy.study.knobs import KnobsStudy
 
 # What an evaluation normalises with; the first is how the article evaluates.
@@ -169,8 +169,8 @@ class KnobsChapter:
         for arm, epsilon in arms:
             line = {"arm": f"{arm} {epsilon}".strip()}
             for statistics, name in STATISTICS.items():
-                line[f"test accuracy, {name}, %"] = _percent(of(self.accuracies[statistics], arm, epsilon))
-            line["training accuracy, moving averages, %"] = _percent(of(training, arm, epsilon))
+                line[f"test accuracy, {name}, %"] = in_percent(of(self.accuracies[statistics], arm, epsilon))
+            line["training accuracy, moving averages, %"] = in_percent(of(training, arm, epsilon))
             line["seeds"] = str(len(of(self.accuracies["moving"], arm, epsilon)))
             lines.append(line)
         return pd.DataFrame(lines)
@@ -186,10 +186,3 @@ class KnobsChapter:
 
 def _plain(contrast: Contrast) -> str:
     return f"{contrast.name} against {contrast.against}".replace("\n", " ")
-
-
-def _percent(values: pd.Series[float]) -> str:
-    if values.empty:
-        return "–"
-    interval = mean_interval(values)
-    return f"{100 * interval.mean:.1f} {interval.bounds()}"

@@ -14,7 +14,7 @@ from matplotlib.ticker import NullLocator
 from bnstudy.analysis.claims.knobs import DEFAULT_EPSILON
 from bnstudy.analysis.knobs import STATISTICS, Contrast, difference, of
 from bnstudy.analysis.seed_points import seed_points
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 
 MARKERS = {"moving": "o", "batch": "s", "precise": "^"}
 
@@ -82,11 +82,4 @@ def _legend(figure: Figure) -> None:
         Line2D([], [], color=ARMS[name], marker=MARKERS[statistics], ls="", ms=5.5, label=name)
         for statistics, name in STATISTICS.items()
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=2,
-        columnspacing=1.0,
-        handletextpad=0.2,
-        fontsize=SMALL,
-    )
+    legend_above(figure, handles, handletextpad=0.2)

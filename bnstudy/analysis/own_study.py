@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Claim, NotMeasuredError, Rule, Verdict, judge
-from bnstudy.analysis.claims.words import write_bound, write_effect
+from bnstudy.analysis.claims.words import write_finding
 from bnstudy.analysis.tables import Tables
 
 
@@ -24,8 +24,7 @@ class OwnVerdicts:
     def sentences(self, sources: Sources) -> str:
         """Return each rule's finding, and each reason for which there is none, as a list in Markdown."""
         found = [
-            f"- {name}, *{f.rule.part}*, is **{f.answer}**: {f.rule.quantity}, {f.rule.contrast}, "
-            f"{sources.cite(write_effect(f.effect, f.rule.unit))} (asked for: {write_bound(f)})."
+            f"- {name}, *{f.rule.part}*, {write_finding(f, sources.cite)}"
             for name, verdict in self.verdicts.items()
             for f in verdict.findings
         ]

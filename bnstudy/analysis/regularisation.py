@@ -11,8 +11,7 @@ from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
 from bnstudy.analysis.claims.words import write_effect
 from bnstudy.analysis.own_study import judge_own
-from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.tables import Tables
+from bnstudy.analysis.tables import Tables, in_percent
 from bnstudy.study.regularisation import RegularisationStudy
 
 RUN = ["arm", "fraction", "seed"]
@@ -162,7 +161,7 @@ class RegularisationChapter:
         for fraction, images in self.fractions.items():
             for arm, name in NAMES.items():
                 line = {"training set": images, "arm": name}
-                line |= {column: _percent(of(values, arm, fraction)) for column, values in columns.items()}
+                line |= {column: in_percent(of(values, arm, fraction)) for column, values in columns.items()}
                 line["seeds"] = str(len(of(columns["test accuracy, %"], arm, fraction)))
                 lines.append(line)
         return pd.DataFrame(lines)
@@ -181,10 +180,3 @@ class RegularisationChapter:
             f"Measured on {self.study.dataset}, {data}, over {self.study.seeds} seeds, with an L2 penalty of "
             f"{self.study.weight_decay:g} and a dropout of {self.study.dropout:g}."
         )
-
-
-def _percent(values: pd.Series[float]) -> str:
-    if values.empty:
-        return "–"
-    interval = mean_interval(values)
-    return f"{100 * interval.mean:.1f} {interval.bounds()}"

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from bnstudy.analysis.regularisation import BASES, NAMES, NORMALISED, of
 from bnstudy.analysis.seed_points import seed_points
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 
 MARKERS = dict(zip(NAMES, "oDvsPX^", strict=True))
 
@@ -93,14 +93,7 @@ def training_against_test(
         Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ls="", ms=5.5, label=name)
         for arm, name in NAMES.items()
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=2,
-        columnspacing=0.8,
-        handletextpad=0.1,
-        fontsize=SMALL,
-    )
+    legend_above(figure, handles, columnspacing=0.8, handletextpad=0.1)
     return figure
 
 

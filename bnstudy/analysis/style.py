@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
 NEUTRAL = "#333333"  # the book's style sheet turns a figure's dark ink light on a dark page
 
@@ -91,3 +95,9 @@ def decay_colour(decay: float) -> str:
     depth = min(math.log10(1 / (1 - decay)) / 4, 1.0)
     red, green, blue = sns.color_palette("viridis", 256)[round(150 * depth**0.6)]
     return str(to_hex((red, green, blue)))
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist], **changes: Any) -> None:
+    """Put a figure's legend above its panels, in two columns; ``changes`` are keywords of matplotlib's."""
+    settings: dict[str, Any] = {"ncols": 2, "columnspacing": 1.0, "handletextpad": 0.4, "fontsize": SMALL}
+    figure.legend(handles=handles, loc="outside upper center", **{**settings, **changes})

@@ -78,3 +78,11 @@ def summary(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
             | {"high": interval.high, "seeds": interval.count}
         )
     return pd.DataFrame(lines)
+
+
+def in_percent(values: pd.Series[float]) -> str:
+    """Return mean and 95 % interval of a share over seeds, in percent; a dash for no values."""
+    if values.empty:
+        return "–"
+    interval = mean_interval(values)
+    return f"{100 * interval.mean:.1f} {interval.bounds()}"

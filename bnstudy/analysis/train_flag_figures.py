@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, SMALL, WIDTH
+from bnstudy.analysis.style import ARMS, SMALL, WIDTH, legend_above
 from bnstudy.analysis.tables import summary
 from bnstudy.analysis.train_flag import ORDERS
 
@@ -82,7 +82,4 @@ def _legend(figure: Figure) -> None:
         Line2D([], [], color=ARMS[name], marker=mark, ms=5, lw=1.4, ls=line, mew=0, label=name)
         for name, mark, line in FLAGS.values()
     ]
-    figure.legend(
-        handles=handles, loc="outside upper center", ncols=2, columnspacing=1.0, handlelength=1.8,
-        handletextpad=0.4, fontsize=SMALL,
-    )  # fmt: skip
+    legend_above(figure, handles, handlelength=1.8)

@@ -10,7 +10,7 @@ from bnstudy.analysis import updates_collections as uc
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Verdict, judge
-from bnstudy.analysis.claims.words import write_bound, write_effect
+from bnstudy.analysis.claims.words import write_effect, write_finding
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import Tables, last_step, paired, per_seed
 from bnstudy.study.updates_collections import IN_TENSORFLOW, UpdatesCollectionsStudy
@@ -47,11 +47,7 @@ class UpdatesCollectionsChapter:
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
         verdict = self.verdicts["C11"]
-        found = [
-            f"- *{f.rule.part}* is **{f.answer}**: {f.rule.quantity}, {f.rule.contrast}, "
-            f"{self._cite(write_effect(f.effect, f.rule.unit))} (asked for: {write_bound(f)})."
-            for f in verdict.findings
-        ]
+        found = [f"- *{f.rule.part}* {write_finding(f, self._cite)}" for f in verdict.findings]
         setting = (
             f"Measured on {self.study.dataset}, in {self.study.epochs} "
             f"epoch{'s' if self.study.epochs > 1 else ''}, over {self.study.seeds} seeds."

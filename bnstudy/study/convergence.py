@@ -6,9 +6,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bnstudy.other_specs import StepCostSpec
 from bnstudy.spec import DatasetName, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Axis, PlannedRun, Study, once_each
+from bnstudy.study.plan import Axis, PlannedRun, Study, once_each, step_costs
 
 Rates = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
 
@@ -52,13 +51,5 @@ class ConvergenceStudy(Study):
         """Return the training runs, and the timings of a step."""
         return [
             *super().runs(),
-            *(
-                PlannedRun(
-                    {"arm": "step cost"},
-                    StepCostSpec(
-                        dataset=self.dataset, batch_size=self.batch_size, precision=self.precision, seed=seed
-                    ),
-                )
-                for seed in range(self.seeds)
-            ),
+            *step_costs(self, dataset=self.dataset, batch_size=self.batch_size, precision=self.precision),
         ]

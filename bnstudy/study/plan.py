@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
+from bnstudy.other_specs import StepCostSpec
 from bnstudy.spec import Checked, RunSpec, Spec
 
 Axis = Mapping[str, Mapping[str, Any]]  # arm -> what it changes in a run's spec
@@ -72,6 +73,13 @@ class Listed(Study):
             for seed in range(self.seeds)
             for arms, changes in self.variants()
         ]
+
+
+def step_costs(study: Study, **settings: Any) -> list[PlannedRun]:
+    """Return the timings of a training step, one for each seed; ``settings`` are fields of their spec."""
+    return [
+        PlannedRun({"arm": "step cost"}, StepCostSpec(**settings, seed=seed)) for seed in range(study.seeds)
+    ]
 
 
 def once_each(study: Study, *names: str) -> None:

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from bnstudy.other_specs import StepCostSpec, TensorFlowSpec
+from bnstudy.other_specs import TensorFlowSpec
 from bnstudy.spec import DatasetName, Positive, Precision, Rate
-from bnstudy.study.plan import Axis, PlannedRun, Study
+from bnstudy.study.plan import Axis, PlannedRun, Study, step_costs
 
 UPDATES = {
     "in place": "in_place",
@@ -53,12 +53,8 @@ class UpdatesCollectionsStudy(Study):
 
     def runs(self) -> list[PlannedRun]:
         """Return the training runs, the timings of a step, and TensorFlow's runs."""
-        others = []
+        others = step_costs(self, dataset=self.dataset, batch_size=self.batch_size, precision=self.precision)
         for seed in range(self.seeds):
-            cost = StepCostSpec(
-                dataset=self.dataset, batch_size=self.batch_size, precision=self.precision, seed=seed
-            )
-            others.append(PlannedRun({"arm": "step cost"}, cost))
             for arm in IN_TENSORFLOW if self.tensorflow else ():
                 spec = TensorFlowSpec.model_validate(
                     {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bnstudy.analysis.claims.judge import Finding
@@ -60,6 +61,16 @@ def write_bound(finding: Finding) -> str:
     rule = finding.rule
     alone = Interval(rule.threshold, math.nan, math.nan, 1)
     return f"{rule.side} {write_effect(alone, rule.unit).split(' [')[0]}"
+
+
+def write_finding(finding: Finding, cite: Callable[[str], str]) -> str:
+    """Return what a rule's records say, to follow the rule's name: answer, effect, and what was asked for."""
+    rule = finding.rule
+    effect = cite(write_effect(finding.effect, rule.unit))
+    return (
+        f"is **{finding.answer}**: {rule.quantity}, {rule.contrast}, {effect} "
+        f"(asked for: {write_bound(finding)})."
+    )
 
 
 def write_p(p: float) -> str:
