@@ -168,6 +168,7 @@ dataset: digits
 train_size: 128
 tiny_batch: 32
 tiny_train_size: 64
+precise_images: 64
 epsilons: [0.001, 0.1]
 seeds: 2
 batch_size: 64

@@ -152,6 +152,7 @@ TINY = """
 dataset: digits
 train_size: 128
 small_size: 64
+precise_images: 64
 epochs: 1
 small_epochs: 1
 seeds: 2

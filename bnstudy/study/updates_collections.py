@@ -33,7 +33,7 @@ class UpdatesCollectionsStudy(Study):
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
     evaluations: int = Field(default=8, ge=1, le=1000)
-    tensorflow: bool = False
+    tensorflow: bool = True
     tensorflow_train_size: int | None = Field(
         default=12_800, ge=2, description="an integer of at least 2, or None"
     )
