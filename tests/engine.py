@@ -1,4 +1,4 @@
-"""A study of twelve short runs, and the processes that run it, for the tests of the engine."""
+"""Small studies for the tests of the engine, and the processes that run one."""
 
 from __future__ import annotations
 
@@ -9,45 +9,39 @@ import subprocess
 import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
-from bnstudy.study.experiments import plan_of
 from bnstudy.study.store import Store
 from tests import warm
 
-Settings = dict[str, Any]
+# Of the decay study, for tests in one process.
+SETTINGS = {"dataset": "digits", "epochs": 1, "batch_size": 16, "train_size": 32, "decays": [0.9]}
 
-SETTINGS: Settings = {
+# Of the study whose runs are over soonest, for tests of several: twelve runs.
+STUDY = "explosion"
+SHORT = {
     "dataset": "digits",
-    "epochs": 1,
     "batch_size": 16,
     "train_size": 32,
-    "decays": [0.9],
-    "seeds": 6,
+    "sgd_rates": [0.1],
+    "adam_rates": [0.001],
+    "seeds": 3,
 }
 RUNS = 12
-# Half of them, where half will do.
-HALF = {**SETTINGS, "seeds": 3}
 
 # One thread each: two processes with two threads each on two cores would mostly wait for each other.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def names(settings: Settings) -> set[str]:
-    """The names of the runs that `settings` ask for."""
-    return {run.spec.name for run in plan_of("decay", settings).runs()}
-
-
-def command(folder: Path, *more: str, settings: Settings = SETTINGS) -> list[str]:
-    """`bnstudy run decay` for the runs of `settings`, with records in `folder`."""
-    pairs = [x for name, value in settings.items() for x in ("--set", f"{name}={value}")]
+def command(folder: Path, *more: str) -> list[str]:
+    """`bnstudy run` for the twelve runs, with records in `folder`."""
+    pairs = [x for name, value in SHORT.items() for x in ("--set", f"{name}={value}")]
     where = ["--data-dir", str(folder), "--quiet", "--json"]
-    return [sys.executable, "-m", "bnstudy.cli", "run", "decay", *pairs, *where, *more]
+    return [sys.executable, "-m", "bnstudy.cli", "run", STUDY, *pairs, *where, *more]
 
 
-def start(folder: Path, *more: str, settings: Settings = SETTINGS) -> subprocess.Popen:
+def start(folder: Path, *more: str) -> subprocess.Popen:
     return subprocess.Popen(
-        command(folder, *more, settings=settings),
+        command(folder, *more),
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -55,9 +49,9 @@ def start(folder: Path, *more: str, settings: Settings = SETTINGS) -> subprocess
     )
 
 
-def fork(folder: Path, *, settings: Settings = SETTINGS, out: Path | None = None) -> BaseProcess:
+def fork(folder: Path, out: Path | None = None) -> BaseProcess:
     """Start the same in a process that finds its libraries loaded; what it says goes to ``out``."""
-    return warm.fork(_run, command(folder, settings=settings)[3:], out or Path(os.devnull))
+    return warm.fork(_run, command(folder)[3:], out or Path(os.devnull))
 
 
 def _run(arguments: list[str], out: Path) -> None:

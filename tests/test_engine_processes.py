@@ -16,7 +16,7 @@ import pytest
 from bnstudy.cli import main
 from bnstudy.study import executors
 from bnstudy.study.store import Store
-from tests.engine import ENVIRONMENT, HALF, RUNS, command, content, fork, names, start
+from tests.engine import ENVIRONMENT, RUNS, command, content, fork, start
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,6 @@ def reference(tmp_path_factory):
 @pytest.fixture(scope="module")
 def uninterrupted(reference):
     return content(reference)
-
-
-@pytest.fixture(scope="module")
-def half(uninterrupted):
-    """What is in it of HALF's runs."""
-    return {name: held for name, held in uninterrupted.items() if Path(name).parts[1] in names(HALF)}
 
 
 @pytest.fixture
@@ -80,31 +74,31 @@ def test_ten_kills_leave_the_store_that_an_uninterrupted_study_leaves(tmp_path, 
         assert not Store(tmp_path).scan().damaged
     assert kills >= 8
     out = tmp_path / "said"
-    process = fork(tmp_path, out=out)
+    process = fork(tmp_path, out)
     process.join()
     assert process.exitcode == 0, out.read_text()
     assert content(tmp_path) == uninterrupted
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_two_processes_train_each_run_once(tmp_path, half):
+def test_two_processes_train_each_run_once(tmp_path, uninterrupted):
     said = [tmp_path / "first.json", tmp_path / "second.json"]
-    both = [fork(tmp_path, settings=HALF, out=out) for out in said]
+    both = [fork(tmp_path, out) for out in said]
     for process, out in zip(both, said, strict=True):
         process.join(200)
         assert process.exitcode == 0, out.read_text()
     first, second = (set(json.loads(out.read_text())["trained"]) for out in said)
-    assert first | second == names(HALF)
+    assert first | second == {Path(name).parts[1] for name in uninterrupted}
     assert not first & second
     assert first
     assert second
-    assert content(tmp_path) == half
+    assert content(tmp_path) == uninterrupted
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_ctrl_c_stops_after_the_run_in_flight(tmp_path):
     out = tmp_path / "said"
-    process = fork(tmp_path, out=out)
+    process = fork(tmp_path, out)
     wait_for(lambda: locks(tmp_path) > 0, process)
     os.kill(process.pid, signal.SIGINT)
     process.join(100)
@@ -117,19 +111,19 @@ def test_ctrl_c_stops_after_the_run_in_flight(tmp_path):
     assert not scan.damaged
 
 
-def test_worker_processes_give_the_same_records(tmp_path, half):
-    workers = command(tmp_path, "--workers", "2", settings=HALF)
+def test_worker_processes_give_the_same_records(tmp_path, uninterrupted):
+    workers = command(tmp_path, "--workers", "2")
     done = subprocess.run(workers, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     # Two cores for two workers: one thread each, as in the sequential run.
-    assert set(json.loads(done.stdout)["trained"]) == names(HALF)
+    assert len(json.loads(done.stdout)["trained"]) == RUNS
     found = content(tmp_path)
     if (
         json.loads((next((tmp_path / "runs").iterdir()) / "record.json").read_text())["provenance"]["threads"]
         == 1
     ):
-        assert found == half
-    assert found.keys() == half.keys()
+        assert found == uninterrupted
+    assert found.keys() == uninterrupted.keys()
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):
@@ -166,16 +160,16 @@ def cluster(tmp_path):
             process.wait()
 
 
-def test_a_cluster_completes_the_study_though_a_worker_is_killed(tmp_path, cluster, half):
+def test_a_cluster_completes_the_study_though_a_worker_is_killed(tmp_path, cluster, uninterrupted):
     address, workers = cluster
     folder = tmp_path / "data"
-    process = start(folder, "--scheduler", address, settings=HALF)
+    process = start(folder, "--scheduler", address)
     wait_for(lambda: len(Store(folder).names()) >= 2, process)
     workers[0].kill()
     out, error = process.communicate(timeout=200)
     assert process.returncode == 0, error
-    assert set(json.loads(out)["trained"]) == names(HALF)
-    assert content(folder) == half
+    assert len(json.loads(out)["trained"]) == RUNS
+    assert content(folder) == uninterrupted
 
 
 def test_no_scheduler_is_a_clear_error(tmp_path, monkeypatch, capsys):
