@@ -4,25 +4,36 @@ from pathlib import Path
 
 import pytest
 
-# These take ten seconds or more, most of them in processes, browsers and kernels that they start. A file is
+# These take six seconds or more, most of them in processes, browsers and kernels that they start. A file is
 # one worker's (see the Makefile), so that a long one that came last would keep one core busy alone; the short
 # ones even the cores out.
 LONGEST_FIRST = (
-    "test_engine_processes.py",
     "test_site.py",
+    "test_engine_processes.py",
     "test_notebook.py",
     "test_train.py",
-    "test_bench.py",
-    "test_analysis_train_flag.py",
-    "test_honesty.py",
-    "test_cli.py",
-    "test_analysis_updates_collections.py",
     "test_fleet.py",
-    "test_analysis_convergence.py",
-    "test_probing.py",
     "test_engine.py",
-    "test_analysis_explosion.py",
+    "test_cli.py",
+    "test_honesty.py",
     "test_analysis_bootstrap.py",
+    "test_tf1_listing.py",
+    "test_analysis_knobs.py",
+    "test_bench.py",
+    "test_probes_ics.py",
+    "test_analysis_regularisation.py",
+    "test_analysis_updates_collections.py",
+    "test_analysis_train_flag.py",
+    "test_studies.py",
+    "test_study.py",
+    "test_updates.py",
+    "test_probes_trace.py",
+    "test_analysis_book.py",
+    "test_package.py",
+    "test_analysis_convergence.py",
+    "test_analysis_claims.py",
+    "test_analysis_explosion.py",
+    "test_equivalent.py",
 )
 
 
