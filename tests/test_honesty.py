@@ -35,6 +35,7 @@ CONSTANTS = {
     "train_flag.ipynb": "C10",
     "knobs.ipynb": "0 0.9 0.99 3 5 2017 C8 C9 C12",
     "convergence.ipynb": "2015 2018 C4 C13",
+    "updates_collections.ipynb": "C11",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "methods.md": (
