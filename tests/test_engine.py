@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from bnstudy.study.lock import RunLock
 from bnstudy.study.provenance import deciding_modules
 from bnstudy.study.status import status
 from bnstudy.study.store import Store
+from bnstudy.study.work import perform
 from tests.engine import ENVIRONMENT, SETTINGS, content
 
 SMALL = {**SETTINGS, "seeds": 2, "schedules": ["constant"]}
@@ -43,6 +45,19 @@ def test_any_executor_gives_the_same_records(recorded, tmp_path):
     assert content(tmp_path) == content(recorded[0])
     assert len(frames.trained) == 2
     pd.testing.assert_frame_equal(frames["evaluation"], recorded[1]["evaluation"])
+
+
+def test_a_run_leaves_no_network_behind():
+    from bnstudy.network import ArticleNet
+
+    gc.collect()
+    before = sum(isinstance(thing, ArticleNet) for thing in gc.get_objects())
+    gc.disable()  # as if it came too late
+    try:
+        perform([RunSpec(dataset="digits", train_size=20, batch_size=10, epochs=1, evaluations=1)])
+    finally:
+        gc.enable()
+    assert sum(isinstance(thing, ArticleNet) for thing in gc.get_objects()) == before
 
 
 def test_a_failing_run_is_recorded_and_stops_no_other(tmp_path, without_cifar):
