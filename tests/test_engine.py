@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import bnstudy
+from bnstudy.network import ArticleNet
 from bnstudy.spec import RunSpec
 from bnstudy.study import StudyError
 from bnstudy.study.engine import run_all
@@ -48,16 +49,17 @@ def test_any_executor_gives_the_same_records(recorded, tmp_path):
 
 
 def test_a_run_leaves_no_network_behind():
-    from bnstudy.network import ArticleNet
+    def networks():
+        return sum(isinstance(thing, ArticleNet) for thing in gc.get_objects())
 
     gc.collect()
-    before = sum(isinstance(thing, ArticleNet) for thing in gc.get_objects())
     gc.disable()  # as if it came too late
     try:
+        before = networks()
         perform([RunSpec(dataset="digits", train_size=20, batch_size=10, epochs=1, evaluations=1)])
+        assert networks() == before
     finally:
         gc.enable()
-    assert sum(isinstance(thing, ArticleNet) for thing in gc.get_objects()) == before
 
 
 def test_a_failing_run_is_recorded_and_stops_no_other(tmp_path, without_cifar):
