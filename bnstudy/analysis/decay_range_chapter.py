@@ -43,19 +43,8 @@ class DecayRangeChapter:
 
     def answer(self) -> str:
         """Return the two sentences that answer the chapter's question, and what they rest on, in Markdown."""
-        return (
-            f"**{self._agreement('C6')}; {self._agreement('C7')}.** {self._cause()}\n\n"
-            f"{self._ranges()}\n\n{self._setting()}"
-        )
-
-    def lacking(self) -> str:
-        """Return what could not be measured, and why, as a list in Markdown; empty if all was."""
-        return "\n\n".join(
-            filter(
-                None,
-                (OwnVerdicts({}, own.lacking).sentences(self.sources) for own in (self.same, self.causes)),
-            )
-        )
+        sentences = f"**{self._agreement('C6')}; {self._agreement('C7')}.** {self._cause()}"
+        return "\n\n".join(filter(None, (sentences, self._ranges(), self._lacking(), self._setting())))
 
     def contrasts(self) -> dict[str, Values]:
         """Return the values behind C6's and C7's contrasts, by claim and setting; those measured alone."""
@@ -184,6 +173,11 @@ class DecayRangeChapter:
             )
             lines.append(f"- {claim}: {contrast.quantity}, {contrast.contrast}: {ends}.")
         return "\n".join(lines)
+
+    def _lacking(self) -> str:
+        """Return what could not be measured, and why, as a list in Markdown; empty if all was."""
+        reasons = {**self.same.lacking, **self.causes.lacking}
+        return OwnVerdicts({}, reasons).sentences(self.sources)
 
     def _values(self, verdict: Verdict) -> Values:
         return {f.rule.part: f.rule.measure(self.tables) for f in verdict.findings}
