@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from bnstudy.analysis.claims.rule import Answer
 from bnstudy.analysis.claims.words import write_effect, write_p
 from bnstudy.analysis.decay import PARTS, error_split, statistics_name
 from bnstudy.analysis.own_study import OwnVerdicts, judge_apart
+from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.tables import NotMeasuredError, Tables, in_percent, paired
 from bnstudy.study.decay_range import CENTRE, DecayRangeStudy
 
@@ -77,7 +79,7 @@ class DecayRangeChapter:
                 line = {"contrast of": name, "setting": setting, **_write(findings.get(setting))}
                 moved = "–"
                 if setting != CENTRE and {setting, CENTRE} <= set(values):
-                    moved = _points(paired(values[setting], values[CENTRE]))
+                    moved = _interval(paired(values[setting], values[CENTRE]))
                 line["minus the centre's"] = moved
                 line["answer"] = findings[setting].answer if setting in findings else "not measured"
                 line["as at the centre"] = (
@@ -91,18 +93,17 @@ class DecayRangeChapter:
         found = {name: _by_setting(verdict) for name, verdict in self.causes.verdicts.items()}
         lines = []
         for setting in self.settings:
-            line = {"setting": setting, "training steps": self._steps(setting), "decay": "–"}
+            line = {"setting": setting, "training steps": self._steps(setting)}
+            line |= dict.fromkeys(("decay", *_LOSSES), "–")
             if setting in self.fitting:
                 decay = self.fitting[setting]
                 last = dr.of_setting(self.tables, setting)
                 line["decay"] = f"{decay:g}"
-                line["lost on test images"] = _points(dr.lost(last, decay))
-                line["lost on training images"] = _points(dr.lost(last, decay, "train"))
-                line |= {part: _points(dr.lost_to(part, last, decay)) for part in PARTS}
+                line |= {name: _interval(loss(last, decay)) for name, loss in _LOSSES.items()}
             for name, findings in found.items():
                 line[f"{name}?"] = findings[setting].answer if setting in findings else "not measured"
             lines.append(line)
-        return pd.DataFrame(lines).fillna("–")
+        return pd.DataFrame(lines)
 
     def table(self) -> pd.DataFrame:
         """Return test accuracy in percent by statistics, a column a setting: mean [95 % interval]."""
@@ -199,6 +200,12 @@ class DecayRangeChapter:
         )
 
 
+_LOSSES: dict[str, Callable[[pd.DataFrame, float], pd.Series[float]]] = {
+    "lost on test images": dr.lost,
+    "lost on training images": partial(dr.lost, split="train"),
+    **{part: partial(dr.lost_to, part) for part in PARTS},
+}
+
 _SAYS: dict[dr.Agreement, str] = {
     "same": "the same",
     "another": "another",
@@ -219,13 +226,16 @@ def _by_setting(verdict: Verdict) -> dict[str, Finding]:
 
 
 def _write(finding: Finding | None) -> dict[str, str]:
-    if finding is None:
-        return {"effect [95 %]": "–", "p against the bound, after Holm": "–"}
     return {
-        "effect [95 %]": write_effect(finding.effect, finding.rule.unit, "points"),
-        "p against the bound, after Holm": write_p(finding.p),
+        "effect [95 %]": _points(finding.effect) if finding else "–",
+        "p against the bound, after Holm": write_p(finding.p) if finding else "–",
     }
 
 
-def _points(values: pd.Series[float]) -> str:
-    return write_effect(bootstrap_interval(values), "points", "points")
+def _interval(values: pd.Series[float]) -> str:
+    return _points(bootstrap_interval(values))
+
+
+def _points(interval: Interval) -> str:
+    """Write an effect in percentage points, which the page names once for all cells of a table."""
+    return interval.percent(signed=True).replace(" percentage points", "")

@@ -41,7 +41,7 @@ def contrasts(values: Mapping[str, Values], settings: Sequence[str]) -> Figure:
         _bounded(axis)
         axis.set_title(title, fontsize=SMALL + 1, loc="left")
         axis.set_xlabel(label, fontsize=SMALL)
-    _rows(axes[0], [_broken(setting) for setting in settings])
+    _rows(axes[0], [_short(setting) for setting in settings])
     return figure
 
 
@@ -90,7 +90,7 @@ def causes(values: Mapping[str, Values], fitting: Mapping[str, float], settings:
             lost = 100 * values[cause].get(setting, _NONE)
             seed_points(axis, lost, row + shift, ARMS[cause], marker)
     _bounded(axis)
-    labels = [f"{s}\n(decay {fitting[s]:g})" if s in fitting else s for s in settings]
+    labels = [_short(s) + (f", decay {fitting[s]:g}" if s in fitting else "") for s in settings]
     _rows(axis, labels)
     axis.set_xlabel("accuracy lost (points)")
     legend_above(figure, _handles(CAUSES))
@@ -100,9 +100,9 @@ def causes(values: Mapping[str, Values], fitting: Mapping[str, float], settings:
 _NONE: pd.Series[float] = pd.Series(dtype="float64")
 
 
-def _broken(setting: str) -> str:
-    """Return a setting's label with its value on a line of its own."""
-    return "\n".join(setting.rsplit(" ", 1))
+def _short(setting: str) -> str:
+    """Return a setting's label as beside an axis, where there is little room."""
+    return setting.removeprefix("learning ")
 
 
 def _bounded(axis: Axes) -> None:
