@@ -62,6 +62,7 @@ test: $(STAMP) ## run the tests (no GPU, no download)
 
 # What keeps each chapter's re-run small.
 SMALL_decay := -p epochs $(EPOCHS)
+SMALL_decay_range := -p epochs $(EPOCHS) -y "batch_sizes: [32, 64]"
 SMALL_updates_collections := -p epochs $(EPOCHS) -p tensorflow False
 SMALL_train_flag := -p epochs $(EPOCHS) -y "test_batches: [1, 10, 100]"
 SMALL_covariate_shift := -p train_size 512 -p batch_size 64 -p probed_steps 4

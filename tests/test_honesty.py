@@ -30,6 +30,7 @@ CONSTANTS = {
     # Names of things: CIFAR-10, TensorFlow 1, C6 and C7, Python 3.11, 95 % intervals, float32.
     "": "1 10 95 C6 C7",
     "decay.ipynb": "0 0.9",  # mean 0 at the start; the article's decay
+    "decay_range.ipynb": "",
     "covariate_shift.ipynb": "2018 C1 C2 C3",  # Santurkar et al.; the claims
     "explosion.ipynb": "2018 C1",
     "train_flag.ipynb": "C10",
