@@ -4,7 +4,7 @@
 PYTHON  ?= python3.13 python3.12 python3.11 python3
 # torch and its libraries unpack to about 5 GB, and pip needs room for the archives beside them.
 NEED_GB ?= 8
-# The re-run is small, to take minutes on two cores. Other chapters, and other parameters of theirs:
+# The re-run is small, to take minutes a chapter on two cores. Some chapters alone, other parameters of theirs:
 # make rerun CHAPTERS=decay RERUN_ARGS='-p learning_rate 0.01'.
 CHAPTERS ?= decay updates_collections train_flag covariate_shift explosion convergence knobs
 EPOCHS  ?= 3
@@ -84,7 +84,7 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 	  -p data_dir "$(CURDIR)/$(RERUN)/data" $(RERUN_ARGS); \
 	  sed 's/"injected-parameters"/"injected-parameters", "hide-input"/' \
 	    $(RERUN)/$(chapter).executed.ipynb > $(RERUN)/book/$(chapter).ipynb;)
-	@BNSTUDY_BOOK_NOTE="A live re-run on scikit-learn's digits, not the published results." \
+	@BNSTUDY_BOOK_NOTE="A live re-run on scikit-learn's digits of: $(CHAPTERS). Chapters not named here are the published ones." \
 	  $(BUILD) $(RERUN)
 	@test -s $(RERUN)/_build/html/index.html
 	@echo "The book of the re-run: file://$(CURDIR)/$(RERUN)/_build/html/index.html"
