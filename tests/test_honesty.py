@@ -37,6 +37,7 @@ CONSTANTS = {
     "knobs.ipynb": "0 0.9 0.99 3 5 2017 C8 C9 C12",
     "convergence.ipynb": "2015 2018 C4 C13",
     "updates_collections.ipynb": "C11",
+    "regularisation.ipynb": "0.9 2018 10,000 C5",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "methods.md": (

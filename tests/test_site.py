@@ -33,6 +33,7 @@ CHAPTERS = (
         "covariate_shift",
         "explosion",
         "convergence",
+        "regularisation",
         "knobs",
         "performance",
         "methods",
