@@ -6,7 +6,7 @@ PYTHON  ?= python3.13 python3.12 python3.11 python3
 NEED_GB ?= 8
 # The re-run is small, to take minutes a chapter on two cores. Some chapters alone, other parameters of theirs:
 # make rerun CHAPTERS=decay RERUN_ARGS='-p learning_rate 0.01'.
-CHAPTERS ?= decay updates_collections train_flag covariate_shift explosion convergence regularisation knobs
+CHAPTERS ?= decay decay_range updates_collections train_flag covariate_shift explosion convergence regularisation knobs
 EPOCHS  ?= 3
 SEEDS   ?= 3
 RERUN_ARGS ?=

@@ -28,6 +28,7 @@ CHAPTERS = (
         "index",
         "zh",
         "decay",
+        "decay_range",
         "updates_collections",
         "train_flag",
         "covariate_shift",
