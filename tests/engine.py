@@ -4,69 +4,66 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 from bnstudy.study.experiments import plan_of
 from bnstudy.study.store import Store
+from tests import warm
 
-SETTINGS = {
+Settings = dict[str, Any]
+
+SETTINGS: Settings = {
     "dataset": "digits",
     "epochs": 1,
-    "batch_size": 64,
-    "train_size": 128,
+    "batch_size": 16,
+    "train_size": 32,
     "decays": [0.9],
     "seeds": 6,
 }
 RUNS = 12
+# Half of them, where half will do.
+HALF = {**SETTINGS, "seeds": 3}
 
 # One thread each: two processes with two threads each on two cores would mostly wait for each other.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def specs():
-    """The specs of the twelve runs."""
-    return [run.spec for run in plan_of("decay", SETTINGS).runs()]
+def names(settings: Settings) -> set[str]:
+    """The names of the runs that `settings` ask for."""
+    return {run.spec.name for run in plan_of("decay", settings).runs()}
 
 
-def command(folder: Path, *more: str) -> list[str]:
-    """`bnstudy run decay` for the twelve runs, with records in `folder`."""
-    pairs = [x for name, value in SETTINGS.items() for x in ("--set", f"{name}={value}")]
+def command(folder: Path, *more: str, settings: Settings = SETTINGS) -> list[str]:
+    """`bnstudy run decay` for the runs of `settings`, with records in `folder`."""
+    pairs = [x for name, value in settings.items() for x in ("--set", f"{name}={value}")]
     where = ["--data-dir", str(folder), "--quiet", "--json"]
     return [sys.executable, "-m", "bnstudy.cli", "run", "decay", *pairs, *where, *more]
 
 
-def start(folder: Path, *more: str, **options) -> subprocess.Popen:
+def start(folder: Path, *more: str, settings: Settings = SETTINGS) -> subprocess.Popen:
     return subprocess.Popen(
-        command(folder, *more),
+        command(folder, *more, settings=settings),
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
     )
 
 
-def fork(folder: Path) -> multiprocessing.Process:
-    """Start the same in a process of its own that finds its libraries loaded, seconds sooner.
-
-    It is forked from a server that has loaded them and done nothing, under one thread.
-    """
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["bnstudy.train", "sklearn.datasets", "torch._inductor.config"])
-    process = server.Process(target=_run, args=(command(folder)[3:],))
-    process.start()
-    return process
+def fork(folder: Path, *, settings: Settings = SETTINGS, out: Path | None = None) -> BaseProcess:
+    """Start the same in a process that finds its libraries loaded; what it says goes to ``out``."""
+    return warm.fork(_run, command(folder, settings=settings)[3:], out or Path(os.devnull))
 
 
-def _run(arguments: list[str]) -> None:
+def _run(arguments: list[str], out: Path) -> None:
     from bnstudy.cli import main
 
-    # What the test itself says goes to its own output.
-    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+    with out.open("w") as said, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         sys.exit(main(arguments))
 
 

@@ -15,7 +15,7 @@ from bnstudy.analysis import convergence_figures as figures
 from bnstudy.analysis.claims.training import C4, C13, TARGET
 from bnstudy.analysis.convergence_chapter import ConvergenceChapter
 from bnstudy.study.convergence import ConvergenceStudy
-from tests.test_notebook import papermill, shown_by
+from tests import chapters
 
 matplotlib.use("agg")
 
@@ -160,9 +160,7 @@ def test_the_notebook_trains_what_it_shows(tmp_path):
     parameters = (
         "dataset: digits\ntrain_size: 64\nseeds: 2\nrates: [0.01]\nepochs: 1\nbatch_size: 32\nevaluations: 2"
     )
-    done = papermill("convergence", tmp_path / "out.ipynb", "-y", parameters, "-p", "data_dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr[-2000:]
-    shown = shown_by(tmp_path / "out.ipynb")
+    shown = chapters.execute("convergence", tmp_path, parameters)
     assert sum("image/svg+xml" in data for data in shown) == 4
     texts = [data.get("text/markdown", "") for data in shown]
     assert any("**C4 is " in text and "C13 is " in text for text in texts)

@@ -14,7 +14,7 @@ from bnstudy.analysis import explosion as ex
 from bnstudy.analysis import explosion_figures as figures
 from bnstudy.analysis.explosion import ExplosionChapter
 from bnstudy.study.explosion import ExplosionStudy
-from tests.test_notebook import papermill, shown_by
+from tests import chapters
 
 matplotlib.use("agg")
 
@@ -229,9 +229,7 @@ def test_limits_leave_out_what_is_no_finite_positive_number():
 
 
 def test_the_notebook_trains_what_it_shows(tmp_path):
-    done = papermill("explosion", tmp_path / "out.ipynb", "-y", SMALL, "-p", "data_dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr[-2000:]
-    shown = shown_by(tmp_path / "out.ipynb")
+    shown = chapters.execute("explosion", tmp_path, SMALL)
     assert sum("image/svg+xml" in data for data in shown) == 3
     texts = [data.get("text/markdown", "") + data.get("text/html", "") for data in shown]
     assert any("**C1 is not measured yet.**" in text for text in texts)

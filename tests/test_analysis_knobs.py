@@ -12,7 +12,7 @@ from bnstudy.analysis import knobs
 from bnstudy.analysis import knobs_figures as figures
 from bnstudy.analysis.knobs import KnobsChapter
 from bnstudy.study.knobs import KnobsStudy
-from tests.test_notebook import papermill, shown_by
+from tests import chapters
 
 matplotlib.use("agg")
 
@@ -177,9 +177,7 @@ precision: float32
 
 
 def test_the_chapter_trains_what_it_shows(tmp_path):
-    done = papermill("knobs", tmp_path / "out.ipynb", "-y", SMALL, "-p", "data_dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr[-2000:]
-    shown = shown_by(tmp_path / "out.ipynb")
+    shown = chapters.execute("knobs", tmp_path, SMALL)
     assert sum("image/svg+xml" in data for data in shown) == 3
     (answer,) = (text for data in shown if "C9 is " in (text := data.get("text/markdown", "")))
     assert "C12 is supported" in answer

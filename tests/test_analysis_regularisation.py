@@ -14,7 +14,7 @@ from bnstudy.analysis import regularisation as reg
 from bnstudy.analysis import regularisation_figures as figures
 from bnstudy.analysis.regularisation import RegularisationChapter
 from bnstudy.study.regularisation import RegularisationStudy
-from tests.test_notebook import papermill, shown_by
+from tests import chapters
 
 matplotlib.use("agg")
 
@@ -162,9 +162,7 @@ precision: float32
 
 
 def test_the_chapter_trains_what_it_shows(tmp_path):
-    done = papermill("regularisation", tmp_path / "out.ipynb", "-y", TINY, "-p", "data_dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr[-2000:]
+    shown = chapters.execute("regularisation", tmp_path, TINY)
     assert len(list((tmp_path / "runs").iterdir())) == 28
-    shown = shown_by(tmp_path / "out.ipynb")
     assert sum("image/svg+xml" in data for data in shown) == 4
     assert sum("C5 is " in data.get("text/markdown", "") for data in shown) == 1

@@ -16,7 +16,7 @@ from bnstudy.analysis import train_flag_figures as figures
 from bnstudy.analysis.tables import NotMeasuredError
 from bnstudy.analysis.train_flag_chapter import TrainFlagChapter
 from bnstudy.study.train_flag import TrainFlagStudy
-from tests.test_notebook import papermill, shown_by
+from tests import chapters
 
 matplotlib.use("agg")
 
@@ -130,10 +130,7 @@ def test_the_slider_changes_the_size_and_not_the_axis():
 @pytest.mark.parametrize(("sizes", "judged"), [("[1, 100]", True), ("[64]", False)])
 def test_the_chapter_trains_what_it_shows(tmp_path, sizes, judged):
     small = f"dataset: digits\ntrain_size: 128\nseeds: 2\nepochs: 1\ntest_batches: {sizes}\n"
-    out = tmp_path / "out.ipynb"
-    done = papermill("train_flag", out, "-y", small, "-p", "data_dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr[-2000:]
-    shown = shown_by(out)
+    shown = chapters.execute("train_flag", tmp_path, small)
     assert sum("image/svg+xml" in data for data in shown) == 1
     texts = [data.get("text/markdown", "") + data.get("text/html", "") for data in shown]
     (answer,) = (text for text in texts if "C10 is " in text and "Measured on" in text)

@@ -17,7 +17,7 @@ from bnstudy.analysis import updates_collections_figures as figures
 from bnstudy.analysis.tables import NotMeasuredError
 from bnstudy.analysis.updates_collections_chapter import UpdatesCollectionsChapter
 from bnstudy.study.updates_collections import UpdatesCollectionsStudy
-from tests.test_notebook import papermill, shown_by
+from tests import chapters
 
 matplotlib.use("agg")
 
@@ -220,10 +220,7 @@ tensorflow: false
 
 @pytest.mark.slow
 def test_the_chapter_trains_what_it_shows(tmp_path):
-    out = tmp_path / "out.ipynb"
-    done = papermill("updates_collections", out, "-y", SMALL, "-p", "data_dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr[-2000:]
-    shown = shown_by(out)
+    shown = chapters.execute("updates_collections", tmp_path, SMALL)
     assert sum("image/svg+xml" in data for data in shown) == 2
     texts = [data.get("text/markdown", "") + data.get("text/html", "") for data in shown]
     # Two seeds of two steps each, and each arm really trained: all of it equal to the first arm's.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from itertools import islice
 
 import pytest
 import torch
 from torch import nn
 
-from bnstudy.bench import command, machine, pairs
+from bnstudy.bench import command, machine, pairs, reading
 from bnstudy.bench.lines import BANK, LINES, Settings
 from bnstudy.bench.steps import Training, ordinary
 from bnstudy.network import ArticleNet
@@ -19,8 +17,17 @@ from bnstudy.network import ArticleNet
 TINY = ["--pairs", "1", "--steps", "1", "--batch-size", "4", "--threads", "1"]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def small():
+    """Ten records instead of a thousand, and three measurements of a rate: lines have the same form."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "SEEDS", 5)
+        patch.setattr(machine, "REPEATS", 3)
+        yield
+
+
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
+def result(small, tmp_path_factory):
     file = tmp_path_factory.mktemp("bench") / "new" / "bench.json"
     # All but a whole run in a process of its own, which takes a minute.
     names = [line.__name__ for line in LINES if line.__name__ != "memory"]
@@ -84,7 +91,7 @@ def test_a_ratio_is_the_time_of_the_first_over_the_second():
 
 def test_the_ordinary_loop_trains_the_same_network(few_digits):
     loop = ordinary(few_digits, 40, 0)
-    losses = list(islice(loop, 60))
+    losses = list(islice(loop, 20))
     assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
     peer = [m for m in loop.gi_frame.f_locals["net"].modules() if isinstance(m, nn.Conv2d)]
     ours = [block.conv for block in ArticleNet().blocks]
@@ -105,12 +112,6 @@ def test_a_batch_larger_than_the_data_set(few_digits):
         Training(Settings(few_digits, batch_size=81).spec(), few_digits)
 
 
-@pytest.mark.slow
-def test_json_alone_on_the_standard_output():
-    run = subprocess.run(
-        [sys.executable, "-m", "bnstudy.bench.command", *TINY, "--only", "gpu", "--json", "-"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert {"machine", "settings", "floors", "lines"} == set(json.loads(run.stdout))
+def test_json_alone_on_the_standard_output(capfd):
+    assert command.main([*TINY, "--only", "gpu", "--json", "-"]) == 0
+    assert {"machine", "settings", "floors", "lines"} == set(json.loads(capfd.readouterr().out))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from bnstudy.cli import main
+from bnstudy.study import executors
 from bnstudy.study.store import Store
-from tests.engine import ENVIRONMENT, RUNS, command, content, fork, start
+from tests.engine import ENVIRONMENT, HALF, RUNS, command, content, fork, names, start
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,18 @@ def reference(tmp_path_factory):
 @pytest.fixture(scope="module")
 def uninterrupted(reference):
     return content(reference)
+
+
+@pytest.fixture(scope="module")
+def half(uninterrupted):
+    """What is in it of HALF's runs."""
+    return {name: held for name, held in uninterrupted.items() if Path(name).parts[1] in names(HALF)}
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)  # forked processes inherit it
 
 
 def wait_for(condition, process, seconds=120):
@@ -47,11 +62,8 @@ def locks(folder: Path) -> float:
     return max((p.stat().st_mtime for p in (folder / ".locks").glob("*")), default=0.0)
 
 
-def test_ten_kills_leave_the_store_that_an_uninterrupted_study_leaves(
-    tmp_path, reference, uninterrupted, monkeypatch
-):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)  # the forked processes inherit it
+@pytest.mark.usefixtures("one_thread")
+def test_ten_kills_leave_the_store_that_an_uninterrupted_study_leaves(tmp_path, reference, uninterrupted):
     chance = random.Random()
     # Within one run or the next, so that ten kills fit into twelve runs.
     longest = 1.5 * min(record.provenance["wall_seconds"] for record in Store(reference).records())
@@ -67,33 +79,37 @@ def test_ten_kills_leave_the_store_that_an_uninterrupted_study_leaves(
         process.join()
         assert not Store(tmp_path).scan().damaged
     assert kills >= 8
-    done = subprocess.run(command(tmp_path), env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    out = tmp_path / "said"
+    process = fork(tmp_path, out=out)
+    process.join()
+    assert process.exitcode == 0, out.read_text()
     assert content(tmp_path) == uninterrupted
 
 
-def test_two_processes_train_each_run_once(tmp_path, uninterrupted):
-    both = [start(tmp_path) for _ in range(2)]
-    results = []
-    for process in both:
-        out, error = process.communicate(timeout=200)
-        assert process.returncode == 0, error
-        results.append(json.loads(out))
-    first, second = (set(r["trained"]) for r in results)
-    assert first | second == {Path(name).parts[1] for name in uninterrupted}
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_train_each_run_once(tmp_path, half):
+    said = [tmp_path / "first.json", tmp_path / "second.json"]
+    both = [fork(tmp_path, settings=HALF, out=out) for out in said]
+    for process, out in zip(both, said, strict=True):
+        process.join(200)
+        assert process.exitcode == 0, out.read_text()
+    first, second = (set(json.loads(out.read_text())["trained"]) for out in said)
+    assert first | second == names(HALF)
     assert not first & second
     assert first
     assert second
-    assert content(tmp_path) == uninterrupted
+    assert content(tmp_path) == half
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_ctrl_c_stops_after_the_run_in_flight(tmp_path):
-    process = start(tmp_path)
+    out = tmp_path / "said"
+    process = fork(tmp_path, out=out)
     wait_for(lambda: locks(tmp_path) > 0, process)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=100)
-    assert process.returncode == 130, error
-    assert "stopping after the runs in flight" in error
+    os.kill(process.pid, signal.SIGINT)
+    process.join(100)
+    assert process.exitcode == 130, out.read_text()
+    assert "stopping after the runs in flight" in out.read_text()
     scan = Store(tmp_path).scan()
     started = {p.stem for p in (tmp_path / ".locks").glob("*.lock")}
     assert 1 <= len(scan.sound) < RUNS
@@ -101,20 +117,19 @@ def test_ctrl_c_stops_after_the_run_in_flight(tmp_path):
     assert not scan.damaged
 
 
-def test_worker_processes_give_the_same_records(tmp_path, uninterrupted):
-    done = subprocess.run(
-        command(tmp_path, "--workers", "2"), env=ENVIRONMENT, capture_output=True, text=True
-    )
+def test_worker_processes_give_the_same_records(tmp_path, half):
+    workers = command(tmp_path, "--workers", "2", settings=HALF)
+    done = subprocess.run(workers, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     # Two cores for two workers: one thread each, as in the sequential run.
-    assert len(json.loads(done.stdout)["trained"]) == RUNS
+    assert set(json.loads(done.stdout)["trained"]) == names(HALF)
     found = content(tmp_path)
     if (
         json.loads((next((tmp_path / "runs").iterdir()) / "record.json").read_text())["provenance"]["threads"]
         == 1
     ):
-        assert found == uninterrupted
-    assert found.keys() == uninterrupted.keys()
+        assert found == half
+    assert found.keys() == half.keys()
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):
@@ -151,22 +166,21 @@ def cluster(tmp_path):
             process.wait()
 
 
-def test_a_cluster_completes_the_study_though_a_worker_is_killed(tmp_path, cluster, uninterrupted):
+def test_a_cluster_completes_the_study_though_a_worker_is_killed(tmp_path, cluster, half):
     address, workers = cluster
     folder = tmp_path / "data"
-    process = start(folder, "--scheduler", address)
+    process = start(folder, "--scheduler", address, settings=HALF)
     wait_for(lambda: len(Store(folder).names()) >= 2, process)
     workers[0].kill()
     out, error = process.communicate(timeout=200)
     assert process.returncode == 0, error
-    assert len(json.loads(out)["trained"]) == RUNS
-    assert content(folder) == uninterrupted
+    assert set(json.loads(out)["trained"]) == names(HALF)
+    assert content(folder) == half
 
 
-def test_no_scheduler_is_a_clear_error(tmp_path):
+def test_no_scheduler_is_a_clear_error(tmp_path, monkeypatch, capsys):
     pytest.importorskip("distributed")
-    done = subprocess.run(
-        command(tmp_path, "--scheduler", "tcp://127.0.0.1:1"), env=ENVIRONMENT, capture_output=True, text=True
-    )
-    assert done.returncode == 1
-    assert "bnstudy: scheduler is 'tcp://127.0.0.1:1'; no Dask scheduler answers there" in done.stderr
+    monkeypatch.setattr(executors, "PATIENCE", 1)
+    assert main(command(tmp_path, "--scheduler", "tcp://127.0.0.1:1")[3:]) == 1
+    said = capsys.readouterr().err
+    assert "bnstudy: scheduler is 'tcp://127.0.0.1:1'; no Dask scheduler answers there" in said

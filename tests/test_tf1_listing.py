@@ -99,8 +99,8 @@ def test_trains_on_cifar10_and_its_flag_makes_an_image_depend_on_its_neighbours(
         return x.astype(np.float32) / 255.0
 
     def training() -> Batches:
-        for _ in range(80):
-            index = rng.integers(0, len(data.x_train), 64)
+        for _ in range(60):
+            index = rng.integers(0, len(data.x_train), 32)
             yield images(data.x_train[index]), np.eye(10, dtype=np.float32)[data.y_train[index]]
 
     test, labels = images(data.x_test[:1000]), data.y_test[:1000]

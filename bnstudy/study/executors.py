@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 # How often a cluster tries a run again whose worker has died.
 RETRIES = 3
+# Seconds within which a scheduler has to answer.
+PATIENCE = 10
 
 
 class InProcess(Executor):
@@ -79,7 +81,7 @@ def cluster(address: str) -> Iterator[Executor]:
             f"scheduler is {address!r}, which needs Dask: pip install 'bnstudy[cluster]'"
         ) from None
     try:
-        client: Any = Client(address, timeout=10)  # type: ignore[no-untyped-call]
+        client: Any = Client(address, timeout=PATIENCE)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise SpecError(f"scheduler is {address!r}; no Dask scheduler answers there: {error}") from None
     with client:
