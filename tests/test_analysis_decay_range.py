@@ -17,7 +17,7 @@ from bnstudy.analysis.claims import CLAIMS
 from bnstudy.analysis.decay_range_chapter import DecayRangeChapter
 from bnstudy.analysis.tables import NotMeasuredError
 from bnstudy.study.decay_range import DecayRangeStudy
-from tests.test_notebook import papermill, shown_by
+from tests import chapters
 
 matplotlib.use("agg")
 
@@ -303,10 +303,8 @@ precision: float32
 
 
 def test_the_chapter_trains_what_it_shows(tmp_path):
-    done = papermill("decay_range", tmp_path / "out.ipynb", "-y", SMALL, "-p", "data_dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr[-2000:]
+    shown = chapters.execute("decay_range", tmp_path, SMALL)
     assert len(list((tmp_path / "runs").iterdir())) == 4
-    shown = shown_by(tmp_path / "out.ipynb")
     assert sum("image/svg+xml" in data for data in shown) == 3
     (answer,) = (text for data in shown if "at the centre" in (text := data.get("text/markdown", "")))
     assert "C7, *batch size 16*, can't be measured: decay 0.999 was not run." in answer
