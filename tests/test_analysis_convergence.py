@@ -158,7 +158,7 @@ def test_figures_mark_those_that_never_got_there():
 
 def test_the_notebook_trains_what_it_shows(tmp_path):
     parameters = (
-        "dataset: digits\ntrain_size: 64\nseeds: 2\nrates: [0.01]\nepochs: 1\nbatch_size: 32\nevaluations: 2"
+        "dataset: digits\ntrain_size: 32\nseeds: 2\nrates: [0.01]\nepochs: 1\nbatch_size: 16\nevaluations: 2"
     )
     shown = chapters.execute("convergence", tmp_path, parameters)
     assert sum("image/svg+xml" in data for data in shown) == 4

@@ -31,11 +31,11 @@ PLANTED = {
 
 SMALL = """
 dataset: digits
-train_size: 128
+train_size: 64
 seeds: 2
 sgd_rates: [0.1, 10.0]
 adam_rates: [0.001]
-batch_size: 64
+batch_size: 32
 """
 
 

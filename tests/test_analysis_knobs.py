@@ -165,14 +165,13 @@ def test_figures_show_every_seed_of_every_arm_and_statistics():
 
 SMALL = """
 dataset: digits
-train_size: 128
-tiny_batch: 32
-tiny_train_size: 64
-precise_images: 64
+train_size: 64
+tiny_batch: 16
+tiny_train_size: 32
+precise_images: 32
 epsilons: [0.001, 0.1]
 seeds: 2
-batch_size: 64
-precision: float32
+batch_size: 32
 """
 
 

@@ -150,14 +150,13 @@ def test_figures_show_every_seed_of_every_arm_in_percent():
 
 TINY = """
 dataset: digits
-train_size: 128
-small_size: 64
-precise_images: 64
+train_size: 64
+small_size: 32
+precise_images: 32
 epochs: 1
 small_epochs: 1
 seeds: 2
-batch_size: 64
-precision: float32
+batch_size: 32
 """
 
 

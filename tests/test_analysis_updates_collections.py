@@ -210,9 +210,9 @@ def test_every_arm_has_a_curve_of_its_means():
 
 SMALL = """
 dataset: digits
-train_size: 64
+train_size: 32
 seeds: 2
-batch_size: 32
+batch_size: 16
 evaluations: 2
 tensorflow: false
 """

@@ -137,16 +137,12 @@ def test_failed_runs_are_exit_code_3(tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "data" / "failures").iterdir())) == 2
 
 
-def test_help_has_examples_and_exit_codes():
+def test_help_has_examples_and_exit_codes(capsys):
     def helps(*command):
-        done = subprocess.run(
-            [sys.executable, "-m", "bnstudy.cli", *command, "--help"],
-            capture_output=True,
-            text=True,
-            env=ENVIRONMENT,
-        )
-        assert done.returncode == 0
-        return done.stdout
+        with pytest.raises(SystemExit) as end:
+            main([*command, "--help"])
+        assert end.value.code == 0
+        return capsys.readouterr().out
 
     assert "exit codes:" in helps()
     for command in ("run", "status", "verify", "data", "bench", "describe"):

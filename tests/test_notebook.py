@@ -16,11 +16,11 @@ from tests.chapters import BOOK
 
 SMALL_SHIFT = """
 dataset: digits
-train_size: 32
+train_size: 16
 seeds: 2
 sgd_rates: [0.1]
 adam_rates: [0.01]
-batch_size: 16
+batch_size: 8
 probed_steps: 2
 """
 
@@ -69,10 +69,10 @@ def test_new_arms_are_trained_and_shown(tmp_path):
         "2",
         "-p",
         "train_size",
-        "128",
+        "32",
         "-p",
         "batch_size",
-        "64",
+        "16",
     ]
     arguments += [
         "-p",
