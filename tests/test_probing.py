@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import bnstudy
 from bnstudy.spec import RunSpec
 from bnstudy.study.probing import Probed
 from bnstudy.train import evaluation_steps, train_run
@@ -27,14 +26,13 @@ ALL = (
         {"dropout": 0.5},
     ],
 )
-def test_a_probed_run_is_the_run_without_bit_for_bit(changes):
-    base = {"dataset": "digits", "train_size": 128, "batch_size": 32, "epochs": 1, "precision": "float32"}
+def test_a_probed_run_is_the_run_without_bit_for_bit(few_digits, changes):
+    base = {"dataset": "digits", "train_size": 32, "batch_size": 8, "epochs": 1, "precision": "float32"}
     base |= {"evaluations": 1, **changes}
-    dataset = bnstudy.load_dataset("digits")
     spec = RunSpec(**base, probes=ALL, probed_steps=3)
     watch = Probed(spec)
-    probed = train_run(spec, dataset, progress=False, watch=watch)
-    plain = train_run(RunSpec(**base), dataset, progress=False)
+    probed = train_run(spec, few_digits, progress=False, watch=watch)
+    plain = train_run(RunSpec(**base), few_digits, progress=False)
     assert probed.tables == plain.tables
 
     tables = watch.tables()

@@ -25,6 +25,12 @@ def run(few_digits, **changes):
     return train_run(spec(**changes), few_digits, progress=False)
 
 
+@pytest.fixture(scope="module")
+def plain(few_digits):
+    """What a run gives without changes; every test that compares with it would train the same."""
+    return run(few_digits)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_spec_gives_the_same_result_bit_for_bit(few_digits, precision):
     assert run(few_digits, precision=precision) == run(few_digits, precision=precision)
@@ -37,15 +43,15 @@ def test_measuring_changes_no_training(few_digits):
 
 
 @pytest.mark.parametrize("changes", [{"dropout": 0.3}, {"norm": "noisy"}, {"renorm": True}])
-def test_measuring_draws_no_random_number_and_moves_no_state(few_digits, changes):
+def test_measuring_draws_no_random_number_and_moves_no_state(few_digits, plain, changes):
     often = run(few_digits, evaluations=3, **changes)
     seldom = run(few_digits, evaluations=1, statistics=["moving"], **changes)
     assert often.tables["training"] == seldom.tables["training"]
-    assert often.tables["training"]["loss"] != run(few_digits).tables["training"]["loss"]
+    assert often.tables["training"]["loss"] != plain.tables["training"]["loss"]
 
 
-def test_only_the_statistics_asked_for_are_measured(few_digits):
-    every = run(few_digits).tables["evaluation"]
+def test_only_the_statistics_asked_for_are_measured(few_digits, plain):
+    every = plain.tables["evaluation"]
     rows = [dict(zip(every, row, strict=True)) for row in zip(*every.values(), strict=True)]
     for wanted in (["moving"], ["frozen"], ["batch"], ["precise", "moving"]):
         table = run(few_digits, statistics=wanted).tables["evaluation"]
@@ -102,14 +108,13 @@ def test_an_arm_does_not_depend_on_the_arms_beside_it(few_digits):
     assert rows(run(few_digits, decays=[0.9])) == rows(run(few_digits, decays=[0.0, 0.5, 0.9, 0.999]))
 
 
-def test_batches_cover_every_image_once_an_epoch(few_digits):
-    result = run(few_digits)
-    assert result.outcome == "finished"
-    assert result.tables["training"]["step"] == [1, 2, 3, 4, 5, 6]  # 80 images: 32, 32 and 16, twice
+def test_batches_cover_every_image_once_an_epoch(plain):
+    assert plain.outcome == "finished"
+    assert plain.tables["training"]["step"] == [1, 2, 3, 4, 5, 6]  # 80 images: 32, 32 and 16, twice
 
 
-def test_evaluation_rows(few_digits):
-    table = run(few_digits).tables["evaluation"]
+def test_evaluation_rows(plain):
+    table = plain.tables["evaluation"]
     kinds = 2 + 2 * 2 + 2  # batch, precise; two decays with and without debias; two frozen
     assert len(table["step"]) == kinds * (3 + 1)  # three steps on the test set, the last on both splits
     assert {s for s, split in zip(table["step"], table["split"], strict=True) if split == "train"} == {6}
@@ -122,8 +127,8 @@ def test_no_norm_has_one_row_a_split(few_digits):
     assert table["split"] == ["test", "train"]
 
 
-def test_annealing_ends_near_zero_and_seeds_pair(few_digits):
-    constant = run(few_digits).tables["training"]
+def test_annealing_ends_near_zero_and_seeds_pair(few_digits, plain):
+    constant = plain.tables["training"]
     annealed = run(few_digits, schedule="annealed").tables["training"]
     np.testing.assert_allclose(annealed["learning_rate"], 1e-3 * (1 - np.arange(6) / 6))
     assert set(constant["learning_rate"]) == {1e-3}
