@@ -13,6 +13,7 @@ from typing import Any
 
 from bnstudy import __version__
 from bnstudy.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
+from bnstudy.openmp import spin_briefly
 from bnstudy.spec import SpecError
 from bnstudy.study.estimate import in_words
 from bnstudy.study.experiment import StudyError, run_study
@@ -37,6 +38,7 @@ FAILED, INCOMPLETE, INTERRUPTED = 3, 4, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; ``bnstudy --help`` lists them."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    spin_briefly()
     try:
         if arguments[:1] == ["bench"]:
             # Its options need torch, which no other help text should wait for.

@@ -157,7 +157,7 @@ def test_runs_that_blow_up_behind_their_first_update_are_counted():
     said = chapter(tables()).when()
     # Runs were planted to diverge at the step of their seed plus two; with SGD, from seed 2 on.
     assert [part.split("<")[0] for part in said.split('">')[1:]] == ["0", "3", "1", "5"]
-    assert "that diverged with adam without batch norm" in said
+    assert "that diverged with Adam without batch norm" in said
     assert chapter(tables({})).when() == "No run diverged."
 
 
@@ -188,7 +188,7 @@ def test_tables_say_dead_and_diverged_and_where():
     assert table.loc[("adam 1", "without batch norm"), "test accuracy, %"] == "–"
     assert table.loc[("sgd 10", "without batch norm"), "dead"] == 5
     rates = made.largest_rates().set_index(["optimiser", "largest rate", "arm"])
-    assert rates.loc[("sgd", "no divergence up to", "without batch norm"), "seed 2"] == "0.1"
+    assert rates.loc[("SGD", "no divergence up to", "without batch norm"), "seed 2"] == "0.1"
 
 
 def test_a_study_in_which_everything_diverges_still_has_a_page():
@@ -204,7 +204,7 @@ def test_a_study_in_which_everything_diverges_still_has_a_page():
 def test_figures_have_an_optimiser_a_panel_and_every_run_a_mark():
     made = chapter(tables())
     drawn = figures.share_by_rate(ex.shares(made.ended, "diverged"), "share")
-    assert [axis.get_title() for axis in drawn.axes] == ["sgd", "adam"]
+    assert [axis.get_title() for axis in drawn.axes] == ["SGD", "Adam"]
     assert [len(axis.lines) for axis in drawn.axes] == [2, 2]
     ends = figures.endings_by_rate(made.ended)
     marks = sum(len(line.get_xdata()) for axis in ends.axes for line in axis.lines)

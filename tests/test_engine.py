@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 import bnstudy
+from bnstudy.network import ArticleNet
 from bnstudy.spec import RunSpec
 from bnstudy.study import StudyError
 from bnstudy.study.engine import run_all
@@ -20,6 +22,7 @@ from bnstudy.study.lock import RunLock
 from bnstudy.study.provenance import deciding_modules
 from bnstudy.study.status import status
 from bnstudy.study.store import Store
+from bnstudy.study.work import perform
 from tests.engine import ENVIRONMENT, SETTINGS, content
 
 SMALL = {**SETTINGS, "seeds": 2, "schedules": ["constant"]}
@@ -43,6 +46,20 @@ def test_any_executor_gives_the_same_records(recorded, tmp_path):
     assert content(tmp_path) == content(recorded[0])
     assert len(frames.trained) == 2
     pd.testing.assert_frame_equal(frames["evaluation"], recorded[1]["evaluation"])
+
+
+def test_a_run_leaves_no_network_behind():
+    def networks():
+        return sum(isinstance(thing, ArticleNet) for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()  # as if it came too late
+    try:
+        before = networks()
+        perform([RunSpec(dataset="digits", train_size=20, batch_size=10, epochs=1, evaluations=1)])
+        assert networks() == before
+    finally:
+        gc.enable()
 
 
 def test_a_failing_run_is_recorded_and_stops_no_other(tmp_path, without_cifar):

@@ -30,7 +30,14 @@ CONSTANTS = {
     # Names of things: CIFAR-10, TensorFlow 1, C6 and C7, Python 3.11, 95 % intervals, float32.
     "": "1 10 95 C6 C7",
     "decay.ipynb": "0 0.9",  # mean 0 at the start; the article's decay
+    "decay_range.ipynb": "",
     "covariate_shift.ipynb": "2018 C1 C2 C3",  # Santurkar et al.; the claims
+    "explosion.ipynb": "2018 C1",
+    "train_flag.ipynb": "C10",
+    "knobs.ipynb": "0 0.9 0.99 3 5 2017 C8 C9 C12",
+    "convergence.ipynb": "2015 2018 C4 C13",
+    "updates_collections.ipynb": "C11",
+    "regularisation.ipynb": "0.9 2018 10,000 C5",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "methods.md": (

@@ -83,6 +83,7 @@ def test_every_parameter_reaches_the_runs(experiment):
         "precise_images": 60,
         "decays": [0.3],
         "decay": 0.3,
+        "batch_sizes": [77],
         "schedules": ["annealed"],
         "rates": [0.7],
         "sgd_rates": [0.7],
@@ -112,6 +113,23 @@ def test_flags_orders_and_sizes_are_of_one_network():
     assert all(run.spec.test_batches == (2, 5) for run in runs)
     assert all((run.spec.decays, run.spec.zero_debias) == ((0.5,), ("none",)) for run in runs)
     assert all(run.spec.alone() for run in runs)
+
+
+def test_settings_depart_from_the_centre_in_one_thing():
+    plan = plan_of("decay_range", {"seeds": 2, "learning_rates": "[0.01, 1]", "batch_sizes": [32]})
+    runs = {run.arms["setting"]: run.spec for run in plan.runs() if run.spec.seed == 1}
+    assert {setting: differences(spec, runs["centre"]) for setting, spec in runs.items()} == {
+        "centre": {},
+        "learning rate 0.01": {"learning_rate": 0.01},
+        "learning rate 1.0": {"learning_rate": 1.0},
+        "batch size 32": {"batch_size": 32},
+    }
+    centre = runs["centre"]
+    assert (centre.learning_rate, centre.batch_size, centre.schedule) == (0.001, 128, "constant")
+    assert all(spec.zero_debias == ("both", "none") for spec in runs.values())
+    assert all(spec.statistics == ("batch", "frozen", "moving", "precise") for spec in runs.values())
+    alone = plan_of("decay_range", {"seeds": 2, "learning_rates": "[]", "batch_sizes": []})
+    assert [run.arms for run in alone.runs()] == [{"setting": "centre"}] * 2
 
 
 def test_updates_differ_in_updates_alone():
@@ -229,6 +247,25 @@ def test_knobs_turn_one_thing_at_a_time():
             "test_batches is \\[\\]; allowed: a list of integers of at least 1",
         ),
         ("train_flag", {"decay": 1}, "decay is 1; allowed: a number from 0 to below 1"),
+        (
+            "decay_range",
+            {"learning_rates": [0.01, 0.001]},
+            r"learning_rates is \[0.01, 0.001\]; allowed: values other than learning_rate, which is 0.001",
+        ),
+        (
+            "decay_range",
+            {"batch_size": 32},
+            r"batch_sizes is \[32, 512\]; allowed: values other than batch_s",
+        ),
+        ("decay_range", {"learning_rates": [2, 2.0]}, r"learning_rates is \[2.0, 2.0\]; allowed: each value"),
+        ("decay_range", {"batch_sizes": "[9, 9]"}, r"batch_sizes is \[9, 9\]; allowed: each value once"),
+        ("decay_range", {"batch_sizes": [1]}, "batch_sizes is 1; allowed: a list of integers of at least 2"),
+        (
+            "decay_range",
+            {"learning_rates": 0},
+            "learning_rates is 0; allowed: a list of finite numbers above",
+        ),
+        ("decay_range", {"decays": [0.9, 0.9]}, "decays is .*; allowed: each value once"),
         ("updates_collections", {"updates": "never"}, "unknown parameter 'updates'; allowed: seeds, dataset"),
         (
             "updates_collections",
@@ -331,6 +368,19 @@ def test_the_flags_study_gives_its_table(tmp_path):
     assert flag.groupby("seed").size().tolist() == [2 * 2 * 3] * 2
     assert list(flag) == ["run", "seed", *columns_of("flag")[1:]]
     assert (flag[flag["statistics"] == "moving"].groupby("seed")["loss"].nunique() == 1).all()
+
+
+def test_the_range_of_settings_gives_its_tables(tmp_path):
+    settings = {**SMALL, "decays": [0.9], "learning_rates": [], "batch_sizes": [8]}
+    frames = bnstudy.run_study("decay_range", settings, data_dir=tmp_path, progress=False)
+    evaluation = frames["evaluation"]
+    # Eight images are two steps of four, and one of eight.
+    assert evaluation.groupby("setting")["step"].unique().map(list).to_dict() == {
+        "centre": [2],
+        "batch size 8": [1],
+    }
+    # Batch and precise statistics, one frozen average, and two moving ones; on two splits.
+    assert evaluation.groupby(["setting", "seed"]).size().tolist() == [5 * 2] * 4
 
 
 def test_the_study_of_updates_gives_its_tables(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Claim, Finding, Verdict, judge
 from bnstudy.analysis.claims.averages import overfitting, smoothing
 from bnstudy.analysis.claims.words import write_effect
-from bnstudy.analysis.decay import accuracy, difference, error_split
+from bnstudy.analysis.decay import accuracy, difference, error_split, statistics_name
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import Interval, mean_interval
 from bnstudy.analysis.tables import Tables, last_step, summary
@@ -129,7 +128,7 @@ class DecayChapter:
     def table(self) -> pd.DataFrame:
         """Return test accuracy at the last step by statistics and schedule: mean [95 % interval]."""
         rows = last_step(self.evaluation[self.evaluation["split"] == "test"])
-        named = rows.assign(statistics=rows.apply(_label, axis=1))
+        named = rows.assign(statistics=rows.apply(statistics_name, axis=1))
         table = summary(named, ["schedule", "statistics", "decay"], "accuracy")
         table["accuracy"] = [
             f"{100 * m:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
@@ -151,11 +150,3 @@ class DecayChapter:
             f"with a {self.schedule} learning rate, on {self.study.dataset}, after {self.study.epochs} "
             f"epochs, over {self.study.seeds} seeds"
         )
-
-
-def _label(row: pd.Series[Any]) -> str:
-    if row["statistics"] == "moving":
-        return "moving average" if row["zero_debias"] == "none" else "moving average, debiased"
-    if row["statistics"] == "frozen":
-        return "moving average, weights frozen"
-    return f"{row['statistics']} statistics"

@@ -60,3 +60,12 @@ def error_split(evaluation: pd.DataFrame, split: str = "test") -> pd.DataFrame:
             )
             frames.append(gain.rename("loss_of_accuracy").reset_index().assign(decay=decay, part=part))
     return pd.concat(frames, ignore_index=True)
+
+
+def statistics_name(row: pd.Series[Any]) -> str:
+    """Return what the pages call the statistics of an evaluation's row, without the decay."""
+    if row["statistics"] == "moving":
+        return "moving average" if row["zero_debias"] == "none" else "moving average, debiased"
+    if row["statistics"] == "frozen":
+        return "moving average, weights frozen"
+    return f"{row['statistics']} statistics"

@@ -12,7 +12,7 @@ from bnstudy.analysis import explosion_figures as figures
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Finding, Verdict, judge
 from bnstudy.analysis.claims.words import write_effect, write_finding
-from bnstudy.analysis.explosion_figures import ENDS, NAMES
+from bnstudy.analysis.explosion_figures import ENDS, NAMES, OPTIMIZERS
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import Tables, last_step, paired, per_seed, rows
@@ -183,8 +183,8 @@ class ExplosionChapter:
         for (arm, optimizer), runs in gone.groupby(["arm", "optimizer"], sort=False):
             at_once = int((runs["blew_up_at"] == 2).sum())
             parts.append(
-                f"{self._cite(at_once)} of {self._cite(len(runs))} that diverged with {optimizer} "
-                f"{NAMES[str(arm)]}"
+                f"{self._cite(at_once)} of {self._cite(len(runs))} that diverged with "
+                f"{OPTIMIZERS[str(optimizer)]} {NAMES[str(arm)]}"
             )
         return (
             "A loss that has blown up at the second step did so behind the first update of the weights, "
@@ -201,7 +201,7 @@ class ExplosionChapter:
         for optimizer in self.optimizers:
             for kind, rates in kinds.items():
                 for arm in self.arms:
-                    line = {"optimiser": optimizer, "largest rate": kind, "arm": NAMES[arm]}
+                    line = {"optimiser": OPTIMIZERS[optimizer], "largest rate": kind, "arm": NAMES[arm]}
                     by_seed = rates.xs((arm, optimizer), level=("arm", "optimizer"))
                     line |= {f"seed {s}": f"{by_seed[s]:g}" if by_seed[s] else "–" for s in by_seed.index}
                     lines.append(line)

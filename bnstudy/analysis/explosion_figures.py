@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 NAMES = {"none": "without batch norm", "batch": "with batch norm"}
 MARKERS = {"none": "o", "batch": "s"}
 # How a run can end, in words, and each ending's mark.
@@ -76,7 +77,7 @@ def endings_by_rate(ended: pd.DataFrame) -> Figure:
             axis.yaxis.set_major_locator(MaxNLocator(integer=True))
         line[0].set_ylabel(f"{NAMES[arm]}\nseed", fontsize=SMALL + 1)
     for axis, optimizer in zip(axes[0], optimizers, strict=True):
-        axis.set_title(optimizer, fontsize=SMALL + 1)
+        axis.set_title(OPTIMIZERS[optimizer], fontsize=SMALL + 1)
     low, high = ended["seed"].min(), ended["seed"].max()
     axes[0, 0].set_ylim(high + 0.6, low - 0.6)
     figure.supxlabel("learning rate", fontsize=SMALL + 1, color=NEUTRAL)
@@ -175,7 +176,7 @@ def _by_optimizer(
         part = table[table["optimizer"] == optimizer]
         draw(axis, part)
         _rates(axis, part)
-        axis.set_title(optimizer, fontsize=SMALL + 1)
+        axis.set_title(OPTIMIZERS[optimizer], fontsize=SMALL + 1)
     figure.supxlabel("learning rate", fontsize=SMALL + 1, color=NEUTRAL)
     return figure, list(axes[0])
 

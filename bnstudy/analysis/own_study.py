@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bnstudy.analysis.cite import Sources
@@ -48,6 +48,16 @@ def judge_own(
     claims = [_without_unmeasurable(claim, study, tables, lacking) for claim in CLAIMS]
     judged = judge(claims, {**(others or {}), study: tables})
     return OwnVerdicts({c.id: judged[c.id] for c in claims if c.chapter == chapter}, lacking)
+
+
+def judge_apart(claims: Iterable[Claim], study: str, tables: Tables) -> OwnVerdicts:
+    """Judge questions of one study that decide no claim of the article, as a family of their own.
+
+    Holm's correction is over their rules alone. A rule whose rows ``tables`` lack counts as if it had p = 1.
+    """
+    lacking: dict[str, str] = {}
+    measurable = [_without_unmeasurable(claim, study, tables, lacking) for claim in claims]
+    return OwnVerdicts(judge(measurable, {study: tables}), lacking)
 
 
 def _without_unmeasurable(claim: Claim, study: str, tables: Tables, lacking: dict[str, str]) -> Claim:

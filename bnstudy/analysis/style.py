@@ -29,6 +29,7 @@ ARMS = {
     "initialisation bias": "#0072b2",
     "staleness": "#d55e00",
     "sampling noise": "#aa4499",
+    "overfitting": "#007755",
     # networks
     "none": "#666666",
     "batch": "#0072b2",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
 
+from bnstudy.openmp import spin_briefly
 from bnstudy.study.experiments import default_data_dir, from_namespace, plan_of
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import Needs, needs
@@ -80,6 +81,7 @@ def run_study(
 
 
 def _train(found: Needs, store: Store, executor: Executor | None, device: str, progress: bool) -> list[str]:
+    spin_briefly()
     from bnstudy.study.engine import run_all
     from bnstudy.study.package import describe
 

@@ -12,6 +12,7 @@ from bnstudy.spec import SpecError, validate
 from bnstudy.study.convergence import ConvergenceStudy
 from bnstudy.study.covariate_shift import CovariateShiftStudy
 from bnstudy.study.decay import DecayStudy
+from bnstudy.study.decay_range import DecayRangeStudy
 from bnstudy.study.explosion import ExplosionStudy
 from bnstudy.study.knobs import KnobsStudy
 from bnstudy.study.plan import Study
@@ -23,6 +24,7 @@ EXPERIMENTS: dict[str, type[Study]] = {
     study.name: study
     for study in (
         DecayStudy,
+        DecayRangeStudy,
         UpdatesCollectionsStudy,
         TrainFlagStudy,
         CovariateShiftStudy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import traceback
@@ -50,6 +51,10 @@ def perform(specs: Sequence[Spec], device: str = "cpu", progress: bool = False) 
             return [_measure(spec, device) for spec in specs]
     except Exception as error:
         return failed(error)
+    finally:
+        # A network in training is full of cycles, and the collector counts objects, not the gigabytes behind
+        # them: left to itself it keeps the networks and data of dozens of runs.
+        gc.collect()
 
 
 def _train(specs: Sequence[RunSpec], device: str, progress: bool) -> list[Finished]:

@@ -1,0 +1,24 @@
+"""Sphinx extension: a page a core, so that notebooks are executed side by side."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# jupyter-book brings them. One numbers the sections once all pages are read, the other is for LaTeX; neither
+# declares anything.
+UNDECLARED = ("sphinx_multitoc_numbering", "sphinx_jupyterbook_latex")
+
+
+def _declare(app: Any, config: Any) -> None:
+    for name in UNDECLARED:
+        if name in app.extensions:
+            app.extensions[name].parallel_read_safe = True
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    # Its own option for this is one of its command line, which jupyter-book doesn't pass on.
+    app.parallel = max(app.parallel, len(os.sched_getaffinity(0)))
+    app.connect("config-inited", _declare)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
