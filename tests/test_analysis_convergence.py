@@ -132,6 +132,7 @@ def test_without_a_best_rate_there_is_no_verdict_and_the_rest_is_shown():
     made = chapter(tables(diverged=gone))
     assert {v.answer for v in made.verdicts.values()} == {"not measured yet"}
     assert "there is no best one" in made.answer()
+    assert "C4, *steps*, can't be measured: arm 'none' reached the last step with every seed" in made.answer()
     table = made.table().set_index(["learning rate", "arm"])
     assert table.loc[("0.01", "without batch norm"), "diverged"] == "1 of 5"
     assert set(made.choices()["learning rate"]) == {"both at 0.001", "both at 0.01"}

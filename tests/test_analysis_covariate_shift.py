@@ -14,6 +14,7 @@ from bnstudy.analysis import covariate_shift as cs
 from bnstudy.analysis import covariate_shift_figures as figures
 from bnstudy.analysis.covariate_shift import CovariateShiftChapter
 from bnstudy.study.covariate_shift import CovariateShiftStudy
+from tests.test_analysis_explosion import tables as exploding
 
 matplotlib.use("agg")
 
@@ -153,7 +154,19 @@ def test_verdicts_need_every_arm():
     assert {v.answer for v in partial.verdicts.values()} == {"not measured yet"}
     assert partial.noise().empty
     assert "C2 is not measured yet" in partial.answer()
+    # Four rules of C2 and C3, and one of C1's two.
+    assert partial.answer().count("can't be measured: the verdicts compare all three arms.") == 5
     assert len(partial.table()) == 4
+
+
+def test_each_part_of_a_claim_leads_to_the_records_of_its_own_study():
+    study = CovariateShiftStudy(dataset="digits", sgd_rates=[0.1], adam_rates=[0.01], probed_steps=3)
+    alone = CovariateShiftChapter(tables(), study, ["aa"]).answer()
+    assert "C1, *training explodes without normalisation*, can't be measured: the study `explosion`" in alone
+    both = CovariateShiftChapter(tables(), study, ["aa"], {"explosion": exploding()}).answer()
+    (part, other) = (line for line in both.splitlines() if line.startswith("- C1"))
+    assert 'href="explosion.html#records"' in part
+    assert 'href="covariate_shift.html#records" title="From 1 records: aa"' in other
 
 
 def test_every_figure_has_an_arm_a_curve_and_a_training_a_panel():

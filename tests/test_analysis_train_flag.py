@@ -87,7 +87,10 @@ def test_the_leak_is_told_at_its_worst():
 def test_without_the_sizes_of_the_rules_there_is_no_verdict_and_the_rest_is_shown():
     few = chapter(tables(sizes=(1, 10)), sizes=(1, 10))
     assert few.verdicts["C10"].answer == "not measured yet"
-    assert "C10 is not measured yet" in few.answer()
+    said = few.answer()
+    assert "C10 is not measured yet" in said
+    assert "can't be measured: no rows in table 'flag' with {" in said
+    assert "'test_batch_size': 100}" in said
     assert len(few.table()) == 4
     assert len(few.leak().splitlines()) == 2
 

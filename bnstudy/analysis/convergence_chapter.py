@@ -9,9 +9,9 @@ import pandas as pd
 
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import CLAIMS, NotMeasuredError, Verdict, judge
+from bnstudy.analysis.claims import Verdict
 from bnstudy.analysis.claims.training import TARGET
-from bnstudy.analysis.claims.words import write_effect, write_finding
+from bnstudy.analysis.claims.words import write_effect
 from bnstudy.analysis.convergence import (
     TIMED,
     Clock,
@@ -22,6 +22,7 @@ from bnstudy.analysis.convergence import (
     time_to,
 )
 from bnstudy.analysis.convergence_figures import COSTS, NAMES
+from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.statistics import Interval, mean_interval
 from bnstudy.analysis.tables import Tables, paired, per_seed, rows
 from bnstudy.study.convergence import ConvergenceStudy
@@ -49,26 +50,15 @@ class ConvergenceChapter:
         self.study = study
         self.sources = Sources(study.name, runs)
         self.rates = list(study.axes()["learning_rate"])
-        studies = {**(others or {})}
-        studies.pop(study.name, None)
-        try:
-            self.best = {arm: best_rate(tables, arm) for arm in NAMES}
-            studies[study.name] = tables
-        except NotMeasuredError:
-            self.best = {}
-        judged = judge(CLAIMS, studies)
-        self.verdicts: dict[str, Verdict] = {name: judged[name] for name in ("C4", "C13")}
+        self._own = judge_own(self.sources, tables, others)
+        self.verdicts: dict[str, Verdict] = self._own.verdicts
+        # What every rule of the chapter rests on.
+        self.best = {} if self._own.lacking else {arm: best_rate(tables, arm) for arm in NAMES}
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        verdicts = " and ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
-        found = [
-            f"- {name}, *{f.rule.part}*, {write_finding(f, self._cite)}"
-            for name, verdict in self.verdicts.items()
-            for f in verdict.findings
-        ]
-        said = [f"**{verdicts}.** {self.flies()}", "\n".join(found), f"Measured {self._setting()}."]
-        return "\n\n".join(filter(None, said))
+        said = [f"**{self._own.answers()}.** {self.flies()}", self._own.sentences()]
+        return "\n\n".join([*said, f"Measured {self._setting()}."])
 
     def flies(self) -> str:
         """Return what "computation flies" comes to in both of its readings, and who got to the target."""

@@ -12,10 +12,11 @@ import pandas as pd
 from bnstudy.analysis import covariate_shift_figures as figures
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import CLAIMS, Finding, NotMeasuredError, Verdict, judge
+from bnstudy.analysis.claims import Finding, NotMeasuredError, Verdict
 from bnstudy.analysis.claims.rule import Unit
-from bnstudy.analysis.claims.words import write_effect, write_finding
+from bnstudy.analysis.claims.words import write_effect
 from bnstudy.analysis.covariate_shift_figures import NAMES as ARMS
+from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import Tables, last_step, paired, rows
@@ -113,13 +114,10 @@ class CovariateShiftChapter:
         self.study = study
         self.sources = Sources("covariate_shift", runs)
         self.trainings = list(study.axes()["training"])
-        studies = dict(others or {})
-        studies.pop(study.name, None)
         self._complete = set(study.axes()["arm"]) == set(ARMS)
-        if self._complete:
-            studies[study.name] = tables
-        judged = judge(CLAIMS, studies)
-        self.verdicts: dict[str, Verdict] = {name: judged[name] for name in ("C1", "C2", "C3")}
+        incomplete = "" if self._complete else "the verdicts compare all three arms"
+        self._own = judge_own(self.sources, tables, others, incomplete=incomplete)
+        self.verdicts: dict[str, Verdict] = self._own.verdicts
 
     def glued(self) -> dict[str, Verdict]:
         """Return the verdicts that this chapter gives to the front pages: C1 has a study besides."""
@@ -127,14 +125,8 @@ class CovariateShiftChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        verdicts = ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
-        found = [
-            f"- {name}, *{f.rule.part}*, {write_finding(f, self._cite)}"
-            for name, verdict in self.verdicts.items()
-            for f in verdict.findings
-        ]
-        setting = f"Measured {self._setting()}."
-        said = [f"**{verdicts}.** {self.finding()}", "\n".join(found), setting, self.coverage()]
+        first = f"**{self._own.answers()}.** {self.finding()}".rstrip()
+        said = [first, self._own.sentences(), f"Measured {self._setting()}.", self.coverage()]
         return "\n\n".join(filter(None, said))
 
     def coverage(self) -> str:
@@ -180,9 +172,12 @@ class CovariateShiftChapter:
         return pd.DataFrame(lines)
 
     def finding(self) -> str:
-        """Return in how many trainings noisy batch norm has more shift than none and still learns more."""
+        """Return in how many trainings noisy batch norm has more shift than none and still learns more.
+
+        Nothing, where an arm is lacking.
+        """
         if not self._complete:
-            return "The verdicts compare all three arms."
+            return ""
         log_shift, reached = by_run(shift(self.tables)).map(math.log2), accuracy(self.tables)
         more = self._raised(log_shift, "none")
         better = self._raised(reached, "none")

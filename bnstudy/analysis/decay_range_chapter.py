@@ -34,8 +34,8 @@ class DecayRangeChapter:
         self.study = study
         self.sources = Sources(study.name, runs)
         self.settings = list(study.settings())
-        self.same = judge_apart(dr.same_answer(self.settings), study.name, tables)
-        self.causes = judge_apart(dr.causes(self.settings), study.name, tables)
+        self.same = judge_apart(dr.same_answer(self.settings), self.sources, tables)
+        self.causes = judge_apart(dr.causes(self.settings), self.sources, tables)
         self.fitting: dict[str, float] = {}
         for setting in self.settings:
             try:
@@ -178,7 +178,7 @@ class DecayRangeChapter:
     def _lacking(self) -> str:
         """Return what could not be measured, and why, as a list in Markdown; empty if all was."""
         reasons = {**self.same.lacking, **self.causes.lacking}
-        return OwnVerdicts({}, reasons).sentences(self.sources)
+        return OwnVerdicts({}, reasons, {}).sentences()
 
     def _values(self, verdict: Verdict) -> Values:
         return {f.rule.part: f.rule.measure(self.tables) for f in verdict.findings}

@@ -10,14 +10,14 @@ import pandas as pd
 
 from bnstudy.analysis import explosion_figures as figures
 from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import CLAIMS, Finding, Verdict, judge
-from bnstudy.analysis.claims.words import write_effect, write_finding
+from bnstudy.analysis.claims import Verdict
+from bnstudy.analysis.claims.words import write_effect
 from bnstudy.analysis.explosion_figures import ENDS, NAMES, OPTIMIZERS
+from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import Tables, last_step, paired, per_seed, rows
 from bnstudy.study.explosion import ExplosionStudy
-from bnstudy.study.frames import Frames
 
 # Decided before any run on CIFAR-10 was recorded: half again as accurate as guessing among ten classes, and
 # a loss this close to that of ten equal logits, which a network whose last ReLU lets nothing through has.
@@ -116,33 +116,18 @@ class ExplosionChapter:
         self.arms = list(study.axes()["arm"])
         self.trainings = list(study.axes()["training"])
         self.optimizers = list(dict.fromkeys(self.ended["optimizer"]))
-        self._studies = {**(others or {}), study.name: tables}
-        self.verdicts: dict[str, Verdict] = {"C1": judge(CLAIMS, self._studies)["C1"]}
+        self._own = judge_own(self.sources, tables, others)
+        self.verdicts: dict[str, Verdict] = self._own.verdicts
 
     def verdict_sources(self) -> Sources:
         """Return the records of both of C1's studies, as far as they are recorded."""
-        found = (self._sources_of(finding) for finding in self.verdicts["C1"].findings)
+        found = (self._own.sources_of(finding) for finding in self.verdicts["C1"].findings)
         return Sources(self.study.name, sorted({run for sources in found for run in sources.runs}))
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        verdict = self.verdicts["C1"]
-        found = []
-        for rule in verdict.claim.rules:
-            finding = next((f for f in verdict.findings if f.rule is rule), None)
-            if finding is None:
-                found.append(
-                    f"- *{rule.part}* is **not measured yet**: the study `{rule.study}` is not recorded."
-                )
-                continue
-            found.append(f"- *{rule.part}* {write_finding(finding, self._sources_of(finding).cite)}")
-        return "\n\n".join(
-            [
-                f"**C1 is {verdict.answer}.** {self.counted()}",
-                "\n".join(found),
-                f"Measured {self._setting()}.",
-            ]
-        )
+        said = [f"**{self._own.answers()}.** {self.counted()}", self._own.sentences()]
+        return "\n\n".join([*said, f"Measured {self._setting()}."])
 
     def counted(self) -> str:
         """Return how the runs of each arm ended, in one sentence."""
@@ -261,13 +246,6 @@ class ExplosionChapter:
         norms = total_norm(self.tables)
         # A norm that is no number any more is larger than any that is.
         return norms[norms["run"].isin(runs)].fillna({"value": math.inf}).groupby("run")["value"].max()
-
-    def _sources_of(self, finding: Finding) -> Sources:
-        study = finding.rule.study
-        if study == self.study.name:
-            return self.sources
-        tables = self._studies[study]
-        return Sources(study, tables.runs if isinstance(tables, Frames) else [])
 
     def _cite(self, value: object) -> str:
         return self.sources.cite(str(value))

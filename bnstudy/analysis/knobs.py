@@ -102,7 +102,7 @@ class KnobsChapter:
         self.tables = tables
         self.study = study
         self.sources = Sources("knobs", runs)
-        self._own = judge_own("knobs", study.name, tables, others)
+        self._own = judge_own(self.sources, tables, others)
         self.verdicts: dict[str, Verdict] = self._own.verdicts
         self.epsilons = [f"{e:g}" for e in sorted(study.epsilons)]
 
@@ -113,8 +113,7 @@ class KnobsChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        verdicts = ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
-        said = [f"**{verdicts}.** {self.finding()}", self._own.sentences(self.sources), self._setting()]
+        said = [f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), self._setting()]
         return "\n\n".join(said)
 
     def finding(self) -> str:

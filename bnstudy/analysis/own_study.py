@@ -1,4 +1,4 @@
-"""What a chapter says of the claims that its own study decides, also where the study lacks an arm."""
+"""What a chapter says of the claims that its own study bears on, also where the study lacks an arm."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import CLAIMS, Claim, NotMeasuredError, Rule, Verdict, judge
+from bnstudy.analysis.claims import CLAIMS, Claim, Finding, NotMeasuredError, Rule, Verdict, judge
 from bnstudy.analysis.claims.words import write_finding
 from bnstudy.analysis.tables import Tables
+from bnstudy.study.frames import Frames
 
 
 @dataclass(frozen=True)
 class OwnVerdicts:
-    """Verdicts on a chapter's claims, by id, and what their study lacks to decide the rest of the rules.
+    """Verdicts on the claims that a chapter's study bears on, by id, and what is lacking to decide the rest.
 
-    ``lacking`` has the reason for each rule that could not be measured, by its claim's id and its part.
+    ``lacking`` has the reason for each rule without a finding, by its claim's id and its part. ``sources``
+    are the records behind the findings, by study.
     """
 
     verdicts: dict[str, Verdict]
     lacking: dict[str, str]
+    sources: dict[str, Sources]
 
-    def sentences(self, sources: Sources) -> str:
+    def answers(self) -> str:
+        """Return every claim's answer: ``"C4 is supported, C13 is refuted"``."""
+        return ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
+
+    def sentences(self) -> str:
         """Return each rule's finding, and each reason for which there is none, as a list in Markdown."""
         found = [
-            f"- {name}, *{f.rule.part}*, {write_finding(f, sources.cite)}"
+            f"- {name}, *{f.rule.part}*, {write_finding(f, self.sources_of(f).cite)}"
             for name, verdict in self.verdicts.items()
             for f in verdict.findings
         ]
@@ -32,43 +39,73 @@ class OwnVerdicts:
             found + [f"- {part} can't be measured: {why}." for part, why in self.lacking.items()]
         )
 
+    def sources_of(self, finding: Finding) -> Sources:
+        """Return the records behind a finding."""
+        return self.sources[finding.rule.study]
+
 
 def judge_own(
-    chapter: str, study: str, tables: Tables, others: Mapping[str, Tables] | None = None
+    sources: Sources, tables: Tables, others: Mapping[str, Tables] | None = None, *, incomplete: str = ""
 ) -> OwnVerdicts:
-    """Judge the claims of ``chapter`` by its ``study``, and by the ``others`` that are recorded.
+    """Judge the claims that a study bears on, by its ``tables`` and by the ``others`` that are recorded.
 
-    Holm's correction is over the rules of all claims. A rule whose rows ``tables`` lack, as where a parameter
-    leaves its arm out or a run of it diverged, leaves its claim not measured, and counts as if it had p = 1.
+    ``sources`` are the study's own records. Holm's correction is over the rules of all claims. A rule whose
+    rows ``tables`` lack, as where a parameter leaves its arm out or a run of it diverged, leaves its claim
+    not measured, and counts as if it had p = 1. So do all of the study's rules where ``incomplete``
+    says why it decides none, and those of a study that isn't recorded.
 
     Raises:
         NotMeasuredError: one of the other studies lacks rows that a rule reads.
     """
-    lacking: dict[str, str] = {}
-    claims = [_without_unmeasurable(claim, study, tables, lacking) for claim in CLAIMS]
-    judged = judge(claims, {**(others or {}), study: tables})
-    return OwnVerdicts({c.id: judged[c.id] for c in claims if c.chapter == chapter}, lacking)
+    return _judge(CLAIMS, sources, {**(others or {}), sources.page: tables}, incomplete)
 
 
-def judge_apart(claims: Iterable[Claim], study: str, tables: Tables) -> OwnVerdicts:
+def judge_apart(claims: Iterable[Claim], sources: Sources, tables: Tables) -> OwnVerdicts:
     """Judge questions of one study that decide no claim of the article, as a family of their own.
 
     Holm's correction is over their rules alone. A rule whose rows ``tables`` lack counts as if it had p = 1.
     """
+    return _judge(claims, sources, {sources.page: tables})
+
+
+def _judge(
+    claims: Iterable[Claim], sources: Sources, studies: Mapping[str, Tables], incomplete: str = ""
+) -> OwnVerdicts:
+    study = sources.page  # a study's page has its name
+    behind = {name: Sources(name, t.runs if isinstance(t, Frames) else []) for name, t in studies.items()}
+    measurable: list[Claim] = []
     lacking: dict[str, str] = {}
-    measurable = [_without_unmeasurable(claim, study, tables, lacking) for claim in claims]
-    return OwnVerdicts(judge(measurable, {study: tables}), lacking)
+    own: list[str] = []
+    for claim in claims:
+        reasons = [_lacks(rule, study, studies, incomplete) for rule in claim.rules]
+        measurable.append(_without(claim, reasons))
+        if any(rule.study == study for rule in claim.rules):
+            own.append(claim.id)
+            parts = (f"{claim.id}, *{rule.part}*," for rule in claim.rules)
+            lacking |= {part: why for part, why in zip(parts, reasons, strict=True) if why}
+    judged = judge(measurable, studies)
+    return OwnVerdicts({name: judged[name] for name in own}, lacking, {**behind, study: sources})
 
 
-def _without_unmeasurable(claim: Claim, study: str, tables: Tables, lacking: dict[str, str]) -> Claim:
-    """Return a claim whose rules that ``tables`` can't answer read a study that isn't there."""
-    rules: list[Rule] = []
-    for rule in claim.rules:
-        if rule.study == study:
-            try:
-                rule.measure(tables)
-            except NotMeasuredError as error:
-                lacking[f"{claim.id}, *{rule.part}*,"] = str(error)
-                rule = replace(rule, study=f"{study}, in full")
-        rules.append(rule)
+def _lacks(rule: Rule, study: str, studies: Mapping[str, Tables], incomplete: str) -> str:
+    """Return why a rule has no finding; ``""``: it has one."""
+    if rule.study not in studies:
+        return f"the study `{rule.study}` is not recorded"
+    if rule.study != study:
+        return ""
+    if incomplete:
+        return incomplete
+    try:
+        rule.measure(studies[study])
+    except NotMeasuredError as error:
+        return str(error)
+    return ""
+
+
+def _without(claim: Claim, reasons: list[str]) -> Claim:
+    """Return a claim whose rules that have a reason read a study that isn't there."""
+    rules = (
+        replace(rule, study=f"{rule.study}, in full") if why else rule
+        for rule, why in zip(claim.rules, reasons, strict=True)
+    )
     return replace(claim, rules=tuple(rules))

@@ -112,7 +112,7 @@ class RegularisationChapter:
         self.tables = tables
         self.study = study
         self.sources = Sources("regularisation", runs)
-        self._own = judge_own("regularisation", study.name, tables, others)
+        self._own = judge_own(self.sources, tables, others)
         self.verdicts: dict[str, Verdict] = self._own.verdicts
         # "A tenth" is what it is called; how many images it has is a parameter.
         images = "all images" if study.train_size is None else f"{study.train_size:,} images"
@@ -120,8 +120,7 @@ class RegularisationChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        verdicts = ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
-        said = [f"**{verdicts}.** {self.finding()}", self._own.sentences(self.sources), self._setting()]
+        said = [f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), self._setting()]
         return "\n\n".join(said)
 
     def finding(self) -> str:

@@ -10,9 +10,8 @@ from bnstudy.analysis import train_flag as tf
 from bnstudy.analysis import train_flag_figures as figures
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import CLAIMS, Verdict, judge
-from bnstudy.analysis.claims.averages import FLAG_SETTINGS
-from bnstudy.analysis.claims.words import write_finding
+from bnstudy.analysis.claims import Verdict
+from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import Tables
@@ -22,8 +21,8 @@ from bnstudy.study.train_flag import TrainFlagStudy
 class TrainFlagChapter:
     """What the chapter says of a study's tables.
 
-    The verdict compares the flags at two sizes of test batches; a study without them has none. ``others``
-    are the other recorded studies: they count in Holm's correction.
+    The verdict compares the flags at two sizes of test batches; a study without one of them has none.
+    ``others`` are the other recorded studies: they count in Holm's correction.
     """
 
     def __init__(
@@ -37,22 +36,16 @@ class TrainFlagChapter:
         self.study = study
         self.sources = Sources("train_flag", runs)
         self.sizes = tf.sizes(tables)
-        studies = dict(others or {})
-        studies.pop(study.name, None)
-        if {size for size, _ in FLAG_SETTINGS} <= set(self.sizes):
-            studies[study.name] = tables
-        self.verdicts: dict[str, Verdict] = {"C10": judge(CLAIMS, studies)["C10"]}
+        self._own = judge_own(self.sources, tables, others)
+        self.verdicts: dict[str, Verdict] = self._own.verdicts
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        verdict = self.verdicts["C10"]
-        found = [f"- *{f.rule.part}*, {write_finding(f, self._cite)}" for f in verdict.findings]
         setting = (
             f"Measured on {self.study.dataset}, after {self.study.epochs} "
             f"epoch{'s' if self.study.epochs > 1 else ''}, over {self.study.seeds} seeds."
         )
-        said = [f"**C10 is {verdict.answer}.** {self.finding()}", "\n".join(found), setting]
-        return "\n\n".join(filter(None, said))
+        return "\n\n".join([f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), setting])
 
     def finding(self) -> str:
         """Return at which sizes of test batches ``is_training=True`` does worse than False, and better."""

@@ -9,8 +9,9 @@ import pandas as pd
 from bnstudy.analysis import updates_collections as uc
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import CLAIMS, Verdict, judge
-from bnstudy.analysis.claims.words import write_effect, write_finding
+from bnstudy.analysis.claims import Verdict
+from bnstudy.analysis.claims.words import write_effect
+from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import Tables, last_step, paired, per_seed
 from bnstudy.study.updates_collections import IN_TENSORFLOW, UpdatesCollectionsStudy
@@ -39,20 +40,17 @@ class UpdatesCollectionsChapter:
         self.tables = tables
         self.study = study
         self.sources = Sources("updates_collections", runs)
-        self.verdicts: dict[str, Verdict] = {
-            "C11": judge(CLAIMS, {**(others or {}), study.name: tables})["C11"]
-        }
+        self._own = judge_own(self.sources, tables, others)
+        self.verdicts: dict[str, Verdict] = self._own.verdicts
         self.in_tensorflow = list(IN_TENSORFLOW) if study.tensorflow else []
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        verdict = self.verdicts["C11"]
-        found = [f"- *{f.rule.part}* {write_finding(f, self._cite)}" for f in verdict.findings]
         setting = (
             f"Measured on {self.study.dataset}, in {self.study.epochs} "
             f"epoch{'s' if self.study.epochs > 1 else ''}, over {self.study.seeds} seeds."
         )
-        return "\n\n".join([f"**C11 is {verdict.answer}.** {self.finding()}", "\n".join(found), setting])
+        return "\n\n".join([f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), setting])
 
     def finding(self) -> str:
         """Return whether training is the same under every arm, and what evaluation makes of it."""
@@ -115,7 +113,7 @@ class UpdatesCollectionsChapter:
 
     def choices(self) -> pd.DataFrame:
         """Return the effect of the rule on cost where the rounds of a seed are summed up in other ways."""
-        rule = self.verdicts["C11"].findings[1].rule
+        rule = self.verdicts["C11"].claim.rules[1]
         return pd.DataFrame(
             [
                 {
