@@ -137,6 +137,8 @@ class RunSpec(Spec):
     * ``norm_last``: whether the layer that gives the logits is normalised too.
     * ``renorm_rmax``, ``renorm_dmax``: bounds of batch renormalization's corrections
       (1/rmax <= r <= rmax, abs(d) <= dmax; None: no bound), the same at every step.
+    * ``optimizer``: ``"adam"`` adds its epsilon after the bias correction, as PyTorch does; TensorFlow, and
+      ``bnstudy.tf1``, add it before (Kingma & Ba 2015, the remark before section 2.1).
     * ``weight_decay``: the L2 penalty's gradient is this times each convolution's weights.
     * ``dropout``: the share of values dropped in the four hidden layers, ``"before_norm"`` (behind
       the convolution) or ``"after_norm"`` (behind ReLU and pooling).

@@ -81,9 +81,12 @@ class GradientDescentOptimizer(Optimizer):
 
 
 class AdamOptimizer(Optimizer):
-    """Adam, with epsilon outside the bias correction as TensorFlow has it.
+    """Adam, with epsilon added before the bias correction, as TensorFlow has it ("epsilon hat").
 
     ``variable -= learning_rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)``
+
+    The Adam of ``bnstudy.train_run`` adds it after the correction, as PyTorch does. Its steps are longer, most
+    of all the first, where a gradient is hardly larger than epsilon.
 
     Source: ``tf.train.AdamOptimizer``; Kingma & Ba 2015, the remark before section 2.1.
     """
