@@ -41,7 +41,7 @@ CONSTANTS = {
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "methods.md": (
-        "0 2 5 8 0.001 0.1 2015 2×2 3×3 32×32×3 "  # moving averages, rules, the network and its optimiser
+        "0 2 5 8 0.001 0.1 2×2 3×3 32×32×3 "  # moving averages, rules and the network
         "10,000 50,000 256 2009 2021 "  # the data
         "1979 1981 1993 20,000"  # the statistics
     ),

@@ -85,8 +85,8 @@ class AdamOptimizer(Optimizer):
 
     ``variable -= learning_rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)``
 
-    The Adam of ``bnstudy.train_run`` adds it after the correction, as PyTorch does. Its steps are longer, most
-    of all the first, where a gradient is hardly larger than epsilon.
+    The Adam of ``bnstudy.train_run`` adds it after the correction, as PyTorch does: its steps are longer
+    where a gradient is hardly larger than epsilon, most of all the first.
 
     Source: ``tf.train.AdamOptimizer``; Kingma & Ba 2015, the remark before section 2.1.
     """
