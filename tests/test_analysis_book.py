@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from importlib import import_module
 from itertools import pairwise
@@ -95,6 +96,32 @@ def test_the_same_figure_gives_the_same_drawing(chapter):
             drawn.append(inline_svg(one, "a", "text"))
             plt.close(one)
     assert drawn[0] == drawn[1]
+
+
+def shapes(svg):
+    """What an SVG draws, each with its attributes, its text, and the groups that act on it."""
+    root = BeautifulSoup(svg, "html.parser")
+
+    def attributes(element):
+        ids = ("id",) if element.name == "g" else ()
+        return {k: re.sub(r"(\.\d\d)\d+", r"\1", v).split() for k, v in element.attrs.items() if k not in ids}
+
+    drawn = [e for e in root.find_all() if e.name not in ("g", "svg")]
+    groups = [list(filter(None, map(attributes, e.find_parents("g")))) for e in drawn]
+    return [(e.name, attributes(e), e.get_text().split(), g) for e, g in zip(drawn, groups, strict=True)]
+
+
+def test_a_drawing_in_a_page_shows_what_matplotlib_writes_in_a_third_of_its_groups(chapter):
+    written = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "bnstudy"}):
+        # Two figures: drawn again, a figure's layout moves a little.
+        one, other = (accuracy_by_decay(chapter.evaluation, "constant", 1) for _ in range(2))
+        one.savefig(written, format="svg", metadata={"Date": None})
+        inline = inline_svg(other, "a", "text")
+        plt.close("all")
+    whole = re.sub(r"<metadata>.*</metadata>|^.*?(?=<svg)", "", written.getvalue(), flags=re.S)
+    assert shapes(re.sub(r'(?<=["#])a-', "", inline)) == shapes(whole)
+    assert inline.count("<g") < whole.count("<g") / 3
 
 
 def test_a_frame_says_in_words_what_it_draws(chapter):

@@ -49,10 +49,25 @@ def inline_svg(figure: Figure, prefix: str, text: str) -> str:
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
+    svg = _without_bare_groups(re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S))
     # Ids are unique within a drawing, and have to be within the page.
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = svg.replace('href="#', f'href="#{prefix}-').replace("url(#", f"url(#{prefix}-")
     # Coordinates to a hundredth of a point; what is written in the figure, between the tags, stays.
     svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d{2})\d+", r"\1", tag[0]), svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(text)}" ', 1)
+
+
+def _without_bare_groups(svg: str) -> str:
+    """Drop the groups that only name their content, or have none: most of what matplotlib writes."""
+    kept: list[bool] = []
+
+    def tag(match: re.Match[str]) -> str:
+        if match[0].endswith("/>"):
+            return ""
+        if match[0] != "</g>":
+            kept.append(re.fullmatch(r'<g( id="[^"]*")?>', match[0]) is None)
+            return match[0] if kept[-1] else ""
+        return match[0] if kept.pop() else ""
+
+    return re.sub(r"\s*\n\s*", "\n", re.sub(r"<g(?: [^>]*)?>|</g>", tag, svg))
