@@ -6,7 +6,8 @@ import gc
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -43,18 +44,31 @@ def perform(specs: Sequence[Spec], device: str = "cpu", progress: bool = False) 
 
     An exception is a result too, so that it stops no other run.
     """
+    with _freed_afterwards():
+        try:
+            with _turn:
+                training = [spec for spec in specs if isinstance(spec, RunSpec)]
+                if training:
+                    return _train(training, device, progress)
+                return [_measure(spec, device) for spec in specs]
+        except Exception as error:
+            return failed(error)
+
+
+@contextmanager
+def _freed_afterwards() -> Iterator[None]:
+    """Collect the garbage that the block leaves.
+
+    A network in training is full of cycles, and the collector counts objects, not the gigabytes behind them:
+    left to itself it keeps the networks and data of dozens of runs. What was there before the block, which
+    is libraries most of all, is not searched.
+    """
+    gc.freeze()
     try:
-        with _turn:
-            training = [spec for spec in specs if isinstance(spec, RunSpec)]
-            if training:
-                return _train(training, device, progress)
-            return [_measure(spec, device) for spec in specs]
-    except Exception as error:
-        return failed(error)
+        yield
     finally:
-        # A network in training is full of cycles, and the collector counts objects, not the gigabytes behind
-        # them: left to itself it keeps the networks and data of dozens of runs.
         gc.collect()
+        gc.unfreeze()
 
 
 def _train(specs: Sequence[RunSpec], device: str, progress: bool) -> list[Finished]:
