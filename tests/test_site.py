@@ -184,7 +184,7 @@ def test_a_page_asks_nothing_of_other_hosts_and_throws_no_error(visit: Any, name
     seen = visit(name)
     # Lazily loaded figures only load once they are seen.
     seen.page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")
-    seen.page.wait_for_timeout(300)
+    seen.page.wait_for_function("() => [...document.images].every(image => image.complete)")
     assert seen.foreign == []
     assert seen.complaints == []
 
