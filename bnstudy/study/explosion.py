@@ -18,7 +18,7 @@ class ExplosionStudy(Study):
     name: ClassVar[str] = "explosion"
 
     dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=12_800, ge=2, description="an integer of at least 2, or None")
+    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     sgd_rates: Rates = (0.1, 0.3, 1.0, 3.0, 10.0)
     adam_rates: Rates = (0.001, 0.01, 0.1, 1.0, 10.0)
     epochs: Positive = 1
