@@ -14,6 +14,7 @@ import bnstudy
 from bnstudy.analysis.claims import CLAIMS, NotMeasuredError, judge, recorded
 from bnstudy.analysis.claims.judge import decide
 from bnstudy.analysis.claims.rule import Rule
+from bnstudy.analysis.claims.words import write_finding
 from bnstudy.analysis.statistics import Interval
 
 SEEDS = range(6)
@@ -94,7 +95,7 @@ def probed(quantities: dict, **columns: object) -> pd.DataFrame:
     return pd.concat([frame("value", arms, **place, **columns) for place in places], ignore_index=True)
 
 
-def covariate_shift(noisy=8.0, drift=5.0, cosine=0.9, distance=0.05, skewness=0.2):
+def covariate_shift(noisy=8.0, raised=1.5, drift=5.0, cosine=0.9, distance=0.05, skewness=0.2):
     normality = {"normalised_normal_distance": distance, "normalised_skewness": skewness}
     shift = "internal_covariate_shift"
     return {
@@ -104,7 +105,10 @@ def covariate_shift(noisy=8.0, drift=5.0, cosine=0.9, distance=0.05, skewness=0.
             {("none", "output_wasserstein"): 10 * drift, ("none", "output_std"): 10.0}
             | {("batch", "output_wasserstein"): 1.0, ("batch", "output_std"): 1.0}
         ),
-        shift: probed({("none", "cosine"): 0.6, ("batch", "cosine"): cosine}),
+        shift: probed(
+            {("none", "cosine"): 0.6, ("batch", "cosine"): cosine}
+            | {("noisy batch", "ics_relative"): 0.2 * raised, ("batch", "ics_relative"): 0.2}
+        ),
         "gaussianity": probed({("batch", q): value for q, value in normality.items()}),
     }
 
@@ -202,6 +206,34 @@ def test_records_that_bear_a_claim_out_support_it(claim):
 def test_records_that_contradict_a_claim_refute_it(claim, planted):
     studies = {name: make() for name, make in STUDIES.items()} | planted
     assert judge(CLAIMS, studies)[claim].answer == "refuted"
+
+
+@pytest.mark.parametrize("raised", [1.0, 1.05])
+@pytest.mark.parametrize("noisy", [8.0, 1.0])
+def test_noise_that_does_not_raise_the_shift_tells_nothing_of_its_effect(raised, noisy):
+    studies = {name: make() for name, make in STUDIES.items()}
+    studies["covariate_shift"] = covariate_shift(raised=raised, noisy=noisy)
+    verdict = judge(CLAIMS, studies)["C1"]
+    assert verdict.answer == "open"
+    finding = verdict.findings[1]
+    assert finding.premise.answer == "refuted"
+    assert finding.premise.effect.mean == pytest.approx(np.log2(raised), abs=0.01)
+    assert "does not hold, so that nothing follows" in write_finding(finding, str)
+    # The correction for many questions counts the rules that can make a verdict, and no premise.
+    without = replace(BY_ID["C1"], rules=tuple(replace(rule, premise=None) for rule in BY_ID["C1"].rules))
+    claims = [without if claim.id == "C1" else claim for claim in CLAIMS]
+    assert judge(claims, studies)["C1"].findings[1].p == finding.p
+
+
+def test_largest_gradients_are_compared_within_each_training():
+    tables = covariate_shift(noisy=1.0)
+    health = tables["gradient_health"]
+    # The training with the largest gradients hides what noise does to those of the other.
+    health.loc[health["training"] == "sgd 0.1", "value"] *= 100
+    other = (health["training"] == "adam 0.01") & (health["arm"] == "noisy batch")
+    health.loc[other, "value"] *= 4
+    finding = judge([BY_ID["C1"]], {"covariate_shift": tables, "explosion": explosion()})["C1"].findings[1]
+    assert finding.effect.mean == pytest.approx(1.0, abs=0.01)
 
 
 def test_without_its_records_a_claim_is_not_measured_yet():

@@ -96,7 +96,9 @@ def _lacks(rule: Rule, study: str, studies: Mapping[str, Tables], incomplete: st
     if incomplete:
         return incomplete
     try:
-        rule.measure(studies[study])
+        for needed in (rule, rule.premise):
+            if needed is not None:
+                needed.measure(studies[study])
     except NotMeasuredError as error:
         return str(error)
     return ""

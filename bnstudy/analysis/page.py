@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bnstudy.analysis.cite import Cited, Sources
-from bnstudy.analysis.claims import Verdict
+from bnstudy.analysis.claims import Finding, Verdict
 from bnstudy.analysis.claims.words import LANGUAGES, write_bound, write_effect, write_p
 from bnstudy.study.store import Record
 
@@ -42,14 +42,28 @@ def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
                 "quantity": finding.rule.quantity,
                 "contrast": finding.rule.contrast,
                 "supported if": write_bound(finding),
-                "effect [95 %, bootstrap-t]": write_effect(finding.effect, finding.rule.unit),
+                "effect [95 %, bootstrap-t]": _bootstrapped(finding),
                 "effect [95 %, Student's t]": write_effect(finding.student, finding.rule.unit),
-                "p against the bound, after Holm": write_p(finding.p),
-                "effect size (Hedges' g)": "–" if math.isnan(finding.size) else f"{finding.size:.2f}",
+                "p against the bound, after Holm": write_p(finding.p) if _spread(finding) else "no spread",
+                "effect size (Hedges' g)": _size(finding),
                 "seeds": str(finding.effect.count),
                 "verdict": finding.answer,
             }
     return pd.DataFrame(columns).rename_axis(index="rule").reset_index()
+
+
+def _spread(finding: Finding) -> bool:
+    return finding.student.low != finding.student.high
+
+
+def _bootstrapped(finding: Finding) -> str:
+    if finding.effect == finding.student and _spread(finding):
+        return "as Student's: fewer than five seeds, or tied"
+    return write_effect(finding.effect, finding.rule.unit)
+
+
+def _size(finding: Finding) -> str:
+    return f"{finding.size:.2f}" if math.isfinite(finding.size) and _spread(finding) else "–"
 
 
 def machines(records: Mapping[str, Record], sources: Sources) -> Cited:

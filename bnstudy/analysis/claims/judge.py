@@ -20,7 +20,8 @@ class Finding:
 
     ``effect`` has the studentised bootstrap's interval and ``student`` Student's, both at 95 %. ``p`` tests
     whether the effect equals the rule's threshold, adjusted for the number of rules (Holm). ``size`` is
-    the effect over the standard deviation of its differences (Hedges' g).
+    the effect over the standard deviation of its differences (Hedges' g; ``nan`` for levels). ``premise`` is
+    what the records say of the rule's premise, without Holm's correction: it can only take a verdict away.
     """
 
     rule: Rule
@@ -29,6 +30,7 @@ class Finding:
     student: Interval
     p: float
     size: float
+    premise: Finding | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def judge(claims: Iterable[Claim], studies: Mapping[str, Tables]) -> dict[str, V
     Rules that aren't measured yet count in that correction as if they had p = 1, so that a verdict gets no
     stricter as studies arrive.
 
+    A rule whose premise the same tests don't support, Holm's correction left out, is *open*.
+
     A claim is *refuted* if any of its rules is, *supported* if all are, *open* otherwise, and *not
     measured yet* unless the study of each of its rules is recorded.
 
@@ -60,11 +64,15 @@ def judge(claims: Iterable[Claim], studies: Mapping[str, Tables]) -> dict[str, V
     """
     claims = list(claims)
     values: dict[int, list[float]] = {}
+    premises: dict[int, Finding] = {}
     p_values = []
     for rule in (rule for claim in claims for rule in claim.rules):
         if rule.study in studies:
             values[id(rule)] = [float(v) for v in rule.measure(studies[rule.study])]
             p_values.append(p_value(values[id(rule)], rule.threshold))
+            if rule.premise is not None:
+                held = [float(v) for v in rule.premise.measure(studies[rule.premise.study])]
+                premises[id(rule)] = _find(rule.premise, held, p_value(held, rule.premise.threshold))
         else:
             p_values.append(1.0)
     adjusted = iter(holm(p_values))
@@ -74,15 +82,17 @@ def judge(claims: Iterable[Claim], studies: Mapping[str, Tables]) -> dict[str, V
         for rule in claim.rules:
             p = next(adjusted)
             if id(rule) in values:
-                findings.append(_find(rule, values[id(rule)], p))
+                findings.append(_find(rule, values[id(rule)], p, premises.get(id(rule))))
         answer = _combine([f.answer for f in findings], len(claim.rules))
         verdicts[claim.id] = Verdict(claim, answer, tuple(findings))
     return verdicts
 
 
-def _find(rule: Rule, values: list[float], p: float) -> Finding:
+def _find(rule: Rule, values: list[float], p: float, premise: Finding | None = None) -> Finding:
     effect = bootstrap_interval(values)
-    return Finding(rule, decide(rule, effect, p), effect, mean_interval(values), p, hedges_g(values))
+    answer = decide(rule, effect, p) if premise is None or premise.answer == "supported" else "open"
+    size = math.nan if rule.level else hedges_g(values)
+    return Finding(rule, answer, effect, mean_interval(values), p, size, premise)
 
 
 def decide(rule: Rule, effect: Interval, p: float) -> Answer:

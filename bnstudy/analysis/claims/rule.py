@@ -26,6 +26,10 @@ class Rule:
     their mean, lies on ``side`` of ``threshold``, *refuted* if it lies on the other, *open* if the records
     can't tell. ``threshold`` is the smallest effect of interest, in the unit of the values: a share for
     "points", a binary logarithm for "factor".
+
+    A rule that takes something for granted, as that a manipulation took hold, has it as its ``premise``:
+    unless that is supported, the rule is open whatever its own effect. ``level`` says that the values are
+    levels, not differences, so that an effect over their spread means nothing.
     """
 
     part: str
@@ -36,6 +40,8 @@ class Rule:
     measure: Measure
     side: Literal["above", "below"] = "above"
     unit: Unit = "points"
+    premise: Rule | None = None
+    level: bool = False
 
 
 @dataclass(frozen=True)

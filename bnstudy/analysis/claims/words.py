@@ -67,9 +67,18 @@ def write_finding(finding: Finding, cite: Callable[[str], str]) -> str:
     """Return what a rule's records say, to follow the rule's name: answer, effect, and what was asked for."""
     rule = finding.rule
     effect = cite(write_effect(finding.effect, rule.unit))
-    return (
+    said = (
         f"is **{finding.answer}**: {rule.quantity}, {rule.contrast}, {effect} "
         f"(asked for: {write_bound(finding)})."
+    )
+    if finding.premise is None:
+        return said
+    held = finding.premise
+    return (
+        f"{said} Its premise, *{held.rule.part}*, "
+        + ("holds" if held.answer == "supported" else "does not hold, so that nothing follows")
+        + f": {held.rule.quantity}, {cite(write_effect(held.effect, held.rule.unit))} "
+        f"(asked for: {write_bound(held)})."
     )
 
 
