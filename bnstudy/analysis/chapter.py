@@ -83,7 +83,8 @@ class DecayChapter:
         """Return the explanation of the split, in Markdown."""
         lines = []
         split = last_step(error_split(self.evaluation))
-        for decay in [self.usual] + ([self.large] if self.large is not None else []):
+        smaller = sorted(d for d in self.study.decays if d < self.usual)[:1]
+        for decay in [*smaller, self.usual, *([self.large] if self.large is not None else [])]:
             parts = []
             for part in ("initialisation bias", "staleness", "sampling noise"):
                 rows = split[
