@@ -154,6 +154,8 @@ def test_verdicts_need_every_arm():
     assert {v.answer for v in partial.verdicts.values()} == {"not measured yet"}
     assert partial.noise().empty
     assert "C2 is not measured yet" in partial.answer()
+    # The study's parameters, whatever they are.
+    assert "digits, 64 images for 2 epochs, over" in chapter(tables(), train_size=64, epochs=2).answer()
     # Four rules of C2 and C3, and one of C1's two.
     assert partial.answer().count("can't be measured: the verdicts compare all three arms.") == 5
     assert len(partial.table()) == 4

@@ -313,6 +313,12 @@ def test_a_number_leads_to_the_records_behind_it(visit: Any) -> None:
             assert named <= set().union(*runs.values())
 
 
+@pytest.mark.parametrize("name", STUDIED)
+def test_a_chapter_says_on_what_its_records_were_made(visit: Any, name: str) -> None:
+    text = visit(name).page.locator("#records").inner_text()
+    assert re.search(r"Made on:\s.*, Python 3\.\d+\..*; \d[\d,]*\.\d hours in all", text, re.S)
+
+
 def test_the_slider_moves_by_keyboard_and_says_where_it_is(visit: Any) -> None:
     page = visit("decay").page
     slider = page.locator("figure.slider")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bnstudy.analysis import covariate_shift_figures as figures
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Finding, NotMeasuredError, Verdict
@@ -268,7 +269,8 @@ class CovariateShiftChapter:
 
     def _setting(self) -> str:
         return (
-            f"on {self.study.dataset}, over {self.study.seeds} seeds, in each of these trainings: "
+            f"on {self.study.dataset}, {write_amount(self.study.train_size, self.study.epochs)}, over "
+            f"{self.study.seeds} seeds, in each of these trainings: "
             f"{', '.join(self.trainings)}"
         )
 

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 import pandas as pd
 
 from bnstudy.analysis import decay_range as dr
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims.judge import Finding, Verdict
@@ -192,9 +193,9 @@ class DecayRangeChapter:
         return self.sources.cite(str(value))
 
     def _setting(self) -> str:
-        epochs = f"{self.study.epochs} epoch{'s' if self.study.epochs > 1 else ''}"
+        amount = write_amount(self.study.train_size, self.study.epochs)
         return (
-            f"Measured on {self.study.dataset}, after {epochs}, over {self.study.seeds} seeds. The centre is "
+            f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds. The centre is "
             f"a learning rate of {self.study.learning_rate:g} and a batch size of {self.study.batch_size}; "
             "each other setting departs from it in one of the two."
         )

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
@@ -175,10 +176,9 @@ class KnobsChapter:
         return pd.DataFrame(lines)
 
     def _setting(self) -> str:
-        images = "all images" if self.study.train_size is None else f"{self.study.train_size:,} images"
-        epochs = f"{self.study.epochs} epoch{'s' if self.study.epochs > 1 else ''}"
+        amount = write_amount(self.study.train_size, self.study.epochs)
         return (
-            f"Measured on {self.study.dataset}, {images} for {epochs}, over {self.study.seeds} seeds; tiny "
+            f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds; tiny "
             f"batches are of {self.study.tiny_batch} images, on {self.study.tiny_train_size:,} images."
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from bnstudy.analysis.amount import write_amount, write_images
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
@@ -115,8 +116,7 @@ class RegularisationChapter:
         self._own = judge_own(self.sources, tables, others)
         self.verdicts: dict[str, Verdict] = self._own.verdicts
         # "A tenth" is what it is called; how many images it has is a parameter.
-        images = "all images" if study.train_size is None else f"{study.train_size:,} images"
-        self.fractions = {"all": images, "a tenth": f"{study.small_size:,} images"}
+        self.fractions = {"all": write_images(study.train_size), "a tenth": write_images(study.small_size)}
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
@@ -170,10 +170,11 @@ class RegularisationChapter:
         return self.sources.cite(text)
 
     def _setting(self) -> str:
-        epochs = {"all": self.study.epochs, "a tenth": self.study.small_epochs}
         data = " and ".join(
-            f"{images} for {epochs[fraction]} epoch{'s' if epochs[fraction] > 1 else ''}"
-            for fraction, images in self.fractions.items()
+            (
+                write_amount(self.study.train_size, self.study.epochs),
+                write_amount(self.study.small_size, self.study.small_epochs),
+            )
         )
         return (
             f"Measured on {self.study.dataset}, {data}, over {self.study.seeds} seeds, with an L2 penalty of "
