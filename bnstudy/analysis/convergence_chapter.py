@@ -58,8 +58,7 @@ class ConvergenceChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        said = [f"**{self._own.answers()}.** {self.flies()}", self._own.sentences()]
-        return "\n\n".join([*said, f"Measured {self._setting()}."])
+        return self._own.answer(self.flies(), f"Measured {self._setting()}.")
 
     def flies(self) -> str:
         """Return what "computation flies" comes to in both of its readings, and who got to the target."""

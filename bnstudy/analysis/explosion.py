@@ -127,8 +127,7 @@ class ExplosionChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        said = [f"**{self._own.answers()}.** {self.counted()}", self._own.sentences()]
-        return "\n\n".join([*said, f"Measured {self._setting()}."])
+        return self._own.answer(self.counted(), f"Measured {self._setting()}.")
 
     def counted(self) -> str:
         """Return how the runs of each arm ended, in one sentence."""

@@ -49,7 +49,7 @@ class UpdatesCollectionsChapter:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
         amount = write_amount(self.study.train_size, self.study.epochs)
         setting = f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds."
-        return "\n\n".join([f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), setting])
+        return self._own.answer(self.finding(), setting)
 
     def finding(self) -> str:
         """Return whether training is the same under every arm, and what evaluation makes of it."""
