@@ -75,7 +75,6 @@ def test_frames_of_a_slider_keep_their_ids_apart_and_their_text_whole():
             [Frame(f"step {i}", f"what {i} & shows", figure(f"0.9999 at {i}")) for i in range(3)],
             "s",
             "Training",
-            "caption",
         )
     root = BeautifulSoup(html, "html.parser")
     ids = [e["id"] for e in root.select("[id]")]

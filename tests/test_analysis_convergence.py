@@ -14,6 +14,7 @@ from bnstudy.analysis import convergence as cv
 from bnstudy.analysis import convergence_figures as figures
 from bnstudy.analysis.claims.training import C4, C13, TARGET
 from bnstudy.analysis.convergence_chapter import ConvergenceChapter
+from bnstudy.analysis.convergence_figures import NAMES
 from bnstudy.study.convergence import ConvergenceStudy
 from tests import chapters
 
@@ -117,6 +118,7 @@ def test_the_page_says_who_got_there_and_both_readings():
     assert table.loc[("0.001", "without batch norm"), "seeds that got there"] == "5 of 5"
     assert table.loc[("0.01", "with batch norm"), "steps"] == "10 [10, 10]"
     choices = made.choices().set_index(["target", "learning rate"])
+    assert "digits, all images for 2 epochs, over 5 seeds" in said
     # Both at 0.01: 20 steps of one second against 10 of two.
     assert choices.loc[(f"{TARGET:g}", "both at 0.01"), "seconds"] == "1.00 × [1.00, 1.00]"
     assert choices.loc[("0.7", "each at its best"), "got there without batch norm"] == "0 of 5"
@@ -125,6 +127,16 @@ def test_the_page_says_who_got_there_and_both_readings():
     assert choices.loc[("0.7", "both at 0.001"), "steps"] == "not known"
     costs = made.cost_table().set_index("network")["over that without"]
     assert costs["updates after the step"] == "3.00 × [3.00, 3.00]"
+
+
+def test_a_time_that_seeds_never_reached_is_a_bound_without_an_interval():
+    # At 0.01 seeds 2 to 4 get to the target, at the last step; at 0.001 nobody does.
+    late = {**CURVES, ("none", "0.001"): (0.2, 0.3, 0.4, 0.5), ("none", "0.01"): (0.2, 0.3, 0.4, 0.598)}
+    table = chapter(tables(late)).target_table().set_index(["learning rate", "arm"])
+    never, some = (table.loc[(rate, NAMES["none"])] for rate in ("0.001", "0.01"))
+    assert list(never) == ["0 of 5", "> 40", "> 51.0"]
+    assert list(some) == ["3 of 5", "at least 40", "at least 51.0"]
+    assert table.loc[("0.01", NAMES["batch"]), "steps"] == "10 [10, 10]"
 
 
 def test_without_a_best_rate_there_is_no_verdict_and_the_rest_is_shown():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import matplotlib
 import numpy as np
@@ -104,12 +105,16 @@ def test_a_point_of_the_learning_curve_is_the_mean_since_the_one_before():
 
 
 def test_more_shift_and_more_accuracy_are_counted_by_their_intervals():
-    said = chapter(tables()).finding()
-    assert "larger relative shift than no normalisation in <" in said
+    made = chapter(tables())
+    counts = re.findall(r">(\d+)</a>", made.finding())
+    # More shift than without normalisation with SGD alone, more accuracy in both trainings.
+    assert counts == ["2", "1", "2", "1"]
+    said = made.raised()
+    assert said in made.answer()
     # More shift than without normalisation, both at once, and more shift than with batch norm alone.
     assert said.count("(sgd 0.1)") == 3
     assert "(sgd 0.1, adam 0.01)" in said
-    less = chapter(tables(accuracy={**ACCURACY, "noisy batch": 0.2})).finding()
+    less = chapter(tables(accuracy={**ACCURACY, "noisy batch": 0.2})).raised()
     assert less.count("(sgd 0.1)") == 2
     assert "adam" not in less
 
@@ -154,6 +159,8 @@ def test_verdicts_need_every_arm():
     assert {v.answer for v in partial.verdicts.values()} == {"not measured yet"}
     assert partial.noise().empty
     assert "C2 is not measured yet" in partial.answer()
+    # The study's parameters, whatever they are.
+    assert "digits, 64 images for 2 epochs, over" in chapter(tables(), train_size=64, epochs=2).answer()
     # Four rules of C2 and C3, and one of C1's two.
     assert partial.answer().count("can't be measured: the verdicts compare all three arms.") == 5
     assert len(partial.table()) == 4

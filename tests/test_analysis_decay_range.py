@@ -179,10 +179,14 @@ def test_answers_follow_what_was_planted():
         in said
     )
     assert (
+        "**Of 2 other settings, the centre's answer is known to hold at 1 for C6 and at 1 for C7.**" in said
+    )
+    assert "stale statistics at 2 and to overfitting at 1." in said
+    assert (
         "C7's contrast is refuted at the centre and, of 2 other settings, the same at 1, another at 1" in said
     )
-    assert "stale statistics (yes at 2, no at 1)" in said
-    assert "training and test accuracy (yes at 1, no at 2)" in said
+    assert "stale statistics: yes at 2, no at 1." in said
+    assert "training and test accuracy: yes at 1, no at 2." in said
     assert "-5.0 percentage points [-5.0, -5.0] (learning rate 0.01) to +6.0 percentage" in said
     shown = made.contrast_table().set_index(["contrast of", "setting"])
     assert shown.loc[("C6", "centre"), "as at the centre"] == "–"

@@ -202,6 +202,7 @@ def test_a_study_in_which_everything_diverges_still_has_a_page():
     assert set(page.ended["end"]) == {"diverged"}
     assert len(page.table()) == 10
     assert "25</a> diverged" in page.answer()
+    assert "digits, all images for 1 epoch, over 5 seeds" in page.answer()
 
 
 def test_figures_have_an_optimiser_a_panel_and_every_run_a_mark():

@@ -114,7 +114,8 @@ def test_the_answer_names_the_best_epsilon_and_what_changes_accuracy():
     assert ">1e-05</a>, of 3 values from 1e-05 to 0.5" in said
     # All contrasts but the bias were planted with a difference beyond the noise.
     assert ">9 of 10</a>" in said
-    assert "no bias against bias (" not in said
+    assert "- no bias against bias" not in said
+    assert "- renorm against batch norm: <" in said
 
 
 def test_without_the_default_there_is_no_verdict_on_it():
@@ -134,7 +135,7 @@ def test_an_arm_whose_runs_all_diverged_is_shown_as_such():
     made["evaluation"] = made["evaluation"][made["evaluation"]["arm"] != "gamma"]
     judged = chapter(made)
     assert judged.verdicts["C8"].answer == "not measured yet"
-    assert "no gamma against gamma" not in judged.answer()
+    assert "- no gamma against gamma" not in judged.answer()
     contrasts = judged.contrasts().set_index("contrast")
     assert set(contrasts.loc["no gamma against gamma"]) == {"–"}
     numbers = judged.table().set_index("arm")

@@ -136,6 +136,7 @@ def test_the_answer_counts_what_is_equal_and_does_not_say_it_otherwise():
     assert "losses of training steps, 300 of 300; digests of parameters, 90 of 90" in said
     assert "60.2 % [60.0, 60.4]" in said
     assert "10.2 % [10.0, 10.4]" in said
+    assert "digits, all images for 1 epoch, over 5 seeds" in said
     made = tables()
     made["weights"].loc[3, "digest"] = "other"
     said = plain(chapter(made, tensorflow=False).answer())
@@ -171,6 +172,12 @@ def test_tensorflow_speaks_where_it_ran():
     assert "*with the step*, 100 of 100" in plain(made.tensorflow())
     assert "1.99 × [" in plain(made.tensorflow())
     assert "is 0 nats up to the second step" in plain(made.tensorflow())
+    # Without a word, its accuracy would be read as that of the other arms' amount of data.
+    assert (
+        "TensorFlow trained on 12,800 images for 1 epoch, the arms above on all images" in made.tensorflow()
+    )
+    alike = chapter(tables(), tensorflow_train_size=None)
+    assert "on all images for 1 epoch, as the arms above did" in alike.tensorflow()
     training = made.tables["training"]
     off = training["run"].eq("TensorFlow, with the step 2")
     training.loc[off & training["step"].eq(2), "loss"] -= 0.25

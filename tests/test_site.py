@@ -313,9 +313,33 @@ def test_a_number_leads_to_the_records_behind_it(visit: Any) -> None:
             assert named <= set().union(*runs.values())
 
 
+@pytest.mark.parametrize("name", ["covariate_shift", "decay_range", "knobs", "regularisation"])
+def test_an_answer_opens_with_two_sentences(visit: Any, name: str) -> None:
+    text = visit(name).page.locator("#answer p").first.inner_text()
+    sentences = re.split(r"(?<=[.\]])\s+(?=[A-Z])", text)
+    assert len(sentences) == 2
+    assert max(len(sentence.split()) for sentence in sentences) <= 40
+
+
+def test_figures_are_numbered_through_the_book_and_sliders_like_the_others(visit: Any) -> None:
+    told = []
+    for name in STUDIED:
+        page = visit(name).page
+        told += page.locator("article figure figcaption .caption-number").all_inner_texts()
+        assert page.locator(".slider").count() == page.locator("figure:has(figcaption) .slider").count()
+        assert page.locator("article figure").count() == page.locator(".caption-number").count() > 0
+    assert [text.strip() for text in told] == [f"Fig. {i}" for i in range(1, len(told) + 1)]
+
+
+@pytest.mark.parametrize("name", STUDIED)
+def test_a_chapter_says_on_what_its_records_were_made(visit: Any, name: str) -> None:
+    text = visit(name).page.locator("#records").inner_text()
+    assert re.search(r"Made on:\s.*, Python 3\.\d+\..*; \d[\d,]*\.\d hours in all", text, re.S)
+
+
 def test_the_slider_moves_by_keyboard_and_says_where_it_is(visit: Any) -> None:
     page = visit("decay").page
-    slider = page.locator("figure.slider")
+    slider = page.locator(".slider")
     control = slider.get_by_role("slider", name="Training so far")
     frames = slider.locator(".frame")
     steps = frames.evaluate_all("all => all.map(f => f.dataset.label)")
@@ -333,12 +357,12 @@ def test_without_script_every_position_of_the_slider_is_readable(browser: Any, h
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((html / "book" / "decay.html").as_uri())
-    frames = page.locator("figure.slider .frame")
+    frames = page.locator(".slider .frame")
     assert frames.count() > 3
     for i in range(frames.count()):
         assert frames.nth(i).locator("svg").is_visible()
         assert frames.nth(i).locator("p").inner_text() == frames.nth(i).get_attribute("data-label")
-    assert page.locator("figure.slider input").is_hidden()
+    assert page.locator(".slider input").is_hidden()
     context.close()
 
 

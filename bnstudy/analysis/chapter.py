@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from bnstudy.analysis import figures
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Claim, Finding, Verdict, judge
 from bnstudy.analysis.claims.averages import overfitting, smoothing
@@ -148,6 +149,6 @@ class DecayChapter:
 
     def _setting(self) -> str:
         return (
-            f"with a {self.schedule} learning rate, on {self.study.dataset}, after {self.study.epochs} "
-            f"epochs, over {self.study.seeds} seeds"
+            f"with a {self.schedule} learning rate, on {self.study.dataset}, "
+            f"{write_amount(self.study.train_size, self.study.epochs)}, over {self.study.seeds} seeds"
         )

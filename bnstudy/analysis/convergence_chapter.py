@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
@@ -57,8 +58,7 @@ class ConvergenceChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        said = [f"**{self._own.answers()}.** {self.flies()}", self._own.sentences()]
-        return "\n\n".join([*said, f"Measured {self._setting()}."])
+        return self._own.answer(self.flies(), f"Measured {self._setting()}.")
 
     def flies(self) -> str:
         """Return what "computation flies" comes to in both of its readings, and who got to the target."""
@@ -105,8 +105,7 @@ class ConvergenceChapter:
                 line = {"learning rate": rate, "arm": NAMES[arm]}
                 line["seeds that got there"] = f"{self._reached(arm, rate, TARGET)} of {self.study.seeds}"
                 for clock, name, digits in _CLOCKS:
-                    took = mean_interval(time_to(self.tables, arm, rate, TARGET, clock))
-                    line[name] = _bracketed(took, digits)
+                    line[name] = self._took(arm, rate, clock, digits)
                 lines.append(line)
         return pd.DataFrame(lines)
 
@@ -157,6 +156,14 @@ class ConvergenceChapter:
         word = {"none": "at least ", "batch": "at most "}[short.pop()] if short else ""
         return word + write_effect(bootstrap_interval(self._slower(at, target, clock)), "factor")
 
+    def _took(self, arm: str, rate: str, clock: Clock, digits: int) -> str:
+        """Write the mean time to the target; a bound without an interval, where a seed never got there."""
+        took = mean_interval(time_to(self.tables, arm, rate, TARGET, clock))
+        reached = self._reached(arm, rate, TARGET)
+        if reached == self.study.seeds:
+            return _bracketed(took, digits)
+        return f"{'at least' if reached else '>'} {took.mean:.{digits}f}"
+
     def _slower(self, at: Mapping[str, str], target: float, clock: Clock) -> pd.Series[float]:
         without, with_norm = (
             time_to(self.tables, arm, at[arm], target, clock).map(math.log2) for arm in ("none", "batch")
@@ -177,8 +184,9 @@ class ConvergenceChapter:
 
     def _setting(self) -> str:
         return (
-            f"on {self.study.dataset}, over {self.study.epochs} epochs, {self.study.seeds} seeds and Adam's "
-            f"learning rates {', '.join(self.rates)}; updates are {TIMED['batch']}"
+            f"on {self.study.dataset}, {write_amount(self.study.train_size, self.study.epochs)}, over "
+            f"{self.study.seeds} seeds and Adam's learning rates {', '.join(self.rates)}; updates are "
+            f"{TIMED['batch']}"
         )
 
 

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from bnstudy.analysis.convergence import first_step_at, seconds_per_step, tested, time_to
+from bnstudy.analysis.row_labels import row_labels
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 from bnstudy.analysis.tables import Tables, per_seed, rows, summary
@@ -108,7 +109,7 @@ def step_cost(tables: Tables) -> Figure:
         interval = mean_interval(seconds)
         errors = [[interval.mean - interval.low], [interval.high - interval.mean]]
         axis.errorbar(interval.mean, row - 0.12, xerr=errors, fmt="D", color=ARMS[arm], ms=6, capsize=3)
-    axis.set_yticks(range(len(COSTS)), list(COSTS.values()))
+    row_labels(axis, list(COSTS.values()))
     axis.set(ylim=(len(COSTS) - 0.5, -0.5), xlabel="milliseconds a step")
     axis.set_xlim(left=0)
     return figure

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bnstudy.analysis import covariate_shift_figures as figures
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Finding, NotMeasuredError, Verdict
@@ -125,9 +126,8 @@ class CovariateShiftChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        first = f"**{self._own.answers()}.** {self.finding()}".rstrip()
-        said = [first, self._own.sentences(), f"Measured {self._setting()}.", self.coverage()]
-        return "\n\n".join(filter(None, said))
+        more = (self.raised(), f"Measured {self._setting()}.", self.coverage())
+        return self._own.answer(self.finding(), *more)
 
     def coverage(self) -> str:
         """Return which layers with batch norm the drift and the normality leave out, in Markdown, if any.
@@ -178,16 +178,32 @@ class CovariateShiftChapter:
         """
         if not self._complete:
             return ""
-        log_shift, reached = by_run(shift(self.tables)).map(math.log2), accuracy(self.tables)
-        more = self._raised(log_shift, "none")
-        better = self._raised(reached, "none")
-        both = [training for training in more if training in better]
+        more, better, both, _ = (self._cite(len(trainings)) for trainings in self._noisy().values())
         return (
             f"Of {self._cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
-            f"than no normalisation in {self._named(more)}, a higher test accuracy in {self._named(better)}, "
-            f"and both at once in {self._named(both)}; over batch norm, the noise raises the relative "
-            f"shift in {self._named(self._raised(log_shift, 'batch'))} (each by its 95 % interval)."
+            f"than no normalisation in {more}, a higher test accuracy in {better}, and both at once in "
+            f"{both}."
         )
+
+    def raised(self) -> str:
+        """Return in which trainings noisy batch norm has more than the other arms, as a list in Markdown.
+
+        Nothing, where an arm is lacking.
+        """
+        if not self._complete:
+            return ""
+        lines = [f"- {what}: {self._named(trainings)}" for what, trainings in self._noisy().items()]
+        return "\n".join(["Trainings in which noisy batch norm has (each by its 95 % interval):", "", *lines])
+
+    def _noisy(self) -> dict[str, list[str]]:
+        log_shift, reached = by_run(shift(self.tables)).map(math.log2), accuracy(self.tables)
+        more, better = self._raised(log_shift, "none"), self._raised(reached, "none")
+        return {
+            "a larger relative shift than no normalisation": more,
+            "a higher test accuracy than no normalisation": better,
+            "both at once": [training for training in more if training in better],
+            "a larger relative shift than batch norm without noise": self._raised(log_shift, "batch"),
+        }
 
     def _raised(self, values: pd.Series[float], other: str) -> list[str]:
         """Return the trainings in which noisy batch norm has larger values than another arm."""
@@ -268,7 +284,8 @@ class CovariateShiftChapter:
 
     def _setting(self) -> str:
         return (
-            f"on {self.study.dataset}, over {self.study.seeds} seeds, in each of these trainings: "
+            f"on {self.study.dataset}, {write_amount(self.study.train_size, self.study.epochs)}, over "
+            f"{self.study.seeds} seeds, in each of these trainings: "
             f"{', '.join(self.trainings)}"
         )
 

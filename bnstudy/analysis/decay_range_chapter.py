@@ -8,6 +8,7 @@ from functools import cached_property, partial
 import pandas as pd
 
 from bnstudy.analysis import decay_range as dr
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims.judge import Finding, Verdict
@@ -45,8 +46,15 @@ class DecayRangeChapter:
 
     def answer(self) -> str:
         """Return the two sentences that answer the chapter's question, and what they rest on, in Markdown."""
-        sentences = f"**{self._agreement('C6')}; {self._agreement('C7')}.** {self._cause()}"
-        return "\n\n".join(filter(None, (sentences, self._ranges(), self._lacking(), self._setting())))
+        said = (
+            f"**{self._verdict()}** {self._cause()}",
+            "By rule:",
+            self._by_rule(),
+            self._ranges(),
+            self._lacking(),
+            self._setting(),
+        )
+        return "\n\n".join(filter(None, said))
 
     def contrasts(self) -> dict[str, Values]:
         """Return the values behind C6's and C7's contrasts, by claim and setting; those measured alone."""
@@ -129,6 +137,30 @@ class DecayRangeChapter:
         ]
         return pd.DataFrame(lines)
 
+    def _verdict(self) -> str:
+        """Return at how many settings beside the centre each contrast is known to have its answer."""
+        others = [setting for setting in self.settings if setting != CENTRE]
+        if not others:
+            return "There is no setting but the centre."
+        same = {
+            name: [dr.agreement(verdict, setting, CENTRE) for setting in others].count("same")
+            for name, verdict in self.same.verdicts.items()
+        }
+        known = (f"at {self._cite(count)} for {name}" for name, count in same.items())
+        return f"Of {len(others)} other settings, the centre's answer is known to hold {' and '.join(known)}."
+
+    def _by_rule(self) -> str:
+        """Return each contrast's answers and each cause's, by setting, as a list in Markdown."""
+        causes = {
+            "accuracy lost to stale statistics": "staleness",
+            "accuracy lost to overfitting, which widens the gap between training and test accuracy": (
+                "overfitting"
+            ),
+        }
+        lines = [f"{self._agreement(name)}." for name in self.same.verdicts]
+        lines += [f"{said}: {self._told(name)}." for said, name in causes.items()]
+        return "\n".join(f"- {line[0].upper()}{line[1:]}" for line in lines)
+
     def _agreement(self, claim: str) -> str:
         """Return at how many of the other settings a contrast has the centre's answer."""
         verdict = self.same.verdicts[claim]
@@ -145,23 +177,27 @@ class DecayRangeChapter:
 
     def _cause(self) -> str:
         """Return at how many settings a large decay overfits, and at how many its statistics are stale."""
-        told = {}
-        for name, verdict in self.causes.verdicts.items():
-            answers = [f.answer for f in verdict.findings]
-            answers += ["not measured yet"] * (len(self.settings) - len(answers))
-            told[name] = ", ".join(
-                f"{says} at {self._cite(answers.count(answer))}"
-                for answer, says in _YES_OR_NO.items()
-                if answer in answers
-            )
+        stale, overfits = (
+            self._cite([f.answer for f in self.causes.verdicts[name].findings].count("supported"))
+            for name in ("staleness", "overfitting")
+        )
         return (
-            f"Of {len(self.settings)} settings, the largest decay that fits the training loses test accuracy "
-            f"to stale statistics ({told['staleness']}), or to overfitting, which widens the gap between "
-            f"training and test accuracy ({told['overfitting']})."
+            f"Of {len(self.settings)} settings, the largest decay that fits the training is shown to lose "
+            f"test accuracy to stale statistics at {stale} and to overfitting at {overfits}."
+        )
+
+    def _told(self, cause: str) -> str:
+        """Return at how many settings a cause is answered with yes, no, open or not at all."""
+        answers = [f.answer for f in self.causes.verdicts[cause].findings]
+        answers += ["not measured yet"] * (len(self.settings) - len(answers))
+        return ", ".join(
+            f"{says} at {self._cite(answers.count(answer))}"
+            for answer, says in _YES_OR_NO.items()
+            if answer in answers
         )
 
     def _ranges(self) -> str:
-        """Return between which settings' effects each contrast lies, in Markdown."""
+        """Return between which settings' effects each contrast lies, as a list in Markdown, if any do."""
         lines = []
         for claim, verdict in self.same.verdicts.items():
             findings = sorted(verdict.findings, key=lambda f: f.effect.mean)
@@ -173,7 +209,7 @@ class DecayRangeChapter:
                 for f in dict.fromkeys((findings[0], findings[-1]))
             )
             lines.append(f"- {claim}: {contrast.quantity}, {contrast.contrast}: {ends}.")
-        return "\n".join(lines)
+        return "\n".join(["From the smallest effect to the largest:", "", *lines]) if lines else ""
 
     def _lacking(self) -> str:
         """Return what could not be measured, and why, as a list in Markdown; empty if all was."""
@@ -192,9 +228,9 @@ class DecayRangeChapter:
         return self.sources.cite(str(value))
 
     def _setting(self) -> str:
-        epochs = f"{self.study.epochs} epoch{'s' if self.study.epochs > 1 else ''}"
+        amount = write_amount(self.study.train_size, self.study.epochs)
         return (
-            f"Measured on {self.study.dataset}, after {epochs}, over {self.study.seeds} seeds. The centre is "
+            f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds. The centre is "
             f"a learning rate of {self.study.learning_rate:g} and a batch size of {self.study.batch_size}; "
             "each other setting departs from it in one of the two."
         )

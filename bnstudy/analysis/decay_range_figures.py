@@ -16,10 +16,11 @@ from bnstudy.analysis.decay_range import LARGE, USUAL
 from bnstudy.analysis.seed_points import seed_points
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, decay_colour, legend_above
 
-# By claim: the title of its panel, what is on its axis, and the decay whose colour it has.
+# By claim: the title of its panel, what is on its axis, and the decay whose colour it has. The panels are
+# narrow: what each decay is held against is said in the caption.
 CONTRASTS = {
-    "C6": (f"C6: decay {USUAL:g} against\nbatch statistics", "test accuracy\n(points)", USUAL),
-    "C7": (f"C7: decay {LARGE:g}\nagainst {USUAL:g}", "training less test\naccuracy (points)", LARGE),
+    "C6": (f"C6: decay {USUAL:g}", "test accuracy\n(points)", USUAL),
+    "C7": (f"C7: decay {LARGE:g}", "training less test\naccuracy (points)", LARGE),
 }
 CAUSES = {"overfitting": ("overfitting", "D"), "staleness": ("staleness", "s")}
 MARKERS = dict(zip(PARTS, "os^", strict=True))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bnstudy.analysis import explosion_figures as figures
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
 from bnstudy.analysis.claims.words import write_effect
@@ -126,8 +127,7 @@ class ExplosionChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        said = [f"**{self._own.answers()}.** {self.counted()}", self._own.sentences()]
-        return "\n\n".join([*said, f"Measured {self._setting()}."])
+        return self._own.answer(self.counted(), f"Measured {self._setting()}.")
 
     def counted(self) -> str:
         """Return how the runs of each arm ended, in one sentence."""
@@ -252,7 +252,8 @@ class ExplosionChapter:
 
     def _setting(self) -> str:
         return (
-            f"on {self.study.dataset}, over {self.study.seeds} seeds, in each of these trainings: "
+            f"on {self.study.dataset}, {write_amount(self.study.train_size, self.study.epochs)}, over "
+            f"{self.study.seeds} seeds, in each of these trainings: "
             f"{', '.join(self.trainings)}"
         )
 

@@ -77,6 +77,7 @@ def accuracy_by_decay(evaluation: pd.DataFrame, schedule: str, step: int) -> Fig
         hollow = NEUTRAL if debias == "none" else "none"
         axis.plot([], [], marker, color=NEUTRAL, mfc=hollow, label=label)
     axis.set_xticks(range(len(decays)), [f"{d:g}" for d in decays])
+    axis.set_title(f"{schedule} learning rate", fontsize=SMALL + 1)
     axis.set(xlabel="decay", ylabel="test accuracy", ylim=(0, min(1.0, 1.1 * test["accuracy"].max())))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.legend(loc="outside upper center", ncols=2, columnspacing=1.2, handletextpad=0.5)

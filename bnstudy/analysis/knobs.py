@@ -9,6 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
@@ -113,28 +114,39 @@ class KnobsChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        said = [f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), self._setting()]
-        return "\n\n".join(said)
+        return self._own.answer(self.finding(), self.changes(), self._setting())
 
     def finding(self) -> str:
-        """Return which epsilon came out best, and which knobs change the test accuracy, in Markdown."""
+        """Return which epsilon came out best, and how many knobs change the test accuracy, in Markdown."""
         moving = self.accuracies["moving"]
         means = {epsilon: of(moving, "epsilon", epsilon).mean() for epsilon in self.epsilons}
         best = str(pd.Series(means).idxmax())
-        changed = []
-        for contrast in (*LAYER, *TINY):
-            values = difference(moving, contrast)
-            effect = bootstrap_interval(values) if len(values) else Interval(0.0, math.nan, math.nan, 0)
-            if effect.low > 0 or effect.high < 0:
-                changed.append(f"{_plain(contrast)} ({self.sources.cite(write_effect(effect, 'points'))})")
-        count = self.sources.cite(f"{len(changed)} of {len(LAYER) + len(TINY)}")
-        which = f": {'; '.join(changed)}" if changed else ""
+        count = self.sources.cite(f"{len(self._changed())} of {len(LAYER) + len(TINY)}")
         return (
             f"With moving averages, the highest mean test accuracy is that of epsilon "
             f"{self.sources.cite(best)}, of {len(self.epsilons)} values from {self.epsilons[0]} to "
-            f"{self.epsilons[-1]}. Of the other contrasts, {count} change it (each by its 95 % interval, not "
-            f"corrected for their number){which}."
+            f"{self.epsilons[-1]}, and a difference shows in {count} other contrasts."
         )
+
+    def changes(self) -> str:
+        """Return the contrasts that change the test accuracy, as a list in Markdown; nothing for none."""
+        lines = [
+            f"- {_plain(contrast)}: {self.sources.cite(write_effect(effect, 'points'))}"
+            for contrast, effect in self._changed().items()
+        ]
+        if not lines:
+            return ""
+        told = "Contrasts in which it shows (each by its 95 % interval, not corrected for their number):"
+        return "\n".join([told, "", *lines])
+
+    def _changed(self) -> dict[Contrast, Interval]:
+        found = {}
+        for contrast in (*LAYER, *TINY):
+            values = difference(self.accuracies["moving"], contrast)
+            effect = bootstrap_interval(values) if len(values) else Interval(0.0, math.nan, math.nan, 0)
+            if effect.low > 0 or effect.high < 0:
+                found[contrast] = effect
+        return found
 
     def contrasts(self) -> pd.DataFrame:
         """Return each contrast's difference in test accuracy by statistics, with 95 % interval."""
@@ -175,10 +187,9 @@ class KnobsChapter:
         return pd.DataFrame(lines)
 
     def _setting(self) -> str:
-        images = "all images" if self.study.train_size is None else f"{self.study.train_size:,} images"
-        epochs = f"{self.study.epochs} epoch{'s' if self.study.epochs > 1 else ''}"
+        amount = write_amount(self.study.train_size, self.study.epochs)
         return (
-            f"Measured on {self.study.dataset}, {images} for {epochs}, over {self.study.seeds} seeds; tiny "
+            f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds; tiny "
             f"batches are of {self.study.tiny_batch} images, on {self.study.tiny_train_size:,} images."
         )
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from bnstudy.analysis.claims.knobs import DEFAULT_EPSILON
 from bnstudy.analysis.knobs import STATISTICS, Contrast, difference, of
+from bnstudy.analysis.row_labels import row_labels
 from bnstudy.analysis.seed_points import seed_points
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 
@@ -63,10 +64,9 @@ def differences(accuracies: Mapping[str, pd.Series[float]], contrasts: Sequence[
             place = i + ASIDE[statistics]
             seed_points(axis, 100 * difference(values, contrast), place, colour, MARKERS[statistics])
     axis.axvline(0, color=NEUTRAL, lw=0.8)
-    labels = [f"{contrast.name}\nagainst {contrast.against}" for contrast in contrasts]
-    axis.set_yticks(range(len(contrasts)), labels)
+    row_labels(axis, [f"{contrast.name}\nagainst {contrast.against}" for contrast in contrasts])
     axis.set_ylim(len(contrasts) - 0.5, -0.5)
-    axis.set_xlabel("difference in test\naccuracy (points)")
+    axis.set_xlabel("accuracy gained (points)")
     _legend(figure)
     return figure
 

@@ -28,6 +28,14 @@ class OwnVerdicts:
         """Return every claim's answer: ``"C4 is supported, C13 is refuted"``."""
         return ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
 
+    def answer(self, finding: str, *more: str) -> str:
+        """Return a chapter's answer in Markdown: two sentences, what each rule found, and what is left.
+
+        The first sentence has the verdicts, ``finding`` is the second. Of ``more``, empty parts are left out.
+        """
+        parts = (f"**{self.answers()}.** {finding}".rstrip(), "By rule:", self.sentences(), *more)
+        return "\n\n".join(filter(None, parts))
+
     def sentences(self) -> str:
         """Return each rule's finding, and each reason for which there is none, as a list in Markdown."""
         found = [

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from bnstudy.analysis.amount import write_amount, write_images
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
@@ -35,6 +36,8 @@ BASES = {
     "batch + dropout": "batch",
     "dropout + batch": "batch",
 }
+
+_ON_TOP = [arm for arm, base in BASES.items() if base == "batch"]
 
 NORMALISED = ("batch", "batch + l2", "batch + dropout", "dropout + batch")
 
@@ -115,26 +118,33 @@ class RegularisationChapter:
         self._own = judge_own(self.sources, tables, others)
         self.verdicts: dict[str, Verdict] = self._own.verdicts
         # "A tenth" is what it is called; how many images it has is a parameter.
-        images = "all images" if study.train_size is None else f"{study.train_size:,} images"
-        self.fractions = {"all": images, "a tenth": f"{study.small_size:,} images"}
+        self.fractions = {"all": write_images(study.train_size), "a tenth": write_images(study.small_size)}
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        said = [f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), self._setting()]
-        return "\n\n".join(said)
+        return self._own.answer(self.finding(), self.added(), self._setting())
 
     def finding(self) -> str:
-        """Return what dropout and L2 add to batch normalization, by the amount of data, in Markdown."""
+        """Return what the better of L2 and dropout adds to batch normalization, by the amount of data."""
         added = gains(self.tables)
         parts = []
         for fraction, images in self.fractions.items():
-            each = [
-                f"{self._points(of(added, arm, fraction))} ({NAMES[arm]})"
-                for arm, base in BASES.items()
-                if base == "batch"
-            ]
-            parts.append(f"with {images} test accuracy changes by {', '.join(each)}")
-        return f"On top of batch normalization, {'; '.join(parts)}."
+            measured = [values for arm in _ON_TOP if len(values := of(added, arm, fraction))]
+            best = max(measured, key=lambda values: values.mean(), default=pd.Series(dtype="float64"))
+            parts.append(f"{self._points(best)} with {images}")
+        return (
+            "On top of batch normalization, the better of L2 and dropout changes the test accuracy by "
+            f"{' and by '.join(parts)}."
+        )
+
+    def added(self) -> str:
+        """Return what L2 and dropout each add to batch normalization, as a list in Markdown."""
+        added = gains(self.tables)
+        lines = []
+        for fraction, images in self.fractions.items():
+            each = [f"{NAMES[arm]} {self._points(of(added, arm, fraction))}" for arm in _ON_TOP]
+            lines.append(f"- {images}: {'; '.join(each)}")
+        return "\n".join(["Test accuracy against batch normalization alone:", "", *lines])
 
     def shift(self) -> str:
         """Return what recalibration gains each arm with dropout, beyond batch norm's own, in Markdown."""
@@ -170,10 +180,11 @@ class RegularisationChapter:
         return self.sources.cite(text)
 
     def _setting(self) -> str:
-        epochs = {"all": self.study.epochs, "a tenth": self.study.small_epochs}
         data = " and ".join(
-            f"{images} for {epochs[fraction]} epoch{'s' if epochs[fraction] > 1 else ''}"
-            for fraction, images in self.fractions.items()
+            (
+                write_amount(self.study.train_size, self.study.epochs),
+                write_amount(self.study.small_size, self.study.small_epochs),
+            )
         )
         return (
             f"Measured on {self.study.dataset}, {data}, over {self.study.seeds} seeds, with an L2 penalty of "

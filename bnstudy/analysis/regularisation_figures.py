@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnstudy.analysis.regularisation import BASES, NAMES, NORMALISED, of
+from bnstudy.analysis.row_labels import row_labels
 from bnstudy.analysis.seed_points import seed_points
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
 
@@ -42,6 +43,7 @@ def generalisation(test: pd.Series[float], gaps: pd.Series[float], fractions: Ma
     for row, (fraction, title) in zip(axes, fractions.items(), strict=True):
         for axis, values in zip(row, (test, gaps), strict=True):
             _by_arm(axis, values, fraction, list(NAMES))
+        _label(row[0], list(NAMES))
         row[1].axvline(0, color=NEUTRAL, lw=0.8)
         row[0].set_title(title, fontsize=SMALL + 1, loc="left")
     axes[-1, 0].set_xlabel("test accuracy (%)", fontsize=SMALL)
@@ -58,6 +60,7 @@ def gained(values: pd.Series[float], fractions: Mapping[str, str]) -> Figure:
     for axis, fraction in zip(axes, fractions, strict=True):
         _by_arm(axis, values, fraction, list(BASES))
         axis.axvline(0, color=NEUTRAL, lw=0.8)
+    _label(axes[0], list(BASES))
     figure.supxlabel("test accuracy gained (points)", fontsize=SMALL + 1, color=NEUTRAL)
     return figure
 
@@ -68,6 +71,7 @@ def recalibrated(values: pd.Series[float], fractions: Mapping[str, str]) -> Figu
     for axis, fraction in zip(axes, fractions, strict=True):
         _by_arm(axis, values, fraction, list(NORMALISED))
         axis.axvline(0, color=NEUTRAL, lw=0.8)
+    _label(axes[0], list(NORMALISED))
     figure.supxlabel("gained by precise statistics (points)", fontsize=SMALL + 1, color=NEUTRAL)
     return figure
 
@@ -116,5 +120,8 @@ def _by_arm(axis: Axes, values: pd.Series[float], fraction: str, arms: Sequence[
     """Draw each arm's values, in percent, one arm below the other."""
     for i, arm in enumerate(arms):
         seed_points(axis, 100 * of(values, arm, fraction), i, ARMS[arm], MARKERS[arm])
-    axis.set_yticks(range(len(arms)), [SHORT[arm] for arm in arms])
     axis.set_ylim(len(arms) - 0.5, -0.5)
+
+
+def _label(axis: Axes, arms: Sequence[str]) -> None:
+    row_labels(axis, [SHORT[arm] for arm in arms])

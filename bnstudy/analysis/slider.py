@@ -21,12 +21,13 @@ class Frame:
     figure: Figure
 
 
-def slider(frames: Iterable[Frame], name: str, quantity: str, caption: str) -> str:
+def slider(frames: Iterable[Frame], name: str, quantity: str) -> str:
     """Return a slider over ``frames`` as one piece of HTML; their figures are closed.
 
     ``name`` is the element's id, and begins the ids within. ``quantity`` says what the slider changes,
     for its label. Without script every drawing shows under its label, one below the other; ``slider.js``
-    keeps the one that is chosen, says its label, and starts at the last.
+    keeps the one that is chosen, says its label, and starts at the last. A caption is the page's, which
+    numbers its figures.
     """
     shown = []
     for i, frame in enumerate(frames):
@@ -36,10 +37,10 @@ def slider(frames: Iterable[Frame], name: str, quantity: str, caption: str) -> s
         shown.append(f'<div class="frame" data-label="{label}"><p>{label}</p>{drawing}</div>')
     last = len(shown) - 1
     return (
-        f'<figure class="slider" id="{name}"><p class="control" hidden>'
+        f'<div class="slider" id="{name}"><p class="control" hidden>'
         f'<label for="{name}-input">{escape(quantity)}: <output for="{name}-input"></output></label>'
         f'<input type="range" id="{name}-input" min="0" max="{last}" step="1" value="{last}"></p>'
-        f"{''.join(shown)}<figcaption>{escape(caption)}</figcaption></figure>"
+        f"{''.join(shown)}</div>"
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bnstudy.analysis import train_flag as tf
 from bnstudy.analysis import train_flag_figures as figures
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
@@ -41,11 +42,9 @@ class TrainFlagChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        setting = (
-            f"Measured on {self.study.dataset}, after {self.study.epochs} "
-            f"epoch{'s' if self.study.epochs > 1 else ''}, over {self.study.seeds} seeds."
-        )
-        return "\n\n".join([f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), setting])
+        amount = write_amount(self.study.train_size, self.study.epochs)
+        setting = f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds."
+        return self._own.answer(self.finding(), setting)
 
     def finding(self) -> str:
         """Return at which sizes of test batches ``is_training=True`` does worse than False, and better."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from bnstudy.analysis import updates_collections as uc
+from bnstudy.analysis.amount import write_amount
 from bnstudy.analysis.bootstrap import bootstrap_interval
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
@@ -46,11 +47,9 @@ class UpdatesCollectionsChapter:
 
     def answer(self) -> str:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        setting = (
-            f"Measured on {self.study.dataset}, in {self.study.epochs} "
-            f"epoch{'s' if self.study.epochs > 1 else ''}, over {self.study.seeds} seeds."
-        )
-        return "\n\n".join([f"**{self._own.answers()}.** {self.finding()}", self._own.sentences(), setting])
+        amount = write_amount(self.study.train_size, self.study.epochs)
+        setting = f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds."
+        return self._own.answer(self.finding(), setting)
 
     def finding(self) -> str:
         """Return whether training is the same under every arm, and what evaluation makes of it."""
@@ -147,11 +146,23 @@ class UpdatesCollectionsChapter:
         largest = uc.largest_difference(training, arms, "loss")
         ratio = bootstrap_interval(uc.tensorflow_cost(self.tables, "in place", "with the step"))
         return (
-            f"Training losses that equal those of *{uc.FIRST}* in every bit: {equal}. The largest difference "
-            f"is {self._cite(f'{second:.2g}')} nats up to the second step, where a batch could first get "
-            f"the statistics of the one before, and {self._cite(f'{largest:.2g}')} nats in all. A "
-            f"step with updates in place takes {self._cite(write_effect(ratio, 'factor'))} of one with "
-            "updates run with the step (medians over steps; mean and 95 % interval over seeds, bootstrap-t)."
+            f"{self._trained_on()} Training losses that equal those of *{uc.FIRST}* in every bit: {equal}. "
+            f"The largest difference is {self._cite(f'{second:.2g}')} nats up to the second step, where a "
+            f"batch could first get the statistics of the one before, and {self._cite(f'{largest:.2g}')} "
+            f"nats in all. A step with updates in place takes {self._cite(write_effect(ratio, 'factor'))} of "
+            "one with updates run with the step (medians over steps; mean and 95 % interval over seeds, "
+            "bootstrap-t)."
+        )
+
+    def _trained_on(self) -> str:
+        """Return how much data TensorFlow's runs had, and whether the other arms had as much."""
+        amount = write_amount(self.study.tensorflow_train_size, self.study.epochs)
+        own = write_amount(self.study.train_size, self.study.epochs)
+        if amount == own:
+            return f"TensorFlow trained on {amount}, as the arms above did."
+        return (
+            f"TensorFlow trained on {amount}, the arms above on {own}: its accuracy can't be held against "
+            "theirs, only that of its own arms against one another."
         )
 
     def tensorflow_accuracy(self) -> pd.DataFrame:
