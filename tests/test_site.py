@@ -315,7 +315,7 @@ def test_a_number_leads_to_the_records_behind_it(visit: Any) -> None:
 
 @pytest.mark.parametrize("name", ["covariate_shift", "decay_range", "knobs", "regularisation"])
 def test_an_answer_opens_with_two_sentences(visit: Any, name: str) -> None:
-    text = visit(name).page.locator("#answer p").first.inner_text()
+    text = visit(name).page.locator("#answer .cell_output p").first.inner_text()
     sentences = re.split(r"(?<=[.\]])\s+(?=[A-Z])", text)
     assert len(sentences) == 2
     assert max(len(sentence.split()) for sentence in sentences) <= 40

@@ -20,7 +20,6 @@ MARKERS = dict(zip(NAMES, "oDvsPX^", strict=True))
 # On an axis, where a line has little room.
 SHORT = {
     **NAMES,
-    "batch + l2": "batch norm,\nL2",
     "batch + dropout": "batch norm,\nthen dropout",
     "dropout + batch": "dropout, then\nbatch norm",
 }
@@ -34,7 +33,7 @@ def generalisation(test: pd.Series[float], gaps: pd.Series[float], fractions: Ma
     figure, axes = plt.subplots(
         len(fractions),
         2,
-        figsize=(WIDTH, 3.1 * len(fractions) + 0.3),
+        figsize=(WIDTH, 3.6 * len(fractions) + 0.3),
         sharey=True,
         sharex="col",
         layout="constrained",

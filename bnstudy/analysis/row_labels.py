@@ -10,7 +10,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from bnstudy.analysis.style import SMALL
 
-LINE = 1.2 * SMALL  # from one line to the next, in points
+LINE = 1.1 * SMALL  # from one line to the next, in points
 
 
 def row_labels(axis: Axes, labels: Sequence[str]) -> None:
