@@ -105,7 +105,7 @@ def test_a_point_of_the_learning_curve_is_the_mean_since_the_one_before():
 
 def test_more_shift_and_more_accuracy_are_counted_by_their_intervals():
     said = chapter(tables()).finding()
-    assert "larger relative shift than no normalisation in <" in said
+    assert "larger relative shift than the network without batch norm in <" in said
     # More shift than without normalisation, both at once, and more shift than with batch norm alone.
     assert said.count("(sgd 0.1)") == 3
     assert "(sgd 0.1, adam 0.01)" in said
@@ -116,9 +116,9 @@ def test_more_shift_and_more_accuracy_are_counted_by_their_intervals():
 
 def test_the_noise_table_is_paired_by_seed():
     line = chapter(tables()).noise().set_index("training").loc["sgd 0.1"]
-    assert line["relative shift, noisy against none"].startswith(("4.0", "3.9"))
-    assert line["relative shift, noisy against batch norm"].startswith(("2.0", "1.9"))
-    assert line["test accuracy, noisy against batch norm"].startswith(("-10.", "-9.9"))
+    assert line["relative shift, noisy against “without batch norm”"].startswith(("4.0", "3.9"))
+    assert line["relative shift, noisy against “batch norm”"].startswith(("2.0", "1.9"))
+    assert line["test accuracy, noisy against “batch norm”"].startswith(("-10.", "-9.9"))
 
 
 def test_other_choices_do_not_move_what_is_judged():

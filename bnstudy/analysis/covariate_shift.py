@@ -166,13 +166,13 @@ class CovariateShiftChapter:
             for name, values, unit in columns:
                 for other in ("none", "batch"):
                     change = paired(*(over_seeds(values, arm, training) for arm in ("noisy batch", other)))
-                    against = f"{name}, noisy against {ARMS[other]}"
+                    against = f"{name}, noisy against “{ARMS[other]}”"
                     line[against] = write_effect(bootstrap_interval(change), unit)
             lines.append(line)
         return pd.DataFrame(lines)
 
     def finding(self) -> str:
-        """Return in how many trainings noisy batch norm has more shift than none and still learns more.
+        """Return in how many trainings noisy batch norm has more shift than without and still learns more.
 
         Nothing, where an arm is lacking.
         """
@@ -184,9 +184,10 @@ class CovariateShiftChapter:
         both = [training for training in more if training in better]
         return (
             f"Of {self._cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
-            f"than no normalisation in {self._named(more)}, a higher test accuracy in {self._named(better)}, "
-            f"and both at once in {self._named(both)}; over batch norm, the noise raises the relative "
-            f"shift in {self._named(self._raised(log_shift, 'batch'))} (each by its 95 % interval)."
+            f"than the network without batch norm in {self._named(more)}, a higher test accuracy in "
+            f"{self._named(better)}, and both at once in {self._named(both)}; over batch norm, the noise "
+            f"raises the relative shift in {self._named(self._raised(log_shift, 'batch'))} "
+            "(each by its 95 % interval)."
         )
 
     def _raised(self, values: pd.Series[float], other: str) -> list[str]:
