@@ -18,14 +18,22 @@ from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
 import bnstudy
-from bnstudy.analysis import page
+from bnstudy.analysis import (
+    convergence_figures,
+    covariate_shift_figures,
+    explosion_figures,
+    page,
+    regularisation,
+    regularisation_figures,
+)
 from bnstudy.analysis.chapter import DecayChapter
 from bnstudy.analysis.cite import Cited, Sources
-from bnstudy.analysis.claims.words import LANGUAGES, write_effect, write_p
+from bnstudy.analysis.claims import CLAIMS, Finding, Rule, Verdict
+from bnstudy.analysis.claims.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
 from bnstudy.analysis.figures import accuracy_by_decay, spread
 from bnstudy.analysis.slider import Frame, inline_svg, slider
 from bnstudy.analysis.statistics import Interval
-from bnstudy.analysis.style import ARMS, decay_colour
+from bnstudy.analysis.style import ARMS, WITHOUT, decay_colour
 
 matplotlib.use("agg")
 
@@ -182,6 +190,60 @@ def test_glued_verdicts_say_the_same_in_every_language(chapter):
             assert repr(glued[f"{claim}_verdict_{language}"]) == words.answers[verdict.answer]
         english, chinese = (repr(glued[f"{claim}_effect_{language}"]) for language in ("en", "zh"))
         assert re.findall(r"[-+.\d]+", english) == re.findall(r"[-+.\d]+", chinese)
+        english, chinese = (repr(glued[f"{claim}_rule_{language}"]) for language in ("en", "zh"))
+        assert re.findall(r"[-+.\d]+", english) == re.findall(r"[-+.\d]+", chinese)
+        assert verdict.findings[0].rule.side in english
+
+
+def test_beside_an_effect_stands_what_it_is_and_what_was_asked_of_it(chapter):
+    explained = page.glued_verdicts(chapter.verdicts, chapter.sources)["C6_rule_en"]
+    asked, measured = BeautifulSoup(explained._repr_html_(), "html.parser").find_all("span")
+    assert (asked["class"], measured["class"]) == (["asked"], ["measured"])
+    assert asked.text == "asked: above +0.5 points"
+    assert measured.text == "test accuracy, moving averages minus batch statistics"
+    assert BeautifulSoup(page.Explained("a < b", "c")._repr_html_(), "html.parser").text == "a < b c"
+
+
+def test_a_claim_that_is_not_measured_has_nothing_to_explain(chapter):
+    verdicts = {"C1": Verdict(CLAIMS[0], "not measured yet", ())}
+    glued = page.glued_verdicts(verdicts, chapter.sources)
+    assert repr(glued["C1_effect_zh"]) == "–"
+    assert BeautifulSoup(glued["C1_rule_zh"]._repr_html_(), "html.parser").text.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("threshold", "side", "unit", "english", "chinese", "long"),
+    [
+        (
+            -0.005,
+            "above",
+            "points",
+            "above -0.5 points",
+            "高于 -0.5 个百分点",
+            "above -0.5 percentage points",
+        ),
+        (1.0, "below", "factor", "below 2.00 ×", "低于 2.00 ×", "below 2.00 ×"),
+        (0.1, "below", "number", "below 0.100", "低于 0.100", "below 0.100"),
+    ],
+)
+def test_bounds_are_written_in_their_unit(threshold, side, unit, english, chinese, long):
+    rule = Rule("p", "s", "q", "c", threshold, lambda tables: pd.Series(dtype=float), side, unit)
+    finding = Finding(rule, "open", Interval(0, 0, 0, 5), Interval(0, 0, 0, 5), 1.0, 0.0)
+    assert write_asked(finding, LANGUAGES["en"]) == f"asked: {english}"
+    assert write_asked(finding, LANGUAGES["zh"]) == f"要求：{chinese}"
+    assert write_bound(finding) == long
+
+
+def test_the_network_without_batch_norm_has_one_name():
+    names = [
+        convergence_figures.NAMES,
+        convergence_figures.COSTS,
+        covariate_shift_figures.NAMES,
+        explosion_figures.NAMES,
+        regularisation.NAMES,
+        regularisation_figures.SHORT,
+    ]
+    assert {name["none"].replace("\n", " ") for name in names} == {WITHOUT} == {"without batch norm"}
 
 
 @pytest.mark.parametrize(
@@ -194,6 +256,10 @@ def test_glued_verdicts_say_the_same_in_every_language(chapter):
 )
 def test_effects_are_written_in_their_unit(unit, text):
     assert write_effect(Interval(0.5, -1.0, 1.0, 5), unit) == text
+
+
+def test_what_rounds_to_zero_has_no_sign():
+    assert write_effect(Interval(0.0001, -0.0001, 0.01, 5), "number") == "0.000 [0.000, 0.010]"
 
 
 def test_p_values_are_written_short():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 import bnstudy
 from bnstudy.analysis.claims import CLAIMS, NotMeasuredError, judge, recorded
+from bnstudy.analysis.claims.averages import overfitting
 from bnstudy.analysis.claims.judge import decide
+from bnstudy.analysis.claims.labels import label
 from bnstudy.analysis.claims.rule import Rule
-from bnstudy.analysis.claims.words import write_finding
+from bnstudy.analysis.claims.words import LANGUAGES, write_asked, write_finding
 from bnstudy.analysis.statistics import Interval
 
 SEEDS = range(6)
@@ -219,6 +222,7 @@ def test_noise_that_does_not_raise_the_shift_tells_nothing_of_its_effect(raised,
     assert finding.premise.answer == "refuted"
     assert finding.premise.effect.mean == pytest.approx(np.log2(raised), abs=0.01)
     assert "does not hold, so that nothing follows" in write_finding(finding, str)
+    assert write_asked(finding, LANGUAGES["en"]) == "asked: above 2.00 ×; its premise fails"
     # The correction for many questions counts the rules that can make a verdict, and no premise.
     without = replace(BY_ID["C1"], rules=tuple(replace(rule, premise=None) for rule in BY_ID["C1"].rules))
     claims = [without if claim.id == "C1" else claim for claim in CLAIMS]
@@ -319,6 +323,44 @@ def test_every_claim_of_the_article_has_a_complete_rule():
         for rule in claim.rules:
             assert rule.study in STUDIES
             assert all((rule.part, rule.quantity, rule.contrast))
+
+
+RULES = [rule for claim in CLAIMS for rule in claim.rules]
+
+
+def test_no_two_rules_have_the_same_part():
+    assert len({rule.part for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.part)
+def test_a_rules_label_is_short_and_says_which_way_round_it_compares(rule):
+    english, chinese = label(rule, "en"), label(rule, "zh")
+    assert 15 < len(english) < 110
+    assert len(chinese) < 50
+    assert "{" not in english + chinese
+    assert re.findall(r"\d[\d.]*", english) == re.findall(r"\d[\d.]*", chinese)
+    # A factor is one over the other, a difference one minus the other, and a level neither.
+    compared, compared_zh = english.rpartition(", ")[2], chinese.rpartition("，")[2]
+    if rule.part.startswith("test batches"):
+        compared, compared_zh = english.split(", ")[1], chinese.split("，")[1]
+    assert (" over " in compared) == compared_zh.endswith("之比") == (rule.unit == "factor")
+    assert (" minus " in compared) == ("减" in compared_zh) == (" minus " in rule.contrast)
+    first = rule.contrast.split()[0]
+    if first in ("with", "without") and (" minus " in compared or " over " in compared):
+        assert compared.split()[0] == first
+        if "BN" in compared_zh or "gamma" in compared_zh:
+            assert (compared_zh.index("无") < compared_zh.index("有")) == (first == "without")
+
+
+def test_a_label_names_the_decays_that_were_run():
+    rule = overfitting(0.99, 0.5)
+    assert label(rule, "en").endswith(", decay 0.99 minus decay 0.5")
+    assert label(rule, "zh").endswith("，decay 0.99 减 decay 0.5")
+
+
+def test_a_rule_without_a_label_is_an_error():
+    with pytest.raises(KeyError, match="part"):
+        label(RULE, "en")
 
 
 def test_only_whole_studies_are_read(tmp_path):

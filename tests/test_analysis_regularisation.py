@@ -122,7 +122,7 @@ def test_runs_that_diverged_leave_their_arm_out_and_say_so():
     assert made.verdicts["C5"].answer == "not measured yet"
     assert "without a partner to compare with: 0, 1" in made.answer()
     seeds = made.table().set_index(["training set", "arm"])["seeds"]
-    assert seeds["512 images", "none"] == "3"
+    assert seeds["512 images", "without batch norm"] == "3"
     assert seeds["512 images", "dropout"] == "0"
     for figure in drawn(made, tables):
         assert figure.axes

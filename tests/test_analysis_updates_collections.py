@@ -200,9 +200,11 @@ def test_the_cost_figure_has_a_row_an_arm_at_its_ratio():
     costs = chapter(tables()).costs()
     (axis,) = figures.cost_by_arm(costs).axes
     rows = [label.get_text() for label in axis.get_yticklabels()]
-    assert rows == ["no batch norm", "with the step", "after the step", "never"]
+    assert rows == ["without batch norm", "with the step", "after the step", "never"]
     means = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "D"]
     assert means == pytest.approx([0.5, 1.0, 1.5, 0.9], rel=0.01)
+    table = chapter(tables()).cost_table()
+    assert table["arm"].to_list() == ["without batch norm", "in place", *rows[1:]]
     plt.close("all")
 
 

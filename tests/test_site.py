@@ -275,8 +275,9 @@ def test_links_within_the_book_lead_somewhere(visit: Any, html: Path) -> None:
                 assert fragment in ids[target], f"{name} links to {link}"
 
 
-def test_the_thirteen_verdicts_fit_on_one_screen(visit: Any) -> None:
-    page = visit("index").page
+@pytest.mark.parametrize("name", ["index", "zh"])
+def test_the_thirteen_verdicts_fit_on_one_screen(visit: Any, name: str) -> None:
+    page = visit(name).page
     rows = page.locator(".verdicts tbody tr")
     assert [r.split()[0] for r in rows.all_inner_texts()] == [claim.id for claim in CLAIMS]
     box = page.locator(".verdicts table").bounding_box()
@@ -284,17 +285,52 @@ def test_the_thirteen_verdicts_fit_on_one_screen(visit: Any) -> None:
 
 
 def test_the_chinese_front_page_has_the_same_numbers(visit: Any) -> None:
-    def numbers(name: str) -> list[str]:
-        effects = visit(name).page.locator(".verdicts tbody td:nth-child(4)").all_inner_texts()
-        return [re.sub(r"[^-+\d.,\[\]]", "", effect.replace("个百分点", "").strip()) for effect in effects]
+    def numbers(name: str) -> list[list[str]]:
+        rows = visit(name).page.locator(".verdicts tbody td:nth-child(4)").all_inner_texts()
+        return [re.findall(r"[-+]?\b\d+(?:\.\d+)?", row) for row in rows]
 
     assert numbers("zh") == numbers("index")
-    assert any("[" in effect for effect in numbers("zh"))
+    # Effect, both bounds of its interval, and what was asked.
+    assert all(len(row) >= 4 for row in numbers("zh"))
     page = visit("zh").page
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
     assert visit("index").page.locator("html").get_attribute("lang") == "en"
     for claim, row in zip(CLAIMS, page.locator(".verdicts tbody tr").all_inner_texts(), strict=True):
         assert claim.original in row
+
+
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+@pytest.mark.parametrize("name", ["index", "zh"])
+def test_each_effect_says_what_it_is_and_what_was_asked(visit: Any, name: str, width: int) -> None:
+    rows = visit(name, width).page.locator(".verdicts tbody tr")
+    for row in rows.all():
+        for part in (".asked", ".measured"):
+            said = row.locator(part)
+            assert said.is_visible()
+            assert said.inner_text().strip()
+            box, cell = said.bounding_box(), row.locator("td:nth-child(4)").bounding_box()
+            assert box["x"] + box["width"] <= cell["x"] + cell["width"] + 1
+    measured = rows.locator(".measured").all_inner_texts()
+    assert len(set(measured)) == len(CLAIMS)
+
+
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+@pytest.mark.parametrize("name", ["index", "zh"])
+def test_a_verdict_stands_on_one_line(visit: Any, name: str, width: int) -> None:
+    verdicts = visit(name, width).page.locator(".verdicts tbody td:nth-child(3) .number")
+    assert verdicts.evaluate_all("all => all.map(a => a.getClientRects().length)") == [1] * len(CLAIMS)
+
+
+@pytest.mark.parametrize("name", [*STUDIED, "performance"])
+def test_the_network_without_batch_norm_has_one_name(visit: Any, html: Path, name: str) -> None:
+    page = visit(name).page
+    assert "none" not in [cell.strip() for cell in page.locator(".bd-article td").all_inner_texts()]
+    figures = page.locator(".bd-article img").evaluate_all("all => all.map(i => i.getAttribute('src'))")
+    drawn = [(html / "book" / source).read_text() for source in figures if source.endswith(".svg")]
+    drawn += page.locator(".bd-article svg").evaluate_all("all => all.map(s => s.outerHTML)")
+    assert not [text for text in drawn if re.search(r">\s*none\s*<", text)]
+    for text in (page.locator(".bd-article").inner_text(), *drawn):
+        assert not re.search(r"\bno (batch norm|normalisation)\b", text)
 
 
 def test_a_number_leads_to_the_records_behind_it(visit: Any) -> None:

@@ -81,7 +81,7 @@ class ConvergenceChapter:
         )
 
     def cost_table(self) -> pd.DataFrame:
-        """Return what a step takes by network, and against the network without normalisation."""
+        """Return what a step takes by network, and against the network without batch norm."""
         without = self._log_cost("none")
         lines = []
         for arm, name in COSTS.items():

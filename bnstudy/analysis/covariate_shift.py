@@ -166,13 +166,13 @@ class CovariateShiftChapter:
             for name, values, unit in columns:
                 for other in ("none", "batch"):
                     change = paired(*(over_seeds(values, arm, training) for arm in ("noisy batch", other)))
-                    against = f"{name}, noisy against {ARMS[other]}"
+                    against = f"{name}, noisy against “{ARMS[other]}”"
                     line[against] = write_effect(bootstrap_interval(change), unit)
             lines.append(line)
         return pd.DataFrame(lines)
 
     def finding(self) -> str:
-        """Return in how many trainings noisy batch norm has more shift than none and still learns more.
+        """Return in how many trainings noisy batch norm has more shift than without and still learns more.
 
         Nothing, where an arm is lacking.
         """
@@ -181,8 +181,8 @@ class CovariateShiftChapter:
         more, better, both, _ = (self._cite(len(trainings)) for trainings in self._noisy().values())
         return (
             f"Of {self._cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
-            f"than no normalisation in {more}, a higher test accuracy in {better}, and both at once in "
-            f"{both}."
+            f"than the network without batch norm in {more}, a higher test accuracy in {better}, and both at "
+            f"once in {both}."
         )
 
     def raised(self) -> str:
@@ -199,8 +199,8 @@ class CovariateShiftChapter:
         log_shift, reached = by_run(shift(self.tables)).map(math.log2), accuracy(self.tables)
         more, better = self._raised(log_shift, "none"), self._raised(reached, "none")
         return {
-            "a larger relative shift than no normalisation": more,
-            "a higher test accuracy than no normalisation": better,
+            "a larger relative shift than the network without batch norm": more,
+            "a higher test accuracy than the network without batch norm": better,
             "both at once": [training for training in more if training in better],
             "a larger relative shift than batch norm without noise": self._raised(log_shift, "batch"),
         }

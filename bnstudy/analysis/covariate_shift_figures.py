@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from bnstudy.analysis.claims.distribution import C3
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, legend_above
 from bnstudy.analysis.tables import last_step, summary
 
-NAMES = {"none": "none", "batch": "batch norm", "noisy batch": "noisy batch norm"}
+NAMES = {"none": WITHOUT, "batch": "batch norm", "noisy batch": "noisy batch norm"}
 MARKERS = {"none": "o", "batch": "s", "noisy batch": "^"}
 STAGES = {"normalised": "o", "output": "s", "activated": "^"}
 

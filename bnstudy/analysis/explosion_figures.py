@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, legend_above
 
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
-NAMES = {"none": "without batch norm", "batch": "with batch norm"}
+NAMES = {"none": WITHOUT, "batch": "with batch norm"}
 MARKERS = {"none": "o", "batch": "s"}
 # How a run can end, in words, and each ending's mark.
 ENDS = {"trained": "trained", "at chance": "stayed at chance", "dead": "died", "diverged": "diverged"}

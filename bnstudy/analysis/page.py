@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,37 @@ import pandas as pd
 
 from bnstudy.analysis.cite import Cited, Sources
 from bnstudy.analysis.claims import Finding, Verdict
-from bnstudy.analysis.claims.words import LANGUAGES, write_bound, write_effect, write_p
+from bnstudy.analysis.claims.labels import label
+from bnstudy.analysis.claims.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
 from bnstudy.study.store import Record
 
 # Where a build wants the tables that its pages offer for download.
 DOWNLOADS = "BNSTUDY_DOWNLOADS"
 
 
-def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[str, Cited]:
-    """Return what the front pages quote: ``C6_verdict_en``, ``C6_effect_en`` and so on, by language."""
+@dataclass(frozen=True)
+class Explained:
+    """What an effect had to be, and what it is the effect on, to stand behind it in a table of verdicts."""
+
+    asked: str
+    measured: str
+
+    def _repr_html_(self) -> str:
+        said = (("asked", self.asked), ("measured", self.measured))
+        return " ".join(f'<span class="{name}">{escape(text)}</span>' for name, text in said)
+
+    def __repr__(self) -> str:
+        return f"({self.asked}) {self.measured}"
+
+
+def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[str, Cited | Explained]:
+    """Return what the front pages quote, by claim and language.
+
+    ``C6_verdict_en`` is the answer, ``C6_effect_en`` the effect of the rule that decided it, and
+    ``C6_rule_en`` what that effect is and what was asked of it.
+    """
     texts = {}
+    rules = {}
     for language, words in LANGUAGES.items():
         for claim, verdict in verdicts.items():
             finding = verdict.decisive()
@@ -29,7 +52,12 @@ def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[st
             texts[f"{claim}_effect_{language}"] = (
                 write_effect(finding.effect, finding.rule.unit, words.points) if finding else "–"
             )
-    return {name: Cited(text, sources) for name, text in texts.items()}
+            rules[f"{claim}_rule_{language}"] = (
+                Explained(write_asked(finding, words), label(finding.rule, language))
+                if finding
+                else Explained("", "")
+            )
+    return {name: Cited(text, sources) for name, text in texts.items()} | rules
 
 
 def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from bnstudy.analysis.style import WITHOUT
+
 Result = dict[str, Any]
 
 
@@ -53,7 +55,7 @@ def shift_costs(result: Result) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "normalisation": norm,
+                "network": {"none": WITHOUT, "batch": "batch norm"}[norm],
                 "layers": str(found["layers"]),
                 "of the straightforward way": f"{found['of_straightforward']:.2f}",
                 "largest relative difference": f"{found['largest_relative_difference']:.0e}",

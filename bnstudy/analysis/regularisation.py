@@ -12,6 +12,7 @@ from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import Verdict
 from bnstudy.analysis.claims.words import write_effect
 from bnstudy.analysis.own_study import judge_own
+from bnstudy.analysis.style import WITHOUT
 from bnstudy.analysis.tables import Tables, in_percent
 from bnstudy.study.regularisation import RegularisationStudy
 
@@ -19,7 +20,7 @@ RUN = ["arm", "fraction", "seed"]
 
 # How the page and its figures call each arm.
 NAMES = {
-    "none": "none",
+    "none": WITHOUT,
     "l2": "L2",
     "dropout": "dropout",
     "batch": "batch norm",

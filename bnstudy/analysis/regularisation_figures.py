@@ -20,6 +20,7 @@ MARKERS = dict(zip(NAMES, "oDvsPX^", strict=True))
 # On an axis, where a line has little room.
 SHORT = {
     **NAMES,
+    "none": "without\nbatch norm",
     "batch + dropout": "batch norm,\nthen dropout",
     "dropout + batch": "dropout, then\nbatch norm",
 }

@@ -59,6 +59,9 @@ ARMS = {
     "False after True": "#997700",
 }
 
+# What the arm "none" is called, in every figure, table and text.
+WITHOUT = "without batch norm"
+
 
 def use_style() -> None:
     """Set seaborn's and matplotlib's defaults for the book."""

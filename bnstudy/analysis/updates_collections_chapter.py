@@ -14,6 +14,7 @@ from bnstudy.analysis.claims import Verdict
 from bnstudy.analysis.claims.words import write_effect
 from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.style import WITHOUT
 from bnstudy.analysis.tables import Tables, last_step, paired, per_seed
 from bnstudy.study.updates_collections import IN_TENSORFLOW, UpdatesCollectionsStudy
 
@@ -221,7 +222,7 @@ def _cost_table(
         ratio = "1 ×" if arm == uc.FIRST else write_effect(bootstrap_interval(ratios[arm]), "factor")
         lines.append(
             {
-                "arm": arm,
+                "arm": WITHOUT if arm == "none" else arm,
                 "milliseconds a step": f"{step.mean:.1f} [{step.low:.1f}, {step.high:.1f}]",
                 f"over “{uc.FIRST}”": ratio,
             }

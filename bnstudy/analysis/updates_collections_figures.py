@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT
 from bnstudy.analysis.tables import summary
 from bnstudy.analysis.updates_collections import ARMS as UPDATES
 from bnstudy.analysis.updates_collections import FIRST, accuracy_with
@@ -75,7 +75,7 @@ def cost_by_arm(costs: pd.DataFrame) -> Figure:
         FIRST, (1, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
         ha="center", va="bottom", fontsize=SMALL, color=ARMS[FIRST],
     )  # fmt: skip
-    labels = ["no batch norm" if arm == "none" else arm for arm in arms]
+    labels = [WITHOUT if arm == "none" else arm for arm in arms]
     axis.set_yticks(range(len(arms)), labels)
     axis.set(xlabel=f"seconds a step, over those of “{FIRST}”")
     axis.set_ylim(len(arms) - 0.5, -0.5)

@@ -34,10 +34,11 @@ class VerdictTable(SphinxDirective):
         if f"book/{claim.chapter}" not in self.env.found_docs:
             missing = LANGUAGES[self.language].answers["not measured yet"]
             return f"| {claim.id} | {said} | [{missing}]{{.unmeasured}} | – |"
-        verdict, effect = (
-            f"{{glue:}}`{chapter}::{claim.id}_{what}_{self.language}`" for what in ("verdict", "effect")
+        verdict, effect, rule = (
+            f"{{glue:}}`{chapter}::{claim.id}_{what}_{self.language}`"
+            for what in ("verdict", "effect", "rule")
         )
-        return f"| [{claim.id}]({chapter}) | {said} | {verdict} | {effect} |"
+        return f"| [{claim.id}]({chapter}) | {said} | {verdict} | {effect} {rule} |"
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -19,6 +19,9 @@ class Language:
     verdict: str
     effect: str
     points: str
+    asked: str
+    premise_fails: str
+    sides: dict[str, str]
     answers: dict[Answer, str]
 
 
@@ -28,6 +31,9 @@ LANGUAGES = {
         verdict="verdict",
         effect="effect [95 % interval]",
         points="points",
+        asked="asked: ",
+        premise_fails="; its premise fails",
+        sides={"above": "above", "below": "below"},
         answers={a: a for a in ("supported", "refuted", "open", "not measured yet")},
     ),
     "zh": Language(
@@ -35,6 +41,9 @@ LANGUAGES = {
         verdict="结论",
         effect="效应 [95 % 区间]",
         points="个百分点",
+        asked="要求：",
+        premise_fails="；其前提不成立",
+        sides={"above": "高于", "below": "低于"},
         answers={
             "supported": "成立",
             "refuted": "不成立",
@@ -52,15 +61,26 @@ def write_effect(effect: Interval, unit: Unit, points: str = "percentage points"
     if unit == "factor":
         mean, low, high = (f"{2**v:.2f}" for v in (effect.mean, effect.low, effect.high))
         return f"{mean} × [{low}, {high}]"
-    mean, low, high = (f"{v + 0.0:.3f}" for v in (effect.mean, effect.low, effect.high))
+    # Adding zero turns a rounded -0.0 into 0.0.
+    mean, low, high = (f"{round(v, 3) + 0.0:.3f}" for v in (effect.mean, effect.low, effect.high))
     return f"{mean} [{low}, {high}]"
 
 
 def write_bound(finding: Finding) -> str:
     """Return what the effect had to be for the claim: ``"above +0.5 percentage points"``."""
-    rule = finding.rule
-    alone = Interval(rule.threshold, math.nan, math.nan, 1)
-    return f"{rule.side} {write_effect(alone, rule.unit).split(' [')[0]}"
+    return f"{finding.rule.side} {_bound(finding)}"
+
+
+def write_asked(finding: Finding, words: Language) -> str:
+    """Return the same in a language of the front pages, and whether the rule's premise failed."""
+    failed = finding.premise is not None and finding.premise.answer != "supported"
+    asked = f"{words.asked}{words.sides[finding.rule.side]} {_bound(finding, words.points)}"
+    return asked + (words.premise_fails if failed else "")
+
+
+def _bound(finding: Finding, points: str = "percentage points") -> str:
+    alone = Interval(finding.rule.threshold, math.nan, math.nan, 1)
+    return write_effect(alone, finding.rule.unit, points).split(" [")[0]
 
 
 def write_finding(finding: Finding, cite: Callable[[str], str]) -> str:
