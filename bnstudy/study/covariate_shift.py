@@ -20,7 +20,7 @@ class CovariateShiftStudy(Study):
     name: ClassVar[str] = "covariate_shift"
 
     dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=25_600, ge=2, description="an integer of at least 2, or None")
+    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     norms: Annotated[tuple[Norm, ...], BeforeValidator(read_list), Field(min_length=1)] = (
         "none",
         "batch",
