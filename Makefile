@@ -12,7 +12,8 @@ SEEDS   ?= 3
 RERUN_ARGS ?=
 # TensorFlow 2.12, the last that tf-slim runs on, has no wheel for a later one.
 TENSORFLOW_PYTHON ?= python3.11
-STUDY_DATA ?= _build/study
+# Not in _build: hours of records must outlive `make clean`.
+STUDY_DATA ?= again
 WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
 # A process a core, each with one thread: more threads than cores mostly wait for each other.
 # Files go to the processes in the order that tests/conftest.py gives them, the longest first.
@@ -90,7 +91,7 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 	@echo "The book of the re-run: file://$(CURDIR)/$(RERUN)/_build/html/index.html"
 
 # Goes on where it was stopped. STUDY_DATA=data completes the published records instead.
-study: $(STAMP) ## train every run of every study again, in _build/study (hours; needs CIFAR-10 and Python 3.11)
+study: $(STAMP) ## train every run of every study again, in again/ (hours; needs CIFAR-10 and Python 3.11)
 	@$(BIN)/python benchmarks/tensorflow_live.py --install-only --python $(TENSORFLOW_PYTHON)
 	@$(BIN)/bnstudy run all --workers $(WORKERS) --data-dir $(STUDY_DATA)
 
@@ -108,12 +109,14 @@ lint: $(STAMP) ## check style and types (ruff, mypy)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-clean: ## remove what was built (the environment and the recorded results stay)
-	@rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+# What took hours is spared in _build too: TensorFlow's environment, and the records of an earlier `make study`.
+clean: ## remove what was built (the environments and the recorded results stay)
+	@[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name tensorflow ! -name study -exec rm -rf {} +
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv/*' -not -path './_build/*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove the environment too
-	@rm -rf $(VENV)
+distclean: clean ## remove the environments too (the recorded results stay)
+	@rm -rf $(VENV) _build/tensorflow
 
 $(STAMP): pyproject.toml constraints.txt
 	@if [ ! -x $(BIN)/python ]; then \

@@ -174,7 +174,7 @@ def test_each_part_of_a_claim_leads_to_the_records_of_its_own_study():
     both = CovariateShiftChapter(tables(), study, ["aa"], {"explosion": exploding()}).answer()
     (part, other) = (line for line in both.splitlines() if line.startswith("- C1"))
     assert 'href="explosion.html#records"' in part
-    assert 'href="covariate_shift.html#records" title="From 1 records: aa"' in other
+    assert 'href="covariate_shift.html#records" title="From 1 record: aa"' in other
 
 
 def test_every_figure_has_an_arm_a_curve_and_a_training_a_panel():

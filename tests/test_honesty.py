@@ -57,7 +57,7 @@ CONSTANTS = {
 QUOTED = {"differences.md", "references.md"}
 
 # Tables of constants in a page that has results besides: the network's shapes, and the coverage that
-# test_the_coverage_on_the_methods_page_is_simulated holds to its simulation.
+# test_the_coverage_and_the_width_on_the_methods_page_are_simulated holds to its simulation.
 TABLES = {"methods.md": ("| layer | weights |", "| array | SHA-256 |", "| values | Student's t |")}
 
 
@@ -212,11 +212,12 @@ def test_a_deleted_record_fails_the_build_and_says_which(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_coverage_on_the_methods_page_is_simulated():
+def test_the_coverage_and_the_width_on_the_methods_page_are_simulated():
     from bnstudy.analysis.bootstrap import bootstrap_interval
     from bnstudy.analysis.statistics import mean_interval
 
-    lines = (BOOK / "methods.md").read_text().split("| values | Student's t |")[1].splitlines()[2:6]
+    text = (BOOK / "methods.md").read_text()
+    lines = text.split("| values | Student's t |")[1].splitlines()[2:6]
     rng = np.random.default_rng(2)
     draws = {
         "normal": (rng.normal(size=(2000, 5)), 0.0),
@@ -224,6 +225,7 @@ def test_the_coverage_on_the_methods_page_is_simulated():
         "Student's, 3 degrees of freedom": (rng.standard_t(3, size=(2000, 5)), 0.0),
         "exponential": (rng.exponential(size=(2000, 5)), 1.0),
     }
+    wider = []
     for line in lines:
         name, *stated = (cell.strip() for cell in line.strip("|").split("|"))
         samples, truth = draws[name]
@@ -231,6 +233,8 @@ def test_the_coverage_on_the_methods_page_is_simulated():
             [(i.low, i.high) for i in map(mean_interval, samples)],
             [(i.low, i.high) for i in map(bootstrap_interval, samples)],
         ]
+        student, bootstrap = (np.array(bounds) for bounds in intervals)
+        wider.append(np.ptp(bootstrap, axis=1) / np.ptp(student, axis=1))
         for method in ("percentile", "BCa"):
             found = stats.bootstrap(
                 (samples,), np.mean, axis=1, n_resamples=999, method=method, batch=100, rng=rng
@@ -240,3 +244,18 @@ def test_the_coverage_on_the_methods_page_is_simulated():
             covered = np.mean([low <= truth <= high for low, high in bounds])
             # Two simulations of 2,000 differ by less than this all but surely.
             assert float(value.removesuffix(" %")) / 100 == pytest.approx(covered, abs=0.025), (name, value)
+    price = re.search(
+        r"in the median of these samples, (.*) more than Student's, and for (.*) more than twice as much",
+        text,
+    )
+    assert price
+    shares = {
+        "a quarter": 1 / 4,
+        "a third": 1 / 3,
+        "a half": 1 / 2,
+        "one in four": 1 / 4,
+        "one in five": 1 / 5,
+    }
+    median, often = (shares[words] for words in price.groups())
+    assert median == pytest.approx(np.median(wider) - 1, abs=0.04)
+    assert often == pytest.approx(np.mean(np.array(wider) > 2), abs=0.02)

@@ -129,3 +129,57 @@ def test_constraints_pin_one_version_each_and_name_no_registry() -> None:
     names = [line.split("==")[0] for line in lines]
     assert len(names) == len(set(names))
     assert {"torch==2.12.0", "torchvision==0.27.0", "jupyter-book==1.0.4.post1"} <= set(lines)
+
+
+def filled(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+RECORDS = ("data/runs/0/record.json", "_build/study/runs/0/record.json")
+ENVIRONMENTS = (".venv/bin/python", ".venv/lib/__pycache__/a.pyc", "_build/tensorflow/lib/__pycache__/a.pyc")
+BUILT = (
+    "_build/html/index.html",
+    "_build/rerun/book/decay.ipynb",
+    "bnstudy/__pycache__/a.pyc",
+    ".ruff_cache/a",
+)
+
+
+def test_clean_spares_records_and_environments(clone: Path) -> None:
+    study = study_data(clone)
+    filled(clone, *RECORDS, f"{study}/runs/0/record.json", *ENVIRONMENTS, *BUILT)
+    assert make(clone, "clean").returncode == 0
+    kept = [*RECORDS, f"{study}/runs/0/record.json", *ENVIRONMENTS]
+    assert [name for name in (*kept, *BUILT) if (clone / name).exists()] == kept
+    assert make(clone, "clean").returncode == 0
+
+
+def test_distclean_spares_records_alone(clone: Path) -> None:
+    study = study_data(clone)
+    filled(clone, *RECORDS, f"{study}/runs/0/record.json", *ENVIRONMENTS, *BUILT)
+    assert make(clone, "distclean").returncode == 0
+    kept = [*RECORDS, f"{study}/runs/0/record.json"]
+    assert [name for name in (*kept, *ENVIRONMENTS, *BUILT) if (clone / name).exists()] == kept
+
+
+def test_clean_where_nothing_was_built_is_no_error(clone: Path) -> None:
+    assert make(clone, "distclean").returncode == 0
+
+
+def test_git_ignores_the_records_of_make_study(clone: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    path = f"{study_data(clone)}/runs/0/record.json"
+    assert subprocess.run(["git", "check-ignore", "--quiet", path], cwd=ROOT).returncode == 0
+
+
+def study_data(folder: Path) -> str:
+    """Where `make study` puts its records, as make says it."""
+    (folder / ".venv").mkdir(exist_ok=True)
+    (folder / ".venv" / ".installed").touch()
+    said = make(folder, "--dry-run", "study").stdout
+    found = re.search(r"--data-dir (\S+)", said)
+    assert found, said
+    return found[1]

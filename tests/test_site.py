@@ -88,7 +88,7 @@ def is_current(index: Path) -> bool:
     if not index.is_file():
         return False
     sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
-    for folder in ("book", "bnstudy", "data/runs"):
+    for folder in ("book", "bnstudy", "data/runs", "data/bench"):
         sources += [p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     return max(p.stat().st_mtime for p in sources) <= index.stat().st_mtime
 
@@ -231,6 +231,7 @@ def test_every_page_says_what_it_was_built_from(visit: Any, name: str) -> None:
     assert "bnstudy 0." in text
     assert "commit " in text
     assert "records " in text
+    assert "benchmarks " in text
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -417,6 +418,15 @@ def test_the_numbers_of_a_chapter_can_be_downloaded(visit: Any, html: Path, name
         offered = pd.read_csv(html / "book" / f"{name}-{table}.csv", dtype=dict.fromkeys(text, "str"))
         expected = frame.assign(**{column: frame[column].replace("", None) for column in text})
         pd.testing.assert_frame_equal(offered, expected, check_dtype=False)
+
+
+def test_the_benchmark_s_numbers_can_be_downloaded(visit: Any, html: Path) -> None:
+    links = visit("performance").page.locator("a[download]")
+    offered = set(links.evaluate_all("all => all.map(a => a.getAttribute('href'))"))
+    files = {file.name: file for file in (ROOT / "data" / "bench").glob("*.json")}
+    assert {"performance-lines.csv", *files} <= offered
+    for name, file in files.items():
+        assert (html / "book" / name).read_bytes() == file.read_bytes()
 
 
 class Quiet(SimpleHTTPRequestHandler):

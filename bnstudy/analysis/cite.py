@@ -16,7 +16,8 @@ class Sources:
 
     def cite(self, text: str) -> str:
         """Return ``text`` as an HTML link to the list of its records, whose ids are its title."""
-        title = f"From {len(self.runs)} records: {', '.join(self.runs)}"
+        several = "s" if len(self.runs) != 1 else ""
+        title = f"From {len(self.runs)} record{several}: {', '.join(self.runs)}"
         href = f"{self.page}.html#records"
         return f'<a class="number" href="{href}" title="{escape(title)}">{escape(text)}</a>'
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -140,3 +141,14 @@ def offer_csv(tables: Mapping[str, pd.DataFrame], sources: Sources) -> str:
         table.to_csv(Path(folder) / file, index=False)
         links.append(f'<a href="{file}" download>{file}</a> ({len(table)} rows)')
     return "Every number behind this page: " + ", ".join(links)
+
+
+def offer_files(files: Sequence[Path]) -> str:
+    """Copy files beside the page that is being built, and return links to them, in Markdown."""
+    folder = os.environ.get(DOWNLOADS)
+    if not folder:
+        return "Where this notebook is built into the book, its files are offered here for download."
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copy(file, folder)
+    return "As recorded: " + ", ".join(f'<a href="{f.name}" download>{f.name}</a>' for f in files)

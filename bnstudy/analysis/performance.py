@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import operator
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.style import WITHOUT
+
+# How a target is worded, and what the measured value has to be.
+_TARGETS = {"at least": operator.ge, "at most": operator.le, "above": operator.gt, "below": operator.lt}
+
+# The line that the page asks about first: the loop that people write over one of our runs.
+HEADLINE = "ordinary loop / single run"
 
 Result = dict[str, Any]
 
@@ -76,6 +86,87 @@ def conditions(result: Result) -> str:
     )
 
 
+def met(line: Mapping[str, Any]) -> bool | None:
+    """Return whether a line's median ratio, or its value, is what its target asks; None without either.
+
+    Raises:
+        ValueError: the target is worded in another way than those of ``bnstudy bench``.
+    """
+    if not line["target"]:
+        return None
+    words, _, bound = line["target"].rpartition(" ")
+    if words not in _TARGETS:
+        raise ValueError(f"target is {line['target']!r}; allowed: {', '.join(_TARGETS)}, and a number")
+    measured = line.get("ratio", line.get("value"))
+    return None if measured is None else bool(_TARGETS[words](measured, float(bound)))
+
+
+def answer(found: Mapping[str, Result]) -> str:
+    """Return two sentences a result: how fast a run is, and which targets are met; in Markdown."""
+    return "\n\n".join(_answer(result, Sources("performance", [name])) for name, result in found.items())
+
+
+def _answer(result: Result, sources: Sources) -> str:
+    judged = [(line, met(line)) for line in result["lines"] if line["target"]]
+    missed = [_against_target(line, sources) for line, good in judged if good is False]
+    unknown = [f"{line['name']} ({line['not_measured']})" for line, good in judged if good is None]
+    count = sum(good is True for _, good in judged)
+    said = f"{sources.cite(f'{count} of {len(judged)} targets')} are met"
+    said += f"; missed: {', '.join(missed)}" if missed else ""
+    said += f"; not measured: {', '.join(unknown)}" if unknown else ""
+    return f"{_speed(result, sources)} {said}."
+
+
+def _against_target(line: Mapping[str, Any], sources: Sources) -> str:
+    value = f"{line['ratio']:.2f} times" if "ratio" in line else f"{line['value']:.3g} {line['unit']}"
+    return f"{line['name']} ({sources.cite(value)}, where {line['target']} is asked)"
+
+
+def _speed(result: Result, sources: Sources) -> str:
+    line = next((line for line in result["lines"] if line["name"] == HEADLINE and "ratio" in line), None)
+    if line is None:
+        return "How fast one run is against the ordinary loop was not measured."
+    ratio = sources.cite(f"{line['ratio']:.2f} times")
+    spread = f"lowest to highest {line['low']:.2f} to {line['high']:.2f}"
+    said = f"One run trains {ratio} as fast as the loop that people write, {spread}"
+    shares = []
+    for precision, floor in result["floors"].items():
+        rate = _reached(result["lines"], precision)
+        if rate:
+            share = f"{100 * rate / floor['both']:.0f} %"
+            shares.append(f"{sources.cite(share)} in {precision}")
+    return said + (f", and reaches {' and '.join(shares)} of what the machine allows." if shares else ".")
+
+
+def command(result: Result, file: str) -> str:
+    """Return the command that measures a result again, with its settings and number of threads."""
+    settings = result["settings"]
+    options = {
+        "dataset": settings["dataset"],
+        "threads": result["machine"]["threads"],
+        "batch-size": settings["batch_size"],
+        "steps": settings["steps"],
+        "pairs": settings["pairs"],
+        "json": file,
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return shlex.join([".venv/bin/bnstudy", "bench", *words])
+
+
+def numbers(found: Mapping[str, Result]) -> pd.DataFrame:
+    """Return every line of every result with its unrounded numbers, for download."""
+    rows = []
+    for file, result in found.items():
+        for line in result["lines"]:
+            good = met(line)
+            row = {key: line.get(key) for key in ("ratio", "low", "high", "pairs", "value", "unit")}
+            for side, key in (("first", "over"), ("second", "under")):
+                row |= {side: line.get(key, {}).get("name"), f"{side}_rate": line.get(key, {}).get("rate")}
+            row |= {"target": line["target"], "met": good, "not_measured": line.get("not_measured")}
+            rows.append({"file": file, "line": line["name"], **row})
+    return pd.DataFrame(rows)
+
+
 def lines(result: Result) -> pd.DataFrame:
     """Return a row a line: what was compared, the ratio with its spread, both rates, and the target."""
     return pd.DataFrame([_line(line) for line in result["lines"]])
@@ -111,7 +202,15 @@ def _line(line: dict[str, Any]) -> dict[str, str]:
         row["lowest to highest"] = f"{line['low']:.2f} to {line['high']:.2f}"
         for side, key in (("first", "over"), ("second", "under")):
             row[side] = f"{line[key]['name']}: {line[key]['rate']:,.0f} {line['unit']}"
-    return {**row, "target": line["target"] or ""}
+    return {**row, "target": line["target"] or "", "met or missed": _met_or_missed(line)}
+
+
+def _met_or_missed(line: Mapping[str, Any]) -> str:
+    good = met(line)
+    if good is None:
+        return "not measured" if line["target"] else ""
+    ends = [met({**line, "ratio": line[end]}) for end in ("low", "high") if end in line]
+    return ("met" if good else "missed") + (", not by every pair" if set(ends) - {good} else "")
 
 
 def _reached(found: list[dict[str, Any]], precision: str) -> float | None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from bnstudy.spec import RunSpec
+from bnstudy.study.equivalent import equivalents
 from bnstudy.study.store import Record, Store
 from bnstudy.study.tables import columns_of, to_csv, to_frame
-from bnstudy.study.work import Failed, perform
+from bnstudy.study.work import Failed, begin, perform
 
 # What must be the same for a run to come out the same, bit for bit.
 SAME = ("source", "device", "threads", "libraries", "data_sha256", "fleet")
@@ -27,7 +30,8 @@ class Rerun:
     ``expected``: ``"bit for bit"`` where code, libraries, data, device and threads are the recorded ones,
     else ``"close"``: the same outcome, and accuracies at the last step with batch or precise
     statistics (or none) within ``TOLERANCE``. ``difference`` is the largest of these accuracies' differences.
-    Durations are not compared: the next ones are others.
+    Durations are not compared: the next ones are others. ``steps``: only the first so many were trained, and
+    the accuracies are those in training, their mean over these steps.
     """
 
     run: str
@@ -36,11 +40,13 @@ class Rerun:
     difference: float | None
     matches: bool
     error: str | None = None
+    steps: int | None = None
 
     def __str__(self) -> str:
         if self.error:
             return f"{self.run}: failed: {self.error}"
         verdict = "equal, bit for bit" if self.equal else f"largest difference in accuracy {self.difference}"
+        verdict = f"first {self.steps} steps {verdict}" if self.steps else verdict
         return f"{self.run}: {verdict}; expected {self.expected}: {'yes' if self.matches else 'NO'}"
 
 
@@ -64,6 +70,38 @@ def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = Fa
         return Rerun(name, "bit for bit", equal, difference, equal)
     close = again.outcome == record.outcome and (difference is None or difference <= TOLERANCE)
     return Rerun(name, "close", equal, difference, close)
+
+
+def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rerun:
+    """Train the first ``steps`` steps of a recorded training run again and compare loss, accuracy and rate.
+
+    Records of sources that are known to give the same as today's (``data/sources.json``) count as today's:
+    equality is expected of them too.
+    """
+    spec = record.spec
+    if not isinstance(spec, RunSpec):
+        raise ValueError(f"run {spec.name} is of kind {spec.kind!r}; allowed: 'train'")
+    again = begin(spec, steps, device)
+    if isinstance(again, Failed):
+        return Rerun(spec.name, "bit for bit", False, None, False, again.error, steps)
+    new = to_csv("training", spec.name, again.tables["training"]).splitlines(keepends=True)
+    # A run that diverged is recorded up to where that was seen.
+    old = store.table(record, "training").splitlines(keepends=True)[: len(new)]
+    equal = old == new[: len(old)] and len(old) > 1
+    difference = _mean_difference(b"".join(old), b"".join(new[: len(old)]))
+    if _made_alike(record.provenance, again.provenance, equivalents(store)):
+        return Rerun(spec.name, "bit for bit", equal, difference, equal, steps=steps)
+    return Rerun(spec.name, "close", equal, difference, difference <= TOLERANCE, steps=steps)
+
+
+def _made_alike(old: dict[str, Any], new: dict[str, Any], sources: Set[str]) -> bool:
+    same = all(old.get(key) == new.get(key) for key in SAME if key != "source")
+    return same and {old.get("source"), new.get("source")} <= sources
+
+
+def _mean_difference(old: bytes, new: bytes) -> float:
+    a, b = (to_frame("training", [part])["accuracy"].mean() for part in (old, new))
+    return float(abs(a - b))
 
 
 def _decided(tables: dict[str, bytes]) -> dict[str, bytes]:

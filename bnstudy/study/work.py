@@ -55,6 +55,23 @@ def perform(specs: Sequence[Spec], device: str = "cpu", progress: bool = False) 
             return failed(error)
 
 
+def begin(spec: RunSpec, steps: int, device: str = "cpu") -> Finished | Failed:
+    """Do the first steps of a training run, and return its ``training`` table so far."""
+    from bnstudy.study.beginning import first_steps
+    from bnstudy.study.provenance import provenance
+
+    with _freed_afterwards():
+        try:
+            with _turn:
+                dataset = _dataset(spec.dataset)
+                start = time.perf_counter()
+                table = first_steps(spec, dataset, steps, device)
+                made = provenance(dataset.sha256, device, time.perf_counter() - start)
+                return Finished(made, f"stopped after step {len(table['step'])}", {"training": table})
+        except Exception as error:
+            return failed(error)
+
+
 @contextmanager
 def _freed_afterwards() -> Iterator[None]:
     """Collect the garbage that the block leaves.

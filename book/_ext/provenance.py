@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bnstudy.study.experiments import default_data_dir
+
 
 def _git(folder: Path, *arguments: str) -> str:
     """Return what git answers in ``folder``, or nothing where there is no git or no history."""
@@ -40,16 +42,21 @@ def describe_records(folder: Path) -> str:
     return f"{len(records)} ({digest.hexdigest()[:10]})" if records else "none"
 
 
-def _add_footer(app: Any, config: Any) -> None:
-    source = Path(app.srcdir)
+def describe_build(folder: Path, benchmarks: Path) -> str:
+    """Return what the book in ``folder`` is built from, benchmark results in ``benchmarks`` among it."""
     try:
         release = version("bnstudy")
     except PackageNotFoundError:
         release = "not installed"
-    facts = (
-        f"bnstudy {release} · commit {describe_commit(source)} · "
-        f"records {describe_records(source / 'data' / 'runs')}"
+    return (
+        f"bnstudy {release} · commit {describe_commit(folder)} · "
+        f"records {describe_records(folder / 'data' / 'runs')} · benchmarks {describe_records(benchmarks)}"
     )
+
+
+def _add_footer(app: Any, config: Any) -> None:
+    # A re-run has records of its own, but shows the published benchmarks.
+    facts = describe_build(Path(app.srcdir), default_data_dir() / "bench")
     config.html_theme_options["extra_footer"] = f'<p class="provenance">Built from {escape(facts)}</p>'
     # A book of a re-run must not be mistaken for the published one.
     note = os.environ.get("BNSTUDY_BOOK_NOTE", "")
