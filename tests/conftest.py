@@ -8,12 +8,14 @@ import pytest
 # one worker's (see the Makefile), so that a long one that came last would keep one core busy alone; the short
 # ones even the cores out.
 LONGEST_FIRST = (
+    "test_records_again.py",
     "test_site.py",
     "test_engine_processes.py",
     "test_notebook.py",
     "test_train.py",
     "test_fleet.py",
     "test_engine.py",
+    "test_beginning.py",
     "test_cli.py",
     "test_honesty.py",
     "test_analysis_bootstrap.py",
@@ -29,6 +31,7 @@ LONGEST_FIRST = (
     "test_updates.py",
     "test_probes_trace.py",
     "test_analysis_book.py",
+    "test_commands.py",
     "test_package.py",
     "test_analysis_convergence.py",
     "test_analysis_claims.py",

@@ -48,7 +48,7 @@ def chapter():
 
 def examples() -> list:
     found = []
-    for path in (BOOK.parent / "README.md", *sorted((BOOK / "api").glob("*.md"))):
+    for path in (BOOK.parent / "README.md", BOOK / "reproduce.md", *sorted((BOOK / "api").glob("*.md"))):
         blocks = re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.S | re.M)
         if blocks:
             found.append(pytest.param("\n".join(blocks), id=path.name))
@@ -56,7 +56,8 @@ def examples() -> list:
 
 
 @pytest.mark.parametrize("code", examples())
-def test_the_examples_of_a_page_run_as_they_stand(code, capsys):
+def test_the_examples_of_a_page_run_as_they_stand(code, capsys, monkeypatch):
+    monkeypatch.chdir(BOOK.parent)
     exec(compile(code, "example", "exec"), {})
 
 

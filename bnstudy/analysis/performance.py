@@ -192,7 +192,9 @@ def floors(result: Result) -> pd.DataFrame:
 
 
 def _line(line: dict[str, Any]) -> dict[str, str]:
-    row = {"line": line["name"], "measured": "", "lowest to highest": "", "first": "", "second": ""}
+    # On a phone only the first columns are seen at once.
+    row = {"line": line["name"], "measured": "", "lowest to highest": ""}
+    row |= {"target": line["target"] or "", "met or missed": _met_or_missed(line), "first": "", "second": ""}
     if "not_measured" in line:
         row["measured"] = f"not measured: {line['not_measured']}"
     elif "value" in line:
@@ -202,7 +204,7 @@ def _line(line: dict[str, Any]) -> dict[str, str]:
         row["lowest to highest"] = f"{line['low']:.2f} to {line['high']:.2f}"
         for side, key in (("first", "over"), ("second", "under")):
             row[side] = f"{line[key]['name']}: {line[key]['rate']:,.0f} {line['unit']}"
-    return {**row, "target": line["target"] or "", "met or missed": _met_or_missed(line)}
+    return row
 
 
 def _met_or_missed(line: Mapping[str, Any]) -> str:

@@ -1,0 +1,210 @@
+"""Commands that pages, READMEs and the workflow name: each is understood as it stands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from papermill.cli import papermill
+
+from bnstudy import cli
+from bnstudy.bench import command as bench
+from bnstudy.study.experiments import EXPERIMENTS, plan_of
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text()
+WORKFLOW = ROOT / ".github" / "workflows" / "publish.yml"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "book").rglob("*.md")),
+    *sorted((ROOT / "book").glob("*.ipynb")),
+]
+PROGRAMS = ("make", "bnstudy", "papermill", "python", "pip", "bash", "export", "pre-commit")
+
+
+def text_of(page: Path) -> str:
+    if page.suffix != ".ipynb":
+        return page.read_text()
+    return "\n\n".join(c.source for c in nbformat.read(page, 4).cells if c.cell_type == "markdown")
+
+
+def named(page: Path) -> Iterator[str]:
+    """The commands of a page: lines of its consoles, and what it sets in type and starts with a program."""
+    text = text_of(page)
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.S | re.M):
+        yield from filter(None, map(str.strip, block.splitlines()))
+    for said in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)):
+        words = said.split()
+        if len(words) > 1 and Path(words[0]).name in PROGRAMS:
+            yield said
+
+
+def commands() -> list:
+    found = [(page, line) for page in PAGES for line in named(page)]
+    steps = [s for job in yaml.safe_load(WORKFLOW.read_text())["jobs"].values() for s in job["steps"]]
+    found += [(WORKFLOW, line) for step in steps for line in step.get("run", "").splitlines()]
+    return [pytest.param(line, id=f"{page.name}: {line}") for page, line in dict.fromkeys(found)]
+
+
+def understand(line: str) -> None:
+    """Fail unless the command's program takes all of its words."""
+    words = shlex.split(line, comments=True)
+    while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words = words[1:]
+    if ">" in words:
+        target = ROOT / words[words.index(">") + 1]
+        assert target.parent.is_dir(), line
+        words = words[: words.index(">")]
+    if "/" in words[0]:
+        assert Path(words[0]).parent == Path(".venv/bin"), f"{line}: not where make puts it"
+    program, arguments = Path(words[0]).name, words[1:]
+    assert program in PROGRAMS, f"{line}: no check for {program}"
+    globals()[f"of_{program.replace('-', '_')}"](arguments)
+
+
+def of_make(arguments: list[str]) -> None:
+    given = dict(word.split("=", 1) for word in arguments if "=" in word)
+    assert set(given) <= set(re.findall(r"^(\w+) *\?=", MAKEFILE, re.M)), "an unknown variable"
+    targets = [word for word in arguments if "=" not in word]
+    known = set(re.findall(r"^([a-z]+):", MAKEFILE, re.M))
+    assert set(targets) <= known, "an unknown target"
+    chapters = given.get("CHAPTERS", "decay").split()
+    assert set(chapters) <= set(EXPERIMENTS)
+    for chapter in chapters:
+        of_papermill([f"book/{chapter}.ipynb", "out.ipynb", *shlex.split(given.get("RERUN_ARGS", ""))])
+    if "BENCH_ARGS" in given:
+        of_bnstudy(["bench", *shlex.split(given["BENCH_ARGS"])])
+
+
+def of_papermill(arguments: list[str]) -> None:
+    options = papermill.make_context("papermill", list(arguments)).params
+    notebook = ROOT / options["notebook_path"]
+    assert notebook.is_file()
+    settings = {name: yaml.safe_load(value) for name, value in options["parameters"]}
+    for written in options["parameters_yaml"]:
+        settings |= yaml.safe_load(written)
+    plan_of(notebook.stem, settings)
+
+
+def of_bnstudy(arguments: list[str]) -> None:
+    if arguments[:1] == ["bench"]:
+        parser = ArgumentParser(exit_on_error=False)
+        bench.add_arguments(parser)
+        parser.parse_args(arguments[1:])
+        return
+    try:
+        options = cli._parser().parse_args(arguments)
+    except SystemExit as end:
+        if end.code == 0 and "--help" in arguments:
+            return
+        raise
+    experiment = getattr(options, "experiment", None)
+    assert experiment in {None, cli.ALL, *EXPERIMENTS}
+    if experiment in EXPERIMENTS:
+        plan_of(experiment, cli._settings(options) if hasattr(options, "set") else {})
+
+
+@cache
+def help_of(script: Path) -> str:
+    command = [sys.executable, str(script), "--help"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def of_python(arguments: list[str]) -> None:
+    script = ROOT / arguments[0]
+    assert script.is_file()
+    options = {word for word in arguments[1:] if word.startswith("--")}
+    if options:
+        assert options <= set(re.findall(r"--[\w-]+", help_of(script)))
+
+
+def of_bash(arguments: list[str]) -> None:
+    assert subprocess.run(["bash", "-n", *arguments], cwd=ROOT).returncode == 0
+
+
+def of_export(arguments: list[str]) -> None:
+    [name] = [word.split("=")[0] for word in arguments]
+    assert any(f'"{name}"' in path.read_text() for path in (ROOT / "bnstudy").rglob("*.py"))
+
+
+def of_pip(arguments: list[str]) -> None:
+    # The package is in no registry: only the checkout can be installed.
+    found = re.fullmatch(r"install -e \.\[(\w+)\]", " ".join(arguments))
+    assert found
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert found[1] in project["optional-dependencies"]
+
+
+def of_pre_commit(arguments: list[str]) -> None:
+    assert arguments == ["install"]
+    assert (ROOT / ".pre-commit-config.yaml").is_file()
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_is_understood_as_it_stands(line):
+    understand(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "make reports",
+        "make study STUDY_DIR=again",
+        "make rerun CHAPTERS=decays",
+        "make rerun CHAPTERS=decay RERUN_ARGS='-p decay 0.9'",
+        "papermill book/decays.ipynb out.ipynb",
+        "papermill book/decay.ipynb out.ipynb -y 'decays: [1.5]'",
+        "bnstudy run decay --folder again",
+        "bnstudy run decays",
+        "bnstudy bench --file cpu.json",
+        "/usr/bin/bnstudy status",
+        ".venv/bin/python benchmarks/fleets.py",
+        ".venv/bin/python benchmarks/probes.py --file probes.json",
+        "pip install 'bnstudy[cluster]'",
+        ".venv/bin/pip install -e '.[clusters]'",
+        "bash .ci/runs",
+        "export BNSTUDY_DATE=/path/to/folder",
+        "tox",
+    ],
+)
+def test_a_command_that_would_fail_is_found(line):
+    with pytest.raises((Exception, SystemExit)):
+        understand(line)
+
+
+def test_every_page_with_a_console_is_looked_at():
+    consoles = [page for page in PAGES if "```console" in text_of(page)]
+    assert {"README.md", "CONTRIBUTING.md", "reproduce.md", "decay.ipynb"} <= {page.name for page in consoles}
+    assert all(list(named(page)) for page in consoles)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.suffix == ".md"], ids=lambda p: p.name)
+def test_no_command_of_a_console_needs_an_environment_that_is_switched_on(page):
+    blocks = re.findall(r"^```console\n(.*?)^```$", text_of(page), re.S | re.M)
+    lines = [line for block in blocks for line in filter(None, block.splitlines())]
+    assert [x for x in lines if re.match(r"(bnstudy|papermill|python|pip|pre-commit)\b", x)] == []
+
+
+def test_the_workflow_publishes_what_make_builds_with_a_python_that_fits():
+    workflow = yaml.safe_load(WORKFLOW.read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    options = {step["uses"].split("@")[0]: step.get("with", {}) for step in steps if "uses" in step}
+    html = re.search(r"^HTML +:= (\S+)$", MAKEFILE, re.M)
+    assert html is not None
+    assert options["actions/upload-pages-artifact"]["path"] == html[1]
+    python = options["actions/setup-python"]["python-version"]
+    assert f'requires-python = ">={python}"' in (ROOT / "pyproject.toml").read_text()
+    # Without its name make would take a newer one of the machine's.
+    [build] = [step["run"] for step in steps if "run" in step]
+    assert build == f"make report PYTHON=python{python}"
+    assert "pages" in workflow["jobs"]["publish"]["permissions"]
