@@ -22,7 +22,7 @@ class KnobsStudy(Listed):
     name: ClassVar[str] = "knobs"
 
     dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=25_600, ge=2, description="an integer of at least 2, or None")
+    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     precise_images: int = Field(default=5_000, ge=2)
     epsilons: Epsilons = (1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-1)
     epochs: Positive = 1
