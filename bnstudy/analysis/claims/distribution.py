@@ -13,6 +13,7 @@ granted that noise raises the shift, which that recording spoke against; it is t
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pandas as pd
 
@@ -36,30 +37,22 @@ def _by_seed(values: pd.Series[float]) -> pd.Series[float]:
     return values.groupby("seed").mean()
 
 
-def _largest_gradient(tables: Tables) -> pd.Series[float]:
-    noisy, plain = (
-        _by_seed(
-            _probed(tables, "gradient_health", arm, "total_norm")
-            .groupby(["training", "seed"])
-            .max()
-            .map(math.log2)
-        )
-        for arm in ("noisy batch", "batch")
-    )
-    return paired(noisy, plain)
+def _noise_over_none(probe: str, quantity: str, of_a_run: Literal["max", "mean"]) -> Measure:
+    """Compare batch norm with noise and without, within each training, as a binary logarithm."""
 
-
-def _relative_shift(tables: Tables) -> pd.Series[float]:
-    noisy, plain = (
-        _by_seed(
-            _probed(tables, "internal_covariate_shift", arm, "ics_relative")
-            .groupby(["training", "seed"])
-            .mean()
-            .map(math.log2)
+    def measure(tables: Tables) -> pd.Series[float]:
+        noisy, plain = (
+            _by_seed(
+                _probed(tables, probe, arm, quantity)
+                .groupby(["training", "seed"])
+                .agg(of_a_run)
+                .map(math.log2)
+            )
+            for arm in ("noisy batch", "batch")
         )
-        for arm in ("noisy batch", "batch")
-    )
-    return paired(noisy, plain)
+        return paired(noisy, plain)
+
+    return measure
 
 
 def _relative_drift(tables: Tables) -> pd.Series[float]:
@@ -112,7 +105,7 @@ C1 = Claim(
             quantity="largest gradient norm of the run",
             contrast="with noise behind batch normalization over without",
             threshold=1.0,
-            measure=_largest_gradient,
+            measure=_noise_over_none("gradient_health", "total_norm", "max"),
             unit="factor",
             premise=Rule(
                 part="the noise raises the shift",
@@ -120,7 +113,7 @@ C1 = Claim(
                 quantity="relative internal covariate shift",
                 contrast="with noise behind batch normalization over without",
                 threshold=math.log2(1.1),
-                measure=_relative_shift,
+                measure=_noise_over_none("internal_covariate_shift", "ics_relative", "mean"),
                 unit="factor",
             ),
         ),
