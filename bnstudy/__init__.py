@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from bnstudy._moved import find_moved
+
 if TYPE_CHECKING:
     from bnstudy import probes
     from bnstudy.data import Dataset, load_dataset
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from bnstudy.train import train_fleet, train_run
 
 __version__ = "0.1.0"
+
+find_moved()
 
 _HOMES = {
     "ArticleNet": "bnstudy.network",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -178,7 +179,7 @@ class CovariateShiftChapter:
         """
         if not self._complete:
             return ""
-        more, better, both, _ = (self._cite(len(trainings)) for trainings in self._noisy().values())
+        more, better, both, _ = (self._cite(len(trainings)) for trainings in self._noisy.values())
         return (
             f"Of {self._cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
             f"than the network without batch norm in {more}, a higher test accuracy in {better}, and both at "
@@ -192,9 +193,10 @@ class CovariateShiftChapter:
         """
         if not self._complete:
             return ""
-        lines = [f"- {what}: {self._named(trainings)}" for what, trainings in self._noisy().items()]
+        lines = [f"- {what}: {self._named(trainings)}" for what, trainings in self._noisy.items()]
         return "\n".join(["Trainings in which noisy batch norm has (each by its 95 % interval):", "", *lines])
 
+    @cached_property
     def _noisy(self) -> dict[str, list[str]]:
         log_shift, reached = by_run(shift(self.tables)).map(math.log2), accuracy(self.tables)
         more, better = self._raised(log_shift, "none"), self._raised(reached, "none")

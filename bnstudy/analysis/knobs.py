@@ -121,7 +121,7 @@ class KnobsChapter:
         moving = self.accuracies["moving"]
         means = {epsilon: of(moving, "epsilon", epsilon).mean() for epsilon in self.epsilons}
         best = str(pd.Series(means).idxmax())
-        count = self.sources.cite(f"{len(self._changed())} of {len(LAYER) + len(TINY)}")
+        count = self.sources.cite(f"{len(self._changed)} of {len(LAYER) + len(TINY)}")
         return (
             f"With moving averages, the highest mean test accuracy is that of epsilon "
             f"{self.sources.cite(best)}, of {len(self.epsilons)} values from {self.epsilons[0]} to "
@@ -132,13 +132,14 @@ class KnobsChapter:
         """Return the contrasts that change the test accuracy, as a list in Markdown; nothing for none."""
         lines = [
             f"- {_plain(contrast)}: {self.sources.cite(write_effect(effect, 'points'))}"
-            for contrast, effect in self._changed().items()
+            for contrast, effect in self._changed.items()
         ]
         if not lines:
             return ""
         told = "Contrasts in which it shows (each by its 95 % interval, not corrected for their number):"
         return "\n".join([told, "", *lines])
 
+    @cached_property
     def _changed(self) -> dict[Contrast, Interval]:
         found = {}
         for contrast in (*LAYER, *TINY):

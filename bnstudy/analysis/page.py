@@ -131,24 +131,31 @@ def offer_csv(tables: Mapping[str, pd.DataFrame], sources: Sources) -> str:
 
     Outside a build there is no such page; nothing is written then.
     """
-    folder = os.environ.get(DOWNLOADS)
-    if not folder:
+    folder = _downloads()
+    if folder is None:
         return "Where this notebook is built into the book, its tables are offered here for download."
     links = []
     for name, table in tables.items():
         file = f"{sources.page}-{name}.csv"
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        table.to_csv(Path(folder) / file, index=False)
+        table.to_csv(folder / file, index=False)
         links.append(f'<a href="{file}" download>{file}</a> ({len(table)} rows)')
     return "Every number behind this page: " + ", ".join(links)
 
 
 def offer_files(files: Sequence[Path]) -> str:
     """Copy files beside the page that is being built, and return links to them, in Markdown."""
-    folder = os.environ.get(DOWNLOADS)
-    if not folder:
+    folder = _downloads()
+    if folder is None:
         return "Where this notebook is built into the book, its files are offered here for download."
-    Path(folder).mkdir(parents=True, exist_ok=True)
     for file in files:
         shutil.copy(file, folder)
     return "As recorded: " + ", ".join(f'<a href="{f.name}" download>{f.name}</a>' for f in files)
+
+
+def _downloads() -> Path | None:
+    """Return the folder beside the page that is being built, made if need be; None outside a build."""
+    named = os.environ.get(DOWNLOADS)
+    if not named:
+        return None
+    Path(named).mkdir(parents=True, exist_ok=True)
+    return Path(named)

@@ -6,17 +6,19 @@ import gc
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bnstudy.spec import RunSpec, Spec
 from bnstudy.study.tables import Table
 
 if TYPE_CHECKING:
     from bnstudy.data import Dataset
+
+T = TypeVar("T")
 
 # Training sets PyTorch's process-wide switches, so that runs in the threads of one process take turns.
 _turn = threading.Lock()
@@ -44,15 +46,14 @@ def perform(specs: Sequence[Spec], device: str = "cpu", progress: bool = False) 
 
     An exception is a result too, so that it stops no other run.
     """
-    with _freed_afterwards():
-        try:
-            with _turn:
-                training = [spec for spec in specs if isinstance(spec, RunSpec)]
-                if training:
-                    return _train(training, device, progress)
-                return [_measure(spec, device) for spec in specs]
-        except Exception as error:
-            return failed(error)
+
+    def do() -> list[Finished]:
+        training = [spec for spec in specs if isinstance(spec, RunSpec)]
+        if training:
+            return _train(training, device, progress)
+        return [_measure(spec, device) for spec in specs]
+
+    return _in_turn(do)
 
 
 def begin(spec: RunSpec, steps: int, device: str = "cpu") -> Finished | Failed:
@@ -60,14 +61,21 @@ def begin(spec: RunSpec, steps: int, device: str = "cpu") -> Finished | Failed:
     from bnstudy.study.beginning import first_steps
     from bnstudy.study.provenance import provenance
 
+    def do() -> Finished:
+        dataset = _dataset(spec.dataset)
+        start = time.perf_counter()
+        table = first_steps(spec, dataset, steps, device)
+        made = provenance(dataset.sha256, device, time.perf_counter() - start)
+        return Finished(made, f"stopped after step {len(table['step'])}", {"training": table})
+
+    return _in_turn(do)
+
+
+def _in_turn(do: Callable[[], T]) -> T | Failed:
     with _freed_afterwards():
         try:
             with _turn:
-                dataset = _dataset(spec.dataset)
-                start = time.perf_counter()
-                table = first_steps(spec, dataset, steps, device)
-                made = provenance(dataset.sha256, device, time.perf_counter() - start)
-                return Finished(made, f"stopped after step {len(table['step'])}", {"training": table})
+                return do()
         except Exception as error:
             return failed(error)
 

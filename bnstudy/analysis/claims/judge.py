@@ -64,15 +64,11 @@ def judge(claims: Iterable[Claim], studies: Mapping[str, Tables]) -> dict[str, V
     """
     claims = list(claims)
     values: dict[int, list[float]] = {}
-    premises: dict[int, Finding] = {}
     p_values = []
     for rule in (rule for claim in claims for rule in claim.rules):
         if rule.study in studies:
             values[id(rule)] = [float(v) for v in rule.measure(studies[rule.study])]
             p_values.append(p_value(values[id(rule)], rule.threshold))
-            if rule.premise is not None:
-                held = [float(v) for v in rule.premise.measure(studies[rule.premise.study])]
-                premises[id(rule)] = _find(rule.premise, held, p_value(held, rule.premise.threshold))
         else:
             p_values.append(1.0)
     adjusted = iter(holm(p_values))
@@ -82,10 +78,17 @@ def judge(claims: Iterable[Claim], studies: Mapping[str, Tables]) -> dict[str, V
         for rule in claim.rules:
             p = next(adjusted)
             if id(rule) in values:
-                findings.append(_find(rule, values[id(rule)], p, premises.get(id(rule))))
+                findings.append(_find(rule, values[id(rule)], p, _premise(rule, studies)))
         answer = _combine([f.answer for f in findings], len(claim.rules))
         verdicts[claim.id] = Verdict(claim, answer, tuple(findings))
     return verdicts
+
+
+def _premise(rule: Rule, studies: Mapping[str, Tables]) -> Finding | None:
+    if rule.premise is None:
+        return None
+    values = [float(v) for v in rule.premise.measure(studies[rule.premise.study])]
+    return _find(rule.premise, values, p_value(values, rule.premise.threshold))
 
 
 def _find(rule: Rule, values: list[float], p: float, premise: Finding | None = None) -> Finding:
