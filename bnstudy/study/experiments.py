@@ -14,6 +14,7 @@ from bnstudy.chapters.decay.study import DecayStudy
 from bnstudy.chapters.decay_range.study import DecayRangeStudy
 from bnstudy.chapters.explosion.study import ExplosionStudy
 from bnstudy.chapters.knobs.study import KnobsStudy
+from bnstudy.chapters.learning_rates.study import LearningRatesStudy
 from bnstudy.chapters.regularisation.study import RegularisationStudy
 from bnstudy.chapters.train_flag.study import TrainFlagStudy
 from bnstudy.chapters.updates_collections.study import UpdatesCollectionsStudy
@@ -32,6 +33,7 @@ EXPERIMENTS: dict[str, type[Study]] = {
         ConvergenceStudy,
         RegularisationStudy,
         KnobsStudy,
+        LearningRatesStudy,
     )
 }
 

@@ -25,12 +25,13 @@ class PlannedRun(NamedTuple):
 class Study(Checked):
     """The parameters of a study, and the runs that they ask for.
 
-    A study's runs are the product of its axes with its seeds, 0 to ``seeds - 1``. Runs of one seed
+    A study's runs are the product of its axes with its seeds, counted from ``first_seed``. Runs of one seed
     start from the same weights and see the data in the same order in every arm, so that differences
     between arms are paired.
     """
 
     name: ClassVar[str]
+    first_seed: ClassVar[int] = 0
 
     seeds: int = Field(default=5, ge=2, le=1000)
 
@@ -42,6 +43,10 @@ class Study(Checked):
     def axes(self) -> dict[str, Axis]:
         """Return the axes by name, each with its arms by label; axes become columns of the frames."""
 
+    def seed_range(self) -> range:
+        """Return its seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
     def runs(self) -> list[PlannedRun]:
         """Return every run, paired runs of one seed beside each other."""
         axes = self.axes()
@@ -50,7 +55,7 @@ class Study(Checked):
                 dict(zip(axes, labels, strict=True)),
                 RunSpec(**{**self.base(), **_merged(axes, labels), "seed": seed}),
             )
-            for seed in range(self.seeds)
+            for seed in self.seed_range()
             for labels in itertools.product(*axes.values())
         ]
 
@@ -70,7 +75,7 @@ class Listed(Study):
         """Return every run, paired runs of one seed beside each other."""
         return [
             PlannedRun(arms, RunSpec(**{**self.base(), **changes, "seed": seed}))
-            for seed in range(self.seeds)
+            for seed in self.seed_range()
             for arms, changes in self.variants()
         ]
 
@@ -78,7 +83,7 @@ class Listed(Study):
 def step_costs(study: Study, **settings: Any) -> list[PlannedRun]:
     """Return the timings of a training step, one for each seed; ``settings`` are fields of their spec."""
     return [
-        PlannedRun({"arm": "step cost"}, StepCostSpec(**settings, seed=seed)) for seed in range(study.seeds)
+        PlannedRun({"arm": "step cost"}, StepCostSpec(**settings, seed=seed)) for seed in study.seed_range()
     ]
 
 

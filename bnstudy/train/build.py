@@ -53,7 +53,8 @@ def build_optimizer(specs: Sequence[RunSpec], net: ArticleNet) -> Optimizer:
     """Return the specs' optimizer over their networks side by side."""
     weight_decay = [spec.weight_decay for spec in specs]
     if specs[0].optimizer == "sgd":
-        return SGD(net, len(specs), weight_decay, specs[0].momentum)
+        turns = list(net.blocks) if specs[0].in_turn else []
+        return SGD(net, len(specs), weight_decay, specs[0].momentum, turns)
     return Adam(net, len(specs), weight_decay)
 
 
@@ -61,4 +62,8 @@ def learning_rates(spec: RunSpec, total: int) -> list[float]:
     """Return the learning rate of each of ``total`` steps."""
     if spec.schedule == "constant":
         return [spec.learning_rate] * total
-    return [spec.learning_rate * (1 - step / total) for step in range(total)]
+    if spec.schedule == "annealed":
+        return [spec.learning_rate * (1 - step / total) for step in range(total)]
+    falling = total // spec.epochs * spec.annealed_epochs
+    fall = [spec.learning_rate * (1 - step / falling) for step in range(falling)]
+    return [spec.learning_rate] * (total - falling) + fall

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -17,12 +18,13 @@ from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.norm.noise import noisy
 from bnstudy.train.perturb import Perturb, dropped
 
-Norm = Literal["batch", "none", "noisy"]
-Initialisation = Literal["article", "default"]
+Norm = Literal["batch", "none", "noisy", "group"]
+Initialisation = Literal["article", "default", "he"]
 DropoutPlace = Literal["before_norm", "after_norm"]
 Generators = torch.Generator | Sequence[torch.Generator] | None
 
 WIDTHS = (64, 64, 32, 16)
+GROUPS = 8  # of group normalization, where they divide the channels
 
 
 class Conv3x3(nn.Conv2d):
@@ -35,6 +37,14 @@ class Conv3x3(nn.Conv2d):
         """Return the convolution of ``x`` [N, C_in, H, W]: [N, C_out, H, W]."""
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return F.conv2d(x, self.weight.to(x.dtype), bias, padding=1, groups=self.groups)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalization that computes in float32 or better, whatever its input's dtype (Wu & He 2018)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` [N, C, H, W] group by group; shape and dtype are kept."""
+        return super().forward(x.to(statistics_dtype(x.dtype))).to(x.dtype)
 
 
 class Block(nn.Module):
@@ -143,12 +153,14 @@ class ArticleNet(nn.Module):
 
     Args:
         norm: ``"batch"`` for batch normalization after every convolution, ``"noisy"`` for batch normalization
-            with noise behind it in training (``bnstudy.norm.noise``), or ``"none"``.
+            with noise behind it in training (``bnstudy.norm.noise``), ``"group"`` for group normalization in
+            its place (its groups at most 8, and its gamma and beta learned), or ``"none"``.
         relu_on_logits: conv5 is followed by a ReLU in the article, so that no logit is negative.
         conv_bias: a bias in every convolution, which batch normalization then cancels.
         initialisation: ``"article"``: weights from a normal of standard deviation 0.1 truncated at
-            two, biases 0.1 (the ``init_cnn`` helpers that the article does not show; an assumption),
-            or ``"default"``: PyTorch's.
+            two, biases 0.1 (the ``init_cnn`` helpers that the article does not show; an assumption);
+            ``"he"``: weights from a normal of variance 2 / fan-in, biases 0 (He et al. 2015, equation 10); or
+            ``"default"``: PyTorch's.
         channels_in: channels of the input images.
         classes: number of classes.
         decay: decay of the layers' moving averages (the article's 0.9).
@@ -191,8 +203,8 @@ class ArticleNet(nn.Module):
         noise_generator: Generators = None,
     ) -> None:
         super().__init__()
-        check_choice("norm", norm, ("batch", "none", "noisy"))
-        check_choice("initialisation", initialisation, ("article", "default"))
+        check_choice("norm", norm, ("batch", "none", "noisy", "group"))
+        check_choice("initialisation", initialisation, ("article", "default", "he"))
         check_choice("dropout_place", dropout_place, ("before_norm", "after_norm"))
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout is {dropout!r}; allowed: 0 to below 1")
@@ -206,6 +218,9 @@ class ArticleNet(nn.Module):
         def norm_layer(i: int) -> nn.Module:
             if norm == "none" or (i == last and not norm_last):
                 return nn.Identity()
+            if norm == "group":
+                each = widths[i + 1] // members
+                return GroupNorm(members * math.gcd(GROUPS, each), widths[i + 1])
             return BatchNorm(
                 widths[i + 1],
                 decay=decay,
@@ -262,6 +277,10 @@ class ArticleNet(nn.Module):
             x = self._block(i)(x)
         return _logits(x)
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits [N, R * classes] from what the last block gave."""
+        return _logits(x)
+
     def _block(self, i: int) -> Block:
         block = self.blocks[i]
         assert isinstance(block, Block)
@@ -302,6 +321,9 @@ def _initialise(
                 part = parameter.chunk(len(generators))[i]
                 if scheme == "default":
                     part.uniform_(-bound, bound, generator=generator)
+                elif scheme == "he":
+                    std = 2**0.5 * bound if parameter is module.weight else 0.0
+                    part.normal_(0.0, std, generator=generator)
                 elif parameter is module.weight:
                     nn.init.trunc_normal_(part, std=0.1, a=-0.2, b=0.2, generator=generator)
                 else:

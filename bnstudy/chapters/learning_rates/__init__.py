@@ -1,0 +1,1 @@
+"""Which learning rate is best for each network, chosen on images and seeds that decide nothing else."""
