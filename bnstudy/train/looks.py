@@ -149,11 +149,11 @@ class Looks:
         assert self._bank is not None
         arm, test = Arm(look.decays[0]), self._data.test
         moving = self._bank.statistics(arm)
-        # One order for all members: a fleet meets the same batches as each of its members would alone.
-        source = generator(self._specs[0].seed, TEST_ORDER)
+        sources = [generator(spec.seed, TEST_ORDER) for spec in self._specs]
+        by_class = test.labels.cpu().argsort(stable=True)
         orders = {
-            SHUFFLED: torch.randperm(len(test), generator=source),
-            SORTED: test.labels.cpu().argsort(stable=True),
+            SHUFFLED: torch.stack([torch.randperm(len(test), generator=source) for source in sources], 1),
+            SORTED: by_class[:, None].expand(-1, len(sources)),
         }
         for name, order in orders.items():
             for size in look.test_batches:

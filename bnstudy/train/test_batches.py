@@ -49,19 +49,19 @@ def in_test_batches(net: ArticleNet, arm: Arm, moving: Tensor, test: Split, orde
         arm: how the moving averages average.
         moving: their values [2, C_total] before the pass.
         test: the test images.
-        order: in which they come, indices [N]; the last batch may have fewer.
+        order: in which each member meets them, indices [N, R]; the last batch may have fewer.
         size: images in a test batch.
     """
-    members = net.members
-    losses = torch.zeros(len(order), members, dtype=torch.float64, device=order.device)
-    hits = torch.zeros(len(order), members, dtype=torch.bool, device=order.device)
+    losses = torch.zeros(order.shape, dtype=torch.float64, device=order.device)
+    hits = torch.zeros(order.shape, dtype=torch.bool, device=order.device)
     moved = moving.clone()
     rate = 1.0 - arm.decay
-    for index, groups in _passes(order, size, members):
-        images, labels = test.batch(index[:, None].expand(-1, members))
+    for index, groups in _passes(order, size):
+        images, labels = test.batch(index)
         logits, moments = _forward(net, images, groups)
         each, right = losses_and_hits(logits, labels)
-        losses[index], hits[index] = each.double(), right
+        losses.scatter_(0, index, each.double())
+        hits.scatter_(0, index, right)
         for batch in moments:
             moved.sub_((moved - batch) * rate)
     return Met(Scores(losses, hits), moved)
@@ -76,7 +76,7 @@ def with_statistics(net: ArticleNet, statistics: Tensor, test: Split) -> Scores:
     net.eval()
     try:
         with using(net.norm_layers(), statistics):
-            for index in every.split(max(1, FORWARD_SIZE // (2 * net.members))):
+            for index in torch.split(every, max(1, FORWARD_SIZE // (2 * net.members))):
                 images, labels = test.batch(index[:, None].expand(-1, net.members))
                 found.append(losses_and_hits(net(images), labels))
     finally:
@@ -85,10 +85,10 @@ def with_statistics(net: ArticleNet, statistics: Tensor, test: Split) -> Scores:
     return Scores(losses.double(), hits)
 
 
-def _passes(order: Tensor, size: int, members: int) -> Iterator[tuple[Tensor, int]]:
+def _passes(order: Tensor, size: int) -> Iterator[tuple[Tensor, int]]:
     """Yield the images of each forward pass, and how many batches of equal size they are."""
     whole = len(order) // size
-    most = max(1, FORWARD_SIZE // (size * members))
+    most = max(1, FORWARD_SIZE // (size * order.shape[1]))
     for start in range(0, whole, most):
         groups = min(most, whole - start)
         yield order[start * size : (start + groups) * size], groups
