@@ -70,6 +70,9 @@ _NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("dropout_place", "dropout", ()),
     ("epsilon", "norm", ("batch", "noisy")),
     ("scale", "norm", ("batch", "noisy")),
+    ("scale_last", "scale", (True,)),
+    ("noise_frozen", "norm", ("noisy",)),
+    ("noise_dose", "norm", ("noisy",)),
     ("norm_last", "norm", ("batch", "noisy")),
     ("renorm", "norm", ("batch", "noisy")),
     ("renorm_rmax", "renorm", (True,)),
@@ -131,6 +134,9 @@ class RunSpec(Spec):
     * ``initialisation``: ``"he"``: weights from a normal of variance 2 / fan-in (He et al. 2015), biases 0.
     * ``in_turn``: each step updates one convolution's block alone, in turn, so that no layer's update meets
       that of an earlier one.
+    * ``scale``: whether the layers have a gamma; ``scale_last``: also the one that gives the logits.
+    * ``noise_dose``: multiplies what the noise adds to and takes from a value; ``noise_frozen``: it is the
+      same at all steps (of one batch size), so that it shifts no distribution.
     * ``norm_last``: whether the layer that gives the logits is normalised too.
     * ``renorm_rmax``, ``renorm_dmax``: bounds of batch renormalization's corrections
       (1/rmax <= r <= rmax, abs(d) <= dmax; None: no bound), the same at every step.
@@ -163,7 +169,10 @@ class RunSpec(Spec):
     norm: Norm = "batch"
     epsilon: Rate = 1e-3
     scale: bool = False
+    scale_last: bool = True
     norm_last: bool = True
+    noise_frozen: bool = False
+    noise_dose: Rate = 1.0
     renorm: bool = False
     renorm_rmax: float | None = Field(
         default=None, ge=1.0, allow_inf_nan=False, description="a finite number of at least 1, or None"

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from bnstudy.norm import BatchNorm, pooled
 from bnstudy.norm.checks import check_choice
 from bnstudy.norm.kernel import statistics_dtype
-from bnstudy.norm.noise import noisy
+from bnstudy.norm.noise import FrozenNoise, noisy
 from bnstudy.train.perturb import Perturb, dropped
 
 Norm = Literal["batch", "none", "noisy", "group"]
@@ -166,6 +166,9 @@ class ArticleNet(nn.Module):
         decay: decay of the layers' moving averages (the article's 0.9).
         epsilon: added to the variance (TensorFlow's default 0.001).
         scale: whether the layers have a gamma (the article's default: no).
+        scale_last: whether the last layer, which gives the logits, has one too.
+        noise_frozen: the noise is the same at every forward pass (for each shape of its input).
+        noise_dose: factor of the published noise.
         norm_last: whether the last layer, which gives the logits, is normalised too.
         renorm: batch renormalization.
         renorm_clipping: its bounds ``rmin``, ``rmax`` and ``dmax``.
@@ -192,6 +195,9 @@ class ArticleNet(nn.Module):
         decay: float = 0.9,
         epsilon: float = 0.001,
         scale: bool = False,
+        scale_last: bool = True,
+        noise_frozen: bool = False,
+        noise_dose: float = 1.0,
         norm_last: bool = True,
         renorm: bool = False,
         renorm_clipping: Mapping[str, float] | None = None,
@@ -225,11 +231,17 @@ class ArticleNet(nn.Module):
                 widths[i + 1],
                 decay=decay,
                 epsilon=epsilon,
-                scale=scale,
+                scale=scale and (scale_last or i < last),
                 renorm=renorm,
                 renorm_clipping=renorm_clipping,
                 renorm_decay=renorm_decay,
             )
+
+        def noise_layer(i: int) -> Perturb:
+            if noise_frozen:
+                seeds = [torch.initial_seed() if s is None else s.initial_seed() for s in sources]
+                return Perturb([FrozenNoise(seed + i, noise_dose) for seed in seeds], sources)
+            return Perturb(functools.partial(noisy, dose=noise_dose), sources)
 
         def drop(i: int, place: DropoutPlace) -> nn.Module | None:
             if dropout == 0.0 or place != dropout_place or i == last:
@@ -249,7 +261,7 @@ class ArticleNet(nn.Module):
                 pool=i < last,
                 groups=members,
                 before_norm=drop(i, "before_norm"),
-                behind_norm=Perturb(noisy, sources) if noise else None,
+                behind_norm=noise_layer(i) if noise else None,
                 after=drop(i, "after_norm"),
             )
             self.blocks.add_module(f"conv{i + 1}", block)
