@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from bnstudy.analysis.claims import CLAIMS
-from bnstudy.study.experiments import EXPERIMENTS
+from bnstudy.chapters import EXPERIMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"

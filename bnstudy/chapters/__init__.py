@@ -1,1 +1,6 @@
-"""One folder a chapter: which runs it needs, what decides its claims, what its page says and shows."""
+"""The chapters of the book, a folder each: its study, its rules, its page and its figures."""
+
+from bnstudy.chapters.found import EXPERIMENTS, claims, plan_of
+from bnstudy.chapters.opening import load, run_study
+
+__all__ = ["EXPERIMENTS", "claims", "load", "plan_of", "run_study"]

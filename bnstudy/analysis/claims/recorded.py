@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from bnstudy.analysis.rules import Claim
 from bnstudy.analysis.tables import Tables
-from bnstudy.study import SpecError, load
+from bnstudy.chapters import load
+from bnstudy.records.spec import SpecError
 
 
 def recorded(claims: Iterable[Claim], data_dir: str | os.PathLike[str] = "") -> dict[str, Tables]:
