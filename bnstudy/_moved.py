@@ -13,7 +13,19 @@ from typing import Any
 
 # Old path: new path. What was folded into another module is found under that one's name.
 MOVED: dict[str, str] = {
+    "bnstudy.analysis.amount": "bnstudy.analysis.words",
+    "bnstudy.analysis.bootstrap": "bnstudy.analysis.statistics",
     "bnstudy.analysis.chapter": "bnstudy.chapters.decay.page",
+    "bnstudy.analysis.cite": "bnstudy.analysis.words",
+    "bnstudy.analysis.claims": "bnstudy.chapters.claims",
+    "bnstudy.analysis.claims.averages": "bnstudy.chapters.decay.rules",
+    "bnstudy.analysis.claims.distribution": "bnstudy.chapters.covariate_shift.rules",
+    "bnstudy.analysis.claims.judge": "bnstudy.analysis.rules",
+    "bnstudy.analysis.claims.labels": "bnstudy.analysis.words",
+    "bnstudy.analysis.claims.recorded": "bnstudy.chapters.claims",
+    "bnstudy.analysis.claims.training": "bnstudy.chapters.convergence.rules",
+    "bnstudy.analysis.row_labels": "bnstudy.analysis.style",
+    "bnstudy.analysis.seed_points": "bnstudy.analysis.style",
     "bnstudy.analysis.claims.knobs": "bnstudy.chapters.knobs.rules",
     "bnstudy.analysis.claims.rule": "bnstudy.analysis.rules",
     "bnstudy.analysis.claims.words": "bnstudy.analysis.words",
@@ -57,7 +69,7 @@ MOVED: dict[str, str] = {
     "bnstudy.study.covariate_shift": "bnstudy.chapters.covariate_shift.study",
     "bnstudy.study.decay": "bnstudy.chapters.decay.study",
     "bnstudy.study.decay_range": "bnstudy.chapters.decay_range.study",
-    "bnstudy.study.experiment": "bnstudy.chapters.opening",
+    "bnstudy.study.experiment": "bnstudy.chapters.loading",
     "bnstudy.study.experiments": "bnstudy.chapters.found",
     "bnstudy.study.explosion": "bnstudy.chapters.explosion.study",
     "bnstudy.study.knobs": "bnstudy.chapters.knobs.study",
@@ -74,6 +86,7 @@ MOVED: dict[str, str] = {
 
 # The same for single names, by the module that had them.
 MOVED_NAMES: dict[str, dict[str, str]] = {
+    "bnstudy.analysis": {"CLAIMS": "bnstudy.chapters.claims", "recorded": "bnstudy.chapters.claims"},
     "bnstudy.study": {
         "DecayStudy": "bnstudy.chapters.decay.study",
         "load": "bnstudy.chapters",

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from bnstudy.records.spec import SpecError, validate
 from bnstudy.study.plan import Study
-
-if TYPE_CHECKING:
-    from bnstudy.analysis.rules import Claim
 
 Part = Literal["study", "rules", "page", "judged"]
 
@@ -47,22 +43,12 @@ def only(module: ModuleType, base: type[Any]) -> Any:
     return own[0]
 
 
-@cache
 def _studies() -> dict[str, type[Study]]:
     found = {chapter: only(part_of(chapter, "study"), Study) for chapter in parts("study")}
     for chapter, study in found.items():
         if study.name != chapter:
             raise TypeError(f"{study.__name__}.name is {study.name!r}; allowed: {chapter!r}, its folder")
     return found
-
-
-@cache
-def claims() -> tuple[Claim, ...]:
-    """Return every claim that a chapter's rules decide, in the order of their numbers."""
-    every: list[Claim] = [
-        claim for chapter in parts("rules") for claim in getattr(part_of(chapter, "rules"), "CLAIMS", ())
-    ]
-    return tuple(sorted(every, key=lambda claim: (len(claim.id), claim.id)))
 
 
 EXPERIMENTS: Mapping[str, type[Study]] = _studies()
