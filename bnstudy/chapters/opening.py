@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 def open(chapter: str, parameters: Mapping[str, Any] | None = None) -> Chapter[Any]:
     """Return a chapter: its study planned, loaded or trained, judged beside all others, and cited.
 
-    ``parameters`` may be a notebook's ``globals()``, as for ``run_study``. In a notebook it also sets the
-    book's style, and glues what other pages quote.
+    ``parameters`` may be a notebook's ``globals()``, as for ``run_study``, whose errors it raises too. In a
+    notebook it also sets the book's style, and glues what other pages quote.
 
     Raises:
         SpecError: the chapter or a parameter is unknown or out of range. Nothing has run then.
         NotMeasuredError: another recorded study lacks rows that a rule reads.
-        Whatever else ``run_study`` raises.
     """
     frames = run_study(chapter, parameters)
     # What draws and judges loads after the parameters are known to be good.
