@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnstudy import __version__
+from bnstudy.chapters import EXPERIMENTS, plan_of, run_study
 from bnstudy.records.package import DESCRIPTOR, INDEX, describe
 from bnstudy.records.spec import SpecError
 from bnstudy.records.store import RecordError, Store
 from bnstudy.study.estimate import in_words
-from bnstudy.study.experiments import EXPERIMENTS, default_data_dir, plan_of
 from bnstudy.study.openmp import spin_briefly
-from bnstudy.study.run import StudyError, run_study
+from bnstudy.study.run import StudyError, default_data_dir
 from bnstudy.study.status import Status, status
 from bnstudy.train.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
 

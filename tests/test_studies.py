@@ -9,11 +9,11 @@ from typing import ClassVar
 import pytest
 
 import bnstudy
+from bnstudy.chapters import EXPERIMENTS, plan_of
 from bnstudy.other_specs import SharingSpec, StepCostSpec, TensorFlowSpec
 from bnstudy.records.spec import RunSpec, SpecError
 from bnstudy.records.store import Store
 from bnstudy.records.tables import columns_of
-from bnstudy.study.experiments import EXPERIMENTS, plan_of
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import needs
 from bnstudy.study.plan import Listed

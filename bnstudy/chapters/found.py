@@ -1,0 +1,65 @@
+"""The chapters there are, found by looking: a folder is one, and the files in it are its parts."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from bnstudy.records.spec import SpecError, validate
+from bnstudy.study.plan import Study
+
+Part = Literal["study", "rules", "page", "judged"]
+
+# What a caller may set besides: where a study runs, not what it is.
+WHERE = ("device", "data_dir", "progress")
+
+
+def parts(part: Part) -> list[str]:
+    """Return the names of the chapters that have ``part``, in alphabetical order."""
+    return sorted(file.parent.name for file in Path(__file__).parent.glob(f"*/{part}.py"))
+
+
+def part_of(chapter: str, part: Part) -> ModuleType:
+    """Return a chapter's module: ``bnstudy.chapters.decay.rules``."""
+    return importlib.import_module(f"bnstudy.chapters.{chapter}.{part}")
+
+
+def only(module: ModuleType, base: type[Any]) -> Any:
+    """Return the one subclass of ``base`` that a chapter's module defines.
+
+    Raises:
+        TypeError: it defines none, or several.
+    """
+    own = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
+    ]
+    if len(own) != 1:
+        raise TypeError(f"{module.__name__} defines {len(own)} subclasses of {base.__name__}; allowed: one")
+    return own[0]
+
+
+def _studies() -> dict[str, type[Study]]:
+    found = {chapter: only(part_of(chapter, "study"), Study) for chapter in parts("study")}
+    for chapter, study in found.items():
+        if study.name != chapter:
+            raise TypeError(f"{study.__name__}.name is {study.name!r}; allowed: {chapter!r}, its folder")
+    return found
+
+
+EXPERIMENTS: Mapping[str, type[Study]] = _studies()
+
+
+def plan_of(experiment: str, parameters: Mapping[str, Any]) -> Study:
+    """Return the validated parameters of an experiment.
+
+    Raises:
+        SpecError: the experiment or a parameter is unknown or out of range.
+    """
+    if experiment not in EXPERIMENTS:
+        raise SpecError(f"experiment is {experiment!r}; allowed: {', '.join(map(repr, EXPERIMENTS))}")
+    return validate(EXPERIMENTS[experiment], parameters, WHERE)
