@@ -44,7 +44,7 @@ def all_arms(spec: RunSpec) -> list[Arm]:
     if any(look.snapshot for look in spec.looks):
         arms += [Arm(decay) for decay in node_decays()]
     if any(look.test_batches for look in spec.looks):
-        arms += [Arm(look.decays[0]) for look in spec.looks if look.test_batches]
+        arms.append(Arm(spec.decays[0]))
     return list(dict.fromkeys(arms))
 
 
@@ -147,7 +147,7 @@ class Looks:
 
     def _meet_test_batches(self, step: int, members: set[int], look: Look) -> None:
         assert self._bank is not None
-        arm, test = Arm(look.decays[0]), self._data.test
+        arm, test = Arm(self._specs[0].decays[0]), self._data.test
         moving = self._bank.statistics(arm)
         sources = [generator(spec.seed, TEST_ORDER) for spec in self._specs]
         by_class = test.labels.cpu().argsort(stable=True)
