@@ -1,4 +1,4 @@
-"""The choice of L2's and dropout's strengths on few images: its parameters, and the runs that they ask for."""
+"""The choice of L2's and dropout's strengths on few images: its parameters, and what runs they ask for."""
 
 from __future__ import annotations
 

@@ -91,6 +91,13 @@ _NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
 )
 
 
+# Options that the article's network alone has.
+_ARTICLE = (
+    "relu_on_logits", "conv_bias", "initialisation", "scale_last", "norm_last", "renorm", "dropout",
+    "test_batches", "padding", "batch_weights",
+)  # fmt: skip
+
+
 class Checked(BaseModel):
     """A frozen model that refuses unknown fields."""
 
@@ -129,6 +136,8 @@ class RunSpec(Spec):
       kept out of training; they are the split ``"validation"`` of the looks. ``train_size`` counts the rest.
     * ``schedule``: the learning rate is constant, falls to zero on a line (``"annealed"``), or does so
       over the last ``annealed_epochs`` epochs (``"constant_then_annealed"``).
+    * ``network``: ``"article"``, ``"resnet8"``, or a user's: a name that ``bnstudy.networks.register`` knows,
+      or ``"package.module:function"``. Options of the article's network alone must be at their defaults.
     * ``norm``: ``"noisy"`` puts noise behind every batch normalization (Santurkar et al. 2018); ``"group"``
       is group normalization (Wu & He 2018) with as many groups, at most 8, as divide the channels.
     * ``initialisation``: ``"he"``: weights from a normal of variance 2 / fan-in (He et al. 2015), biases 0.
@@ -166,6 +175,7 @@ class RunSpec(Spec):
     dataset: DatasetName = "cifar10"
     train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     held_out: int = Field(default=0, ge=0, description="an integer of at least 0")
+    network: str = Field(default="article", pattern=r"^[\w.]+(:\w+)?$")
     norm: Norm = "batch"
     epsilon: Rate = 1e-3
     scale: bool = False
@@ -237,6 +247,23 @@ class RunSpec(Spec):
             raise ValueError(
                 f"precise_images is {self.precise_images!r}; allowed: None, or 'precise' or 'frozen' "
                 "among the statistics"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_the_article(self) -> RunSpec:
+        if self.network == "article":
+            return self
+        for name in _ARTICLE:
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; allowed with network {self.network!r}: {default!r}"
+                )
+        if self.norm not in ("batch", "none") or any(look.test_batches for look in self.looks):
+            raise ValueError(
+                f"norm is {self.norm!r}, or a look has test_batches; allowed with network {self.network!r}: "
+                "'batch' or 'none', and no test_batches"
             )
         return self
 

@@ -122,6 +122,7 @@ RUNS: tuple[Column, ...] = (
     Column("dataset", "string", "1", "data set"),
     Column("train_size", "integer", "images", "training images; empty: all"),
     Column("held_out", "integer", "images", "training images kept out of training"),
+    Column("network", "string", "1", "network: article, resnet8, or where a user's own is"),
     Column("norm", "string", "1", "normalisation after each convolution: batch, noisy, group or none"),
     Column("epsilon", "number", "1", "added to the variance"),
     Column("scale", "boolean", "1", "whether the normalisation has a gamma"),

@@ -8,21 +8,48 @@ import torch
 
 from bnstudy.records.spec import RunSpec
 from bnstudy.train.network import ArticleNet
+from bnstudy.train.networks import Asked, Network, build
 from bnstudy.train.optimize import SGD, Adam, Optimizer
 from bnstudy.train.seeds import INITIALISATION, generator
 
 
-def build_networks(specs: Sequence[RunSpec], noise: Sequence[torch.Generator]) -> ArticleNet:
+def build_networks(specs: Sequence[RunSpec], noise: Sequence[torch.Generator]) -> Network:
     """Return the specs' networks side by side on the CPU, each with the initial weights of its own seed.
 
     ``noise`` are the sources of each one's dropout and noise, on the device where they will run.
     """
     spec = specs[0]
+    generators = [generator(s.seed, INITIALISATION) for s in specs]
+    net = _article(spec, generators, noise) if spec.network == "article" else _other(spec, generators)
+    for layer in net.norm_layers():
+        if spec.updates != "bank":
+            layer.updates = spec.updates
+        else:
+            # The bank keeps the averages. Those of renorm enter training, and absorb once a step.
+            layer.updates = "with_step" if spec.renorm else "never"
+    return net
+
+
+def _other(spec: RunSpec, generators: Sequence[torch.Generator]) -> Network:
+    asked = Asked(
+        norm=spec.norm,
+        decay=spec.decays[0],
+        epsilon=spec.epsilon,
+        scale=spec.scale,
+        members=len(generators),
+        generators=generators,
+    )
+    return build(spec.network, asked)
+
+
+def _article(
+    spec: RunSpec, generators: Sequence[torch.Generator], noise: Sequence[torch.Generator]
+) -> Network:
     bounds = {"rmax": spec.renorm_rmax, "dmax": spec.renorm_dmax}
     clipping = {name: bound for name, bound in bounds.items() if bound is not None}
     if spec.renorm_rmax is not None:
         clipping["rmin"] = 1.0 / spec.renorm_rmax
-    net = ArticleNet(
+    return ArticleNet(
         norm=spec.norm,
         relu_on_logits=spec.relu_on_logits,
         conv_bias=spec.conv_bias,
@@ -39,24 +66,17 @@ def build_networks(specs: Sequence[RunSpec], noise: Sequence[torch.Generator]) -
         renorm_decay=spec.renorm_decay,
         dropout=spec.dropout,
         dropout_place=spec.dropout_place,
-        members=len(specs),
-        generator=[generator(s.seed, INITIALISATION) for s in specs],
+        members=len(generators),
+        generator=generators,
         noise_generator=noise,
     )
-    for layer in net.norm_layers():
-        if spec.updates != "bank":
-            layer.updates = spec.updates
-        else:
-            # The bank keeps the averages. Those of renorm enter training, and absorb once a step.
-            layer.updates = "with_step" if spec.renorm else "never"
-    return net
 
 
-def build_optimizer(specs: Sequence[RunSpec], net: ArticleNet) -> Optimizer:
+def build_optimizer(specs: Sequence[RunSpec], net: Network) -> Optimizer:
     """Return the specs' optimizer over their networks side by side."""
     weight_decay = [spec.weight_decay for spec in specs]
     if specs[0].optimizer == "sgd":
-        turns = list(net.blocks) if specs[0].in_turn else []
+        turns = net.turns() if specs[0].in_turn else []
         return SGD(net, len(specs), weight_decay, specs[0].momentum, turns)
     return Adam(net, len(specs), weight_decay)
 

@@ -14,7 +14,7 @@ from bnstudy.norm import Arm, PreciseStatistics, StatisticsBank
 from bnstudy.norm.bank import gather, using
 from bnstudy.train.captured import Captured
 from bnstudy.train.feed import Feed, batch_sizes, equal_sizes
-from bnstudy.train.network import ArticleNet
+from bnstudy.train.networks import Network
 
 # Images, times members, in a forward with fixed statistics: larger ones fall out of a CPU's cache,
 # while smaller ones leave a GPU idle.
@@ -92,7 +92,7 @@ class Evaluator:
 
     def __init__(
         self,
-        net: ArticleNet,
+        net: Network,
         bank: StatisticsBank | None,
         asked: Asked,
         feeds: Mapping[str, Feed],
@@ -161,7 +161,7 @@ class Evaluator:
 class _Measured:
     """The choices of fixed statistics: the bank's, and those from passes of training images."""
 
-    def __init__(self, net: ArticleNet, bank: StatisticsBank, asked: Asked, train: Feed) -> None:
+    def __init__(self, net: Network, bank: StatisticsBank, asked: Asked, train: Feed) -> None:
         self._net = net
         self._bank = bank
         self._wanted = asked.statistics
@@ -268,7 +268,7 @@ def losses_and_hits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return losses.view_as(labels), each.detach().argmax(1).view_as(labels) == labels
 
 
-def _normalise_by_batch(net: ArticleNet) -> None:
+def _normalise_by_batch(net: Network) -> None:
     net.eval()
     for layer in net.norm_layers():
         layer.train()

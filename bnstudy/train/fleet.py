@@ -29,6 +29,7 @@ from bnstudy.train.flag import flag_table
 from bnstudy.train.images import split_feeds, train_images
 from bnstudy.train.looks import Looks, all_arms, spec_arms
 from bnstudy.train.network import ArticleNet
+from bnstudy.train.networks import Network
 from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, ORDER, TEST_ORDER, generator
 
 LOOK_EVERY = 50  # steps between looks at the loss
@@ -76,7 +77,7 @@ class Watch(Protocol):
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 # From a run's network, loss, and learning rates of all its steps.
-WatchMaker = Callable[[ArticleNet, LossFunction, list[float]], Watch]
+WatchMaker = Callable[[Network, LossFunction, list[float]], Watch]
 
 
 def train_run(
@@ -372,6 +373,7 @@ class Fleet:
             return {}
         arm = Arm(self.spec.decays[0], "none")
         order = generator(self.spec.seed, TEST_ORDER)
+        assert isinstance(self.net, ArticleNet)
         return flag_table(
             self.net, arm, self.bank.statistics(arm), self.data.test, self.spec.test_batches, order
         )

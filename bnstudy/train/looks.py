@@ -19,6 +19,7 @@ from bnstudy.train.evaluate import Asked, Evaluator
 from bnstudy.train.feed import DeviceData, Feed
 from bnstudy.train.images import balanced_test_feed
 from bnstudy.train.network import ArticleNet
+from bnstudy.train.networks import Network
 from bnstudy.train.seeds import TEST_ORDER, generator
 from bnstudy.train.test_batches import Scores, in_test_batches, with_statistics
 
@@ -74,7 +75,7 @@ class Looks:
     def __init__(
         self,
         specs: Sequence[RunSpec],
-        net: ArticleNet,
+        net: Network,
         bank: StatisticsBank | None,
         dataset: Dataset,
         data: DeviceData,
@@ -112,7 +113,7 @@ class Looks:
         for steps, look, evaluator in self._due:
             if step in steps:
                 self._evaluate(step, members, look, evaluator)
-                if look.test_batches and self._bank is not None:
+                if look.test_batches and isinstance(self._net, ArticleNet) and self._bank is not None:
                     self._meet_test_batches(step, members, look)
                 if look.snapshot:
                     self._keep(step, members)
@@ -146,6 +147,7 @@ class Looks:
                     self._add_hits(member, row.hits[:, member], step=step, **chosen)
 
     def _meet_test_batches(self, step: int, members: set[int], look: Look) -> None:
+        assert isinstance(self._net, ArticleNet)
         assert self._bank is not None
         arm, test = Arm(self._specs[0].decays[0]), self._data.test
         moving = self._bank.statistics(arm)

@@ -16,6 +16,7 @@ from bnstudy.norm import BatchNorm, pooled
 from bnstudy.norm.checks import check_choice
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.norm.noise import FrozenNoise, noisy
+from bnstudy.train.networks import Network
 from bnstudy.train.perturb import Perturb, dropped
 
 Norm = Literal["batch", "none", "noisy", "group"]
@@ -144,7 +145,7 @@ def max_pool_2x2(x: Tensor, relu: bool = False) -> Tensor:
     return F.relu(x) if relu else x
 
 
-class ArticleNet(nn.Module):
+class ArticleNet(Network):
     """Five convolutions to ten logits, as the article's code runs (not as its comments say).
 
     With ``members`` R it is R such networks side by side, one R times as wide: grouped convolutions, and
@@ -298,9 +299,9 @@ class ArticleNet(nn.Module):
         assert isinstance(block, Block)
         return block
 
-    def norm_layers(self) -> list[BatchNorm]:
-        """Return the batch-norm layers in order of execution."""
-        return [m for m in self.modules() if isinstance(m, BatchNorm)]
+    def turns(self) -> list[nn.Module]:
+        """Return the blocks."""
+        return list(self.blocks)
 
 
 def _logits(x: Tensor) -> Tensor:
