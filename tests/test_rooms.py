@@ -16,6 +16,7 @@ FLOORS = (
     {"cli"},
     {"bench"},
     {"chapters"},
+    {"blocks"},
     {"analysis"},
     {"study"},
     {"train", "probes", "tf1"},

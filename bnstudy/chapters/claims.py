@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from bnstudy.analysis.rules import Claim, Measured, Rule, measure_all
-from bnstudy.chapters.found import chapters_with
+from bnstudy.chapters.found import parts
 from bnstudy.chapters.loading import load
 from bnstudy.records.spec import SpecError
 from bnstudy.study.run import default_data_dir
@@ -22,7 +22,7 @@ ONCE = "BNSTUDY_MEASURED"
 
 
 def _claims() -> Iterable[Claim]:
-    for chapter in chapters_with("rules"):
+    for chapter in parts("rules"):
         rules = importlib.import_module(f"bnstudy.chapters.{chapter}.rules")
         yield from getattr(rules, "CLAIMS", ())
 

@@ -15,7 +15,7 @@ from bnstudy.study.plan import Study
 WHERE = ("device", "data_dir", "progress")
 
 
-def chapters_with(part: str) -> list[str]:
+def parts(part: str) -> list[str]:
     """Return the names of the chapters that have a file ``part``, as "study" or "rules", in order."""
     return sorted(file.parent.name for file in Path(__file__).parent.glob(f"*/{part}.py"))
 
@@ -39,7 +39,7 @@ def only(module: ModuleType, base: type[Any]) -> Any:
 def _studies() -> dict[str, type[Study]]:
     found = {
         chapter: only(importlib.import_module(f"bnstudy.chapters.{chapter}.study"), Study)
-        for chapter in chapters_with("study")
+        for chapter in parts("study")
     }
     for chapter, study in found.items():
         if study.name != chapter:
