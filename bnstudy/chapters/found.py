@@ -7,26 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import bnstudy.blocks as _blocks
 from bnstudy.records.spec import SpecError, validate
 from bnstudy.study.plan import Study
 
-Part = Literal["study", "rules", "page", "judged"]
-
 # What a caller may set besides: where a study runs, not what it is.
 WHERE = ("device", "data_dir", "progress")
 
 
-def parts(part: Part) -> list[str]:
-    """Return the names of the chapters that have ``part``, in alphabetical order."""
+def parts(part: str) -> list[str]:
+    """Return the names of the chapters that have a file ``part``, as "study" or "rules", in order."""
     return sorted(file.parent.name for file in Path(__file__).parent.glob(f"*/{part}.py"))
-
-
-def part_of(chapter: str, part: Part) -> ModuleType:
-    """Return a chapter's module: ``bnstudy.chapters.decay.rules``."""
-    return importlib.import_module(f"bnstudy.chapters.{chapter}.{part}")
 
 
 def only(module: ModuleType, base: type[Any]) -> Any:
@@ -56,11 +49,12 @@ def blocks() -> list[str]:
 
 
 def _studies() -> dict[str, type[Study]]:
-    found = {chapter: only(part_of(chapter, "study"), Study) for chapter in parts("study")}
-    found |= {block: only(importlib.import_module(f"bnstudy.blocks.{block}"), Study) for block in blocks()}
+    modules = {chapter: f"bnstudy.chapters.{chapter}.study" for chapter in parts("study")}
+    modules |= {block: f"bnstudy.blocks.{block}" for block in blocks()}
+    found = {name: only(importlib.import_module(module), Study) for name, module in modules.items()}
     for chapter, study in found.items():
         if study.name != chapter:
-            raise TypeError(f"{study.__name__}.name is {study.name!r}; allowed: {chapter!r}, its folder")
+            raise TypeError(f"{study.__name__}.name is {study.name!r}; allowed: {chapter!r}, as its folder or file")
     return found
 
 

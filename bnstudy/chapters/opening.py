@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bnstudy.chapters.found import only, part_of
+from bnstudy.chapters.found import only
 from bnstudy.chapters.loading import run_study
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def open(chapter: str, parameters: Mapping[str, Any] | None = None) -> Chapter[A
 
     bears = any(rule.study == chapter for claim in CLAIMS for rule in claim.rules)
     others = recorded(data_dir=(parameters or {}).get("data_dir", "")) if bears else {}
-    opened: Chapter[Any] = only(part_of(chapter, "page"), Chapter)(frames, frames.study, frames.runs, others)
+    page = importlib.import_module(f"bnstudy.chapters.{chapter}.page")
+    opened: Chapter[Any] = only(page, Chapter)(frames, frames.study, frames.runs, others)
     if in_the_book():
         from myst_nb import glue  # type: ignore[import-untyped]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from bnstudy.other_specs import StepCostSpec
 from bnstudy.records.spec import Checked, RunSpec, Spec
+
+# Training images of each data set.
+IMAGES = {"cifar10": 50_000, "digits": 1_438}
 
 Axis = Mapping[str, Mapping[str, Any]]  # arm -> what it changes in a run's spec
 
@@ -33,7 +36,26 @@ class Study(Checked):
     name: ClassVar[str]
     first_seed: ClassVar[int] = 0
 
+    # Parameters that count the training images of some runs, or of all.
+    training_sets: ClassVar[tuple[str, ...]] = ("train_size",)
+
     seeds: int = Field(default=5, ge=2, le=1000)
+
+    @model_validator(mode="after")
+    def _has_the_images(self) -> Study:
+        """A number of images is refused by the parameter's own name, before anything runs."""
+        there = IMAGES.get(getattr(self, "dataset", ""))
+        for name in self.training_sets:
+            value = getattr(self, name, None)
+            if there and value is not None and value > there:
+                raise ValueError(f"{name} is {value}; allowed: at most {there}, the training images")
+        precise = getattr(self, "precise_images", None)
+        fewest = min([v for name in self.training_sets if (v := getattr(self, name, None))], default=there)
+        if precise and fewest and precise > fewest:
+            raise ValueError(
+                f"precise_images is {precise}; allowed: at most {fewest}, the images of the smallest training"
+            )
+        return self
 
     @abstractmethod
     def base(self) -> dict[str, Any]:
@@ -78,6 +100,22 @@ class Listed(Study):
             for seed in self.seed_range()
             for arms, changes in self.variants()
         ]
+
+
+def by_default(default: Callable[[int, Mapping[str, Any]], Any]) -> BeforeValidator:
+    """Return a validator that fills a parameter left at None with what ``default`` makes of the others.
+
+    ``default`` gets the number of training images that there are, or the study's ``train_size``, and the
+    parameters before this one.
+    """
+
+    def fill(value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            return value
+        images = info.data.get("train_size") or IMAGES.get(info.data.get("dataset", ""), max(IMAGES.values()))
+        return default(images, info.data)
+
+    return BeforeValidator(fill)
 
 
 def step_costs(study: Study, **settings: Any) -> list[PlannedRun]:

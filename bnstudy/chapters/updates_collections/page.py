@@ -14,6 +14,7 @@ from bnstudy.analysis.words import Markdown, write_amount, write_effect
 from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.updates_collections import rules as uc
 from bnstudy.chapters.updates_collections.study import IN_TENSORFLOW, UpdatesCollectionsStudy
+from bnstudy.study.plan import IMAGES
 
 COST_ARMS = ("none", *uc.ARMS)
 
@@ -142,8 +143,8 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
         """Return how much data TensorFlow's runs had, and whether the other arms had as much."""
         amount = write_amount(self.study.tensorflow_train_size, self.study.epochs)
         own = write_amount(self.study.train_size, self.study.epochs)
-        if amount == own:
-            return f"TensorFlow trained on {amount}, as the arms above did."
+        if self.study.tensorflow_train_size == (self.study.train_size or IMAGES[self.study.dataset]):
+            return f"TensorFlow trained on {own}, as the arms above did."
         return (
             f"TensorFlow trained on {amount}, the arms above on {own}: its accuracy can't be held against "
             "theirs, only that of its own arms against one another."
