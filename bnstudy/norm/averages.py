@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import torch
@@ -80,6 +82,16 @@ class MovingAverages(TorchFace):
             cast(Tensor, self.moving_mean_biased).copy_(self.moving_mean * self._unbias(step))
         if self.renorm and self.renorm_algorithm == "tf1.15":
             cast(Tensor, self.moving_stddev).copy_((self.moving_variance + self.epsilon).sqrt())
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Return a context whose forwards nobody hears of later, neither ``apply_updates`` nor a bank."""
+        kept = (self.batch_moments, self.pending, self.step_moments)
+        self.step_moments = None
+        try:
+            yield
+        finally:
+            self.batch_moments, self.pending, self.step_moments = kept
 
     def __getstate__(self) -> dict[str, Any]:
         # Banks follow the layer, not its copies.
