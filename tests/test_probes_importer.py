@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 import warnings
 from collections import deque
 
@@ -283,6 +286,46 @@ def test_a_closure_and_two_optimisers_are_one_step_each_time():
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
     assert shift.step == health.step == 3
+
+
+def test_a_gan_is_measured_on_one_of_its_networks_or_on_both():
+    """Two optimisers and two losses: the discriminator's step is measured as on a network alone."""
+    torch.manual_seed(0)
+    gan = nn.ModuleDict(
+        {
+            "generator": nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)),
+            "judge": nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1)),
+        }
+    )
+    real, noise = torch.randn(6, 4), torch.randn(6, 2)
+    ones = torch.ones(6, 1)
+
+    def judged(judge, batch):
+        return torch.cat([judge(batch[0]), judge(batch[1])]), torch.cat([ones, 0 * ones])
+
+    def fooled(both, noise):
+        return both["judge"](both["generator"](noise)), ones
+
+    loss = F.binary_cross_entropy_with_logits
+    judge = InternalCovariateShift(gan["judge"], loss, forward=judged)
+    whole = InternalCovariateShift(gan, loss, forward=fooled)
+    drift = ActivationDrift(gan["judge"], forward=judged)
+    optimizers = [torch.optim.Adam(gan[part].parameters(), lr=0.05) for part in ("generator", "judge")]
+    for _ in range(2):
+        with whole(noise):
+            fake = gan["generator"](noise).detach()
+            with judge((real, fake)), drift((real, fake)):
+                optimizers[1].zero_grad()
+                loss(*judged(gan["judge"], (real, fake))).backward()
+                optimizers[1].step()
+            # A step of the generator alone is none of the judge's.
+            with judge((real, fake)), drift((real, fake)):
+                optimizers[0].zero_grad()
+                loss(*fooled(gan, noise)).backward()
+                optimizers[0].step()
+    assert whole.step == judge.step == drift.step == 2
+    assert set(whole.frame().layer) >= {"generator.0", "judge.3"}
+    assert all(value > 0 for value in values(judge, "3", "ics") + values(whole, "judge.3", "ics"))
 
 
 def test_an_optimiser_of_another_model_is_no_step_of_this_one():
@@ -789,6 +832,62 @@ def test_reentrant_checkpointing_and_sharding_are_refused_with_the_way_out():
     sharded[0].weight = DTensor(torch.ones(2, 2))
     with pytest.raises(TypeError, match=r"model is sharded over processes at '0' \(FSDP\); allowed: DDP"):
         GradientHealth(sharded)
+
+
+TWO_RANKS = """
+import os, sys, torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+from bnstudy.probes import GradientHealth, InternalCovariateShift
+
+def train(rank, probed):
+    torch.manual_seed(0)
+    bare = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    model = DistributedDataParallel(bare)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    shift, health = InternalCovariateShift(model, F.cross_entropy), GradientHealth(model)
+    generator = torch.Generator().manual_seed(rank)
+    for _ in range(2):
+        x, y = torch.randn(6, 4, generator=generator), torch.randint(3, (6,), generator=generator)
+        def step():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        if not probed:
+            step()
+        elif rank == 0:  # passes of a probe wait for nobody
+            with shift(x, y), health():
+                step()
+        else:
+            with health():
+                step()
+    return [p.detach() for p in bare.parameters()], shift, health
+
+rank = 0 if os.fork() else 1
+dist.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=rank, world_size=2)
+plain, probed = train(rank, False), train(rank, True)
+assert all(map(torch.equal, plain[0], probed[0])), "weights"
+ends = [None, None]
+health = probed[2].frame()
+dist.all_gather_object(ends, (health.value.tolist(), [p.tolist() for p in probed[0]]))
+assert ends[0] == ends[1], "reduced gradients, equal weights"
+if rank == 0:
+    frame = probed[1].frame()
+    shift = frame[(frame.layer == "3") & (frame.quantity == "ics")].value
+    assert len(shift) == 2 and (shift > 0).all(), frame
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    print("both ranks agree")
+"""
+
+
+def test_two_processes_end_where_they_end_without_probes(tmp_path):
+    """DDP: a probe on one rank deadlocks nobody, and gradients are those that both ranks agreed on."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", TWO_RANKS, str(tmp_path / "meeting")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert "both ranks agree" in ended.stdout, ended.stderr
 
 
 @settings(max_examples=40, deadline=None)
