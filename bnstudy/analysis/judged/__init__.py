@@ -6,9 +6,9 @@ A chapter's ``judged.py`` has its claims. What they read is in ``design`` (block
 in ``verdicts``; digests, and what a build refuses, in ``digest`` and ``preregistration``.
 """
 
+from bnstudy.analysis.judged.catalogue import claims, family
 from bnstudy.analysis.judged.design import BLOCKS, CONFIRMATORY, TUNING, Block
 from bnstudy.analysis.judged.digest import rules_digests
-from bnstudy.analysis.judged.family import claims, family
 from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Verified, Words
 from bnstudy.analysis.judged.training import Evaluation, NotTestedError, Training
 from bnstudy.analysis.judged.verdicts import Estimate, Finding, Judgement, estimate, judge

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from bnstudy.analysis.judged import family as book
+from bnstudy.analysis.judged import catalogue as book
 from bnstudy.analysis.judged.design import CONFIRMATORY
 from bnstudy.analysis.judged.example import example
 from bnstudy.analysis.judged.parts import Claim, Part, Quantity

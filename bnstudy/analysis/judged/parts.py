@@ -21,12 +21,14 @@ class Pilot:
     verdict.
 
     ``mean``; ``seeds``: standard deviation between seeds; ``images``: standard error by the choice of the
-    images alone, whatever the number of seeds. In the quantity's scale (of a factor: binary logarithms).
+    images alone, whatever the number of seeds; ``second``: standard deviation between the units of a second
+    component. In the quantity's scale (of a factor: binary logarithms).
     """
 
     mean: float
     seeds: float
     images: float = 0.0
+    second: float = 0.0
 
 
 class Reads(NamedTuple):

@@ -50,27 +50,27 @@ class StepsToTargets:
         )
         if horizon is None:
             raise NotTestedError("every training diverged")
-        # [arms, seeds, targets]; NaN: never.
         steps = np.array([[[_arrival(c, t) for t in self.targets] for c in arm_c] for arm_c in courses])
-        arrived = np.isfinite(steps)
-        counting = (arrived.mean(axis=1) >= self.arriving).all(axis=0)
-        if not counting.any():
-            raise NotTestedError("no target is reached by enough seeds of both arms")
-        logs = np.log2(np.where(arrived, steps, horizon))[:, :, counting]
-        late = ~arrived[:, :, counting]
-        component = Component(
-            np.asarray((logs[0] - logs[1]).mean(axis=1)),
-            at_least=bool(late[0].any()),
-            at_most=bool(late[1].any()),
-        )
-        return Sample(
-            (component,),
-            {
-                "targets": int(counting.sum()),
-                "slow late": int(late[0].sum()),
-                "fast late": int(late[1].sum()),
-            },
-        )
+        return sample_of(steps, horizon, self.arriving)
+
+
+def sample_of(steps: FloatArray, horizon: float, arriving: float) -> Sample:
+    """Return the sample of ``StepsToTargets`` from steps [slow and fast, seeds, targets]; NaN: never arrived.
+
+    Raises:
+        NotTestedError: no target counts.
+    """
+    arrived = np.isfinite(steps)
+    counting = (arrived.mean(axis=1) >= arriving).all(axis=0)
+    if not counting.any():
+        raise NotTestedError("no target is reached by enough seeds of both arms")
+    logs = np.log2(np.where(arrived, steps, horizon))[:, :, counting]
+    slow_late, fast_late = (~arrived[:, :, counting]).sum(axis=(1, 2))
+    component = Component(
+        np.asarray((logs[0] - logs[1]).mean(axis=1)), at_least=bool(slow_late), at_most=bool(fast_late)
+    )
+    counted = {"targets": int(counting.sum()), "slow late": int(slow_late), "fast late": int(fast_late)}
+    return Sample((component,), counted)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Side
 from bnstudy.analysis.judged.training import Blocks, NotTestedError
-from bnstudy.analysis.procedure import Outcomes, interval, level_of
+from bnstudy.analysis.procedure import FloatArray, Outcomes, interval, level_of
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.tables import NotMeasuredError
 
+Truths = npt.NDArray[np.bool_]
 Answer = Literal["holds", "doesn't hold", "can't tell"]
 Verdict = Literal["supported", "refuted", "partly", "open", "not measured yet"]
 ANSWERS: tuple[Answer, ...] = ("holds", "doesn't hold", "can't tell")
@@ -65,21 +69,21 @@ class Judgement:
 
 
 def answer(found: Interval, side: Side, bound: float) -> Answer:
-    """Return what an interval says of a bound.
+    """Return what an interval says of a bound (``decide``)."""
+    holds, fails = decide(np.array(found.low), np.array(found.high), side, bound)
+    return "holds" if holds else "doesn't hold" if fails else "can't tell"
 
-    *Holds*: it lies wholly beyond the bound (within: inside both). *Doesn't hold*: wholly on the other side
-    (within: outside both). An end that touches the bound is on neither side.
+
+def decide(low: FloatArray, high: FloatArray, side: Side, bound: float) -> tuple[Truths, Truths]:
+    """Return of which intervals a statement holds, and of which it doesn't.
+
+    *Holds*: the interval lies wholly beyond the bound (within: inside both). *Doesn't hold*: wholly on the
+    other side (within: outside both). An end that touches the bound is on neither side, and an undefined end
+    decides nothing.
     """
-    if math.isnan(found.low) or math.isnan(found.high):
-        return "can't tell"
     if side == "within":
-        if -bound < found.low and found.high < bound:
-            return "holds"
-        return "doesn't hold" if found.low > bound or found.high < -bound else "can't tell"
-    above, below = found.low > bound, found.high < bound
-    if above or below:
-        return "holds" if above == (side == "above") else "doesn't hold"
-    return "can't tell"
+        return (low > -bound) & (high < bound), (low > bound) | (high < -bound)
+    return (low > bound, high < bound) if side == "above" else (high < bound, low > bound)
 
 
 def combine(answers: Iterable[Answer]) -> Verdict:
@@ -121,7 +125,7 @@ def judge(claims: Iterable[Claim], blocks: Blocks, family: int) -> dict[str, Jud
     """Return the judgement on each claim by its id. A quantity that several claims ask about is estimated
     once.
 
-    ``family``: the number of judged quantities of the whole book (``bnstudy.analysis.judged.family``),
+    ``family``: the number of judged quantities of the whole book (``bnstudy.analysis.judged.catalogue``),
     which the claims here may be a part of.
     """
     claims = list(claims)

@@ -47,7 +47,7 @@ SECONDS = Quantity(
     (_BOTH, Reads(COST, ("all",))),
     "factor",
     math.log2(1.25),
-    Pilot(0.8, 0.2),
+    Pilot(0.8, 0.2, second=0.06),
 )
 
 ACCURACY = Quantity(
