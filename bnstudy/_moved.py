@@ -11,7 +11,15 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 # Old path: new path. What was folded into another module is found under that one's name.
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {
+    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
+    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
+    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
+    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
+    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
+    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
+    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
+}
 
 
 class _Moved(MetaPathFinder, Loader):
