@@ -95,6 +95,13 @@ MOVED_NAMES: dict[str, dict[str, str]] = {
         "load": "bnstudy.chapters",
         "run_study": "bnstudy.chapters",
     },
+    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
+    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
+    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
+    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
+    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
+    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
+    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
 }
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bnstudy.tf1.batch_norm_call import Call, finish, variable
 from bnstudy.tf1.constants import constant
+from bnstudy.tf1.contrib.layers.call import Call, finish, variable
 from bnstudy.tf1.control import constant_value, smart_cond
 from bnstudy.tf1.fused import fused_batch_norm
 from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.math import identity
 from bnstudy.tf1.moving_averages import assign_moving_average
-from bnstudy.tf1.variables import VariableScope
+from bnstudy.tf1.scopes import VariableScope
 
 
 def build(call: Call, scope: VariableScope) -> Tensor:

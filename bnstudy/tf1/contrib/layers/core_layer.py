@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from bnstudy.norm import renorm
-from bnstudy.tf1 import nn, versions
-from bnstudy.tf1.batch_norm_call import Call, check_floating, finish, variable
+from bnstudy.tf1 import normalization as nn
+from bnstudy.tf1 import versions
 from bnstudy.tf1.constants import constant, convert_to_tensor, placeholder_with_default
+from bnstudy.tf1.contrib.layers.call import Call, check_floating, finish, variable
 from bnstudy.tf1.control import constant_value, smart_cond
 from bnstudy.tf1.dtypes import DType
 from bnstudy.tf1.fused import fused_batch_norm
@@ -17,14 +18,16 @@ from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.keys import GraphKeys
 from bnstudy.tf1.math import cast, sqrt
 from bnstudy.tf1.moving_averages import assign_moving_average
-from bnstudy.tf1.session import Run
-from bnstudy.tf1.variables import Variable, VariableScope, get_variable
+from bnstudy.tf1.run import Run
+from bnstudy.tf1.scopes import VariableScope, get_variable
+from bnstudy.tf1.variables import Variable
 
 
-def build(call: Call, scope: VariableScope) -> Tensor:
+def build(call: Call, scope: VariableScope, fused: bool | None = None) -> Tensor:
     """Return the output; update operations land in ``UPDATE_OPS``.
 
-    With ``trainable=False`` there are none (from TensorFlow 1.12 on).
+    With ``trainable=False`` there are none (from TensorFlow 1.12 on). ``fused`` says whether the fused
+    operation serves; None: where ``call.path`` says so.
 
     Source: ``tf.layers.BatchNormalization``, as ``tf.contrib.layers.batch_norm`` calls it.
     """
@@ -36,7 +39,7 @@ def build(call: Call, scope: VariableScope) -> Tensor:
             f"Input has undefined `axis` dimension. Received input with shape {inputs.shape} "
             f"and axis=({call.channel_axis},)"
         )
-    fused = call.path == "layer_fused"
+    fused = call.path == "layer_fused" if fused is None else fused
     check_floating(inputs)
     if fused and inputs.dtype.name == "float64":
         raise TypeError(
@@ -91,18 +94,22 @@ def build(call: Call, scope: VariableScope) -> Tensor:
         outputs = smart_cond(training, run_training, lambda: plain(*moving, gamma, beta))
 
     if trains and (call.trainable or not versions.current().frozen_averages):
-        decay = convert_to_tensor(call.decay)
-
-        def update() -> tuple[Tensor, Tensor]:
-            if call.renorm:
-                every = {**state, "moving_mean": moving_mean, "moving_variance": moving_variance}
-                return _renorm_update(call, every, mean, variance, corrections)
-            return (
-                assign_moving_average(moving_mean, mean, decay, zero_debias=False),
-                assign_moving_average(moving_variance, variance, decay, zero_debias=False),
+        if call.renorm:
+            every = {**state, "moving_mean": moving_mean, "moving_variance": moving_variance}
+            updates = smart_cond(
+                training,
+                lambda: _renorm_update(call, every, mean, variance, corrections),
+                lambda: moving,
             )
-
-        for operation in smart_cond(training, update, lambda: moving):
+        else:
+            # Where the flag is a tensor, an update by evaluation changes nothing: it has decay 1.
+            decay = smart_cond(training, lambda: convert_to_tensor(call.decay), lambda: constant(1.0))
+            if not fused:
+                found = mean, variance
+                mean, variance = smart_cond(training, lambda: found, lambda: moving)
+            pairs = ((moving_mean, mean), (moving_variance, variance))
+            updates = tuple(assign_moving_average(v, new, decay, zero_debias=False).op for v, new in pairs)
+        for operation in updates:
             get_default_graph().add_to_collection(GraphKeys.UPDATE_OPS, operation)
     return finish(call, scope, outputs)
 
@@ -150,7 +157,7 @@ def _renorm_state(call: Call, dtype: DType) -> dict[str, Variable]:
             name,
             [] if name.endswith("_weight") else call.channels,
             dtype,
-            lambda shape, kind, name=name: initial(name),
+            lambda shape, dtype, name=name: initial(name),
             trainable=False,
         )
         for name in names
@@ -203,7 +210,9 @@ def _renorm_update(
     kind = (state["moving_mean"].dtype, call.channels)
     # The corrections use the values before the update.
     with graph.control_dependencies(corrections):
-        first, second = graph.add("renorm_update", [mean, variance], compute, [kind, kind]).outputs
+        op = graph.add("renorm_update", [mean, variance], compute, [kind, kind])
+    op.role = f"moving {state['moving_mean'].op.name}"
+    first, second = op.outputs
     return first, second
 
 

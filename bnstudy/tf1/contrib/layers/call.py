@@ -11,9 +11,10 @@ from bnstudy.tf1.dtypes import DType, float16, float32
 from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.initializers import Initializer, ones_initializer, zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.math import reshape
+from bnstudy.tf1.scopes import VariableScope, get_variable
 from bnstudy.tf1.shapes import TensorShape
-from bnstudy.tf1.variables import Variable, VariableScope, get_variable
+from bnstudy.tf1.shaping import reshape
+from bnstudy.tf1.variables import Variable
 
 NHWC, NCHW = "NHWC", "NCHW"
 DEFAULT_INITIALIZERS: dict[str, Callable[[DType], Initializer]] = {
@@ -50,6 +51,8 @@ class Call:
     renorm: bool
     renorm_clipping: Mapping[str, Any] | None
     renorm_decay: Any
+    # Whether variables are model variables; those of tf.layers are not.
+    model: bool = True
 
     @property
     def rank(self) -> int | None:
@@ -147,7 +150,8 @@ def variable(call: Call, name: str, dtype: DType, *, regularized: bool = False) 
         call.param_regularizers.get(name) if regularized else None,
         trainable=call.trainable and name in ("beta", "gamma"),
     )
-    collect(made, GraphKeys.MODEL_VARIABLES)
+    if call.model:
+        collect(made, GraphKeys.MODEL_VARIABLES)
     collect(made, _collections_of(call.variables_collections, name))
     return made
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bnstudy.tf1 import core_layer, slim_fused, slim_plain, versions
-from bnstudy.tf1.batch_norm_call import NCHW, NHWC, Call, collect
+from bnstudy.tf1 import versions
 from bnstudy.tf1.constants import convert_to_tensor
-from bnstudy.tf1.errors import TrapWarning
-from bnstudy.tf1.graph import Tensor
+from bnstudy.tf1.contrib.framework import add_arg_scope
+from bnstudy.tf1.contrib.layers import core_layer, slim_fused, slim_plain
+from bnstudy.tf1.contrib.layers.call import NCHW, NHWC, Call, collect
+from bnstudy.tf1.contrib.layers.traps import traps
+from bnstudy.tf1.errors import warn_of_trap
+from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.traps import traps
-from bnstudy.tf1.variables import VariableScope, global_variables, variable_scope
+from bnstudy.tf1.scopes import VariableScope, variable_scope
+from bnstudy.tf1.variables import global_variables
 
 DATA_FORMAT_NHWC = NHWC
 DATA_FORMAT_NCHW = NCHW
 
 
+@add_arg_scope
 def batch_norm(
     inputs: Any,
     decay: Any = 0.999,
@@ -86,8 +89,9 @@ def batch_norm(
     )
     path = call.path
     for message in traps(call):
-        warnings.warn(message, TrapWarning, stacklevel=2)
+        warn_of_trap(message)
     build = {"slim_fused": slim_fused.build, "slim_plain": slim_plain.build}.get(path, core_layer.build)
+    get_default_graph().batch_norm_flags.append((is_training, updates_collections is None))
     before = len(global_variables())
     with variable_scope(scope, "BatchNorm", [inputs], reuse=reuse) as entered:
         outputs = build(call, entered)

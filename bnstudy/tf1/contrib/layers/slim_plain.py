@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from bnstudy.tf1 import nn
-from bnstudy.tf1.batch_norm_call import Call, check_floating, finish, variable
+from bnstudy.tf1 import normalization as nn
 from bnstudy.tf1.constants import convert_to_tensor
+from bnstudy.tf1.contrib.layers.call import Call, check_floating, finish, variable
+from bnstudy.tf1.contrib.layers.slim_fused import schedule
 from bnstudy.tf1.control import constant_value, smart_cond
 from bnstudy.tf1.graph import Tensor
-from bnstudy.tf1.math import reshape
 from bnstudy.tf1.moving_averages import assign_moving_average
+from bnstudy.tf1.scopes import VariableScope
 from bnstudy.tf1.shapes import TensorShape
-from bnstudy.tf1.slim_fused import schedule
-from bnstudy.tf1.variables import VariableScope
+from bnstudy.tf1.shaping import reshape
 
 
 def build(call: Call, scope: VariableScope) -> Tensor:

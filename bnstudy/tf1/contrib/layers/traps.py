@@ -6,7 +6,9 @@ from numbers import Real
 from typing import Any
 
 from bnstudy.tf1 import versions
-from bnstudy.tf1.batch_norm_call import DEFAULT_INITIALIZERS, Call
+from bnstudy.tf1.contrib.layers.call import DEFAULT_INITIALIZERS, Call
+from bnstudy.tf1.graph import Tensor
+from bnstudy.tf1.variables import trainable_variables
 
 
 def traps(call: Call) -> list[str]:
@@ -46,6 +48,13 @@ def traps(call: Call) -> list[str]:
     if call.renorm and all(_number(bound) for bound in bounds) and bounds[0] > bounds[1]:
         found.append(f"rmin {bounds[0]!r} is above rmax {bounds[1]!r}: rmax wins")
     found.extend(_names(call))
+    bias = _redundant_bias(call)
+    if bias is not None and call.is_training is not False and bias.graph.once("redundant bias"):
+        found.append(
+            f"the bias {bias.op.name!r} before batch_norm does nothing in training: the batch's mean takes "
+            "it away, and "
+            "its gradient is 0 (said once for a graph)"
+        )
     if isinstance(call.is_training, str):
         found.append(f"is_training is {call.is_training!r}: any non-empty text means training")
     if call.is_training is None:
@@ -69,6 +78,16 @@ def _names(call: Call) -> list[str]:
         if not wanted and (name in call.param_initializers or name in call.param_regularizers):
             found.append(f"{name} has an initialiser or regulariser, but the call makes no {name}")
     return found
+
+
+def _redundant_bias(call: Call) -> Tensor | None:
+    """Return the trainable vector [C] that the input has just been added to, if so."""
+    op = call.inputs.op
+    kind = op.name.rsplit("/", 1)[-1].split("_")[0].lower()
+    if kind not in ("add", "biasadd") or call.rank is None or call.rank < 2:
+        return None
+    trained = {v.snapshot for v in trainable_variables()}
+    return next((t for t in op.inputs if t in trained and t.shape == call.channels), None)
 
 
 def _number(value: Any) -> bool:
