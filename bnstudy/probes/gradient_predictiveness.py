@@ -12,16 +12,9 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from bnstudy.norm.kernel import statistics_dtype
+from bnstudy.probes.forward import Feed, LossFunction, check_function, parts
 from bnstudy.probes.log import Log, Row, Schedule, always
-from bnstudy.probes.moment import (
-    LossFunction,
-    Moment,
-    check_function,
-    leaves,
-    trainable,
-    underlying,
-    undisturbed,
-)
+from bnstudy.probes.moment import Moment, leaves, trainable, underlying, undisturbed
 
 LENGTHS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 
@@ -70,7 +63,7 @@ class GradientPredictiveness:
         if not lengths or not all(length > 0 for length in lengths):
             raise ValueError(f"lengths is {lengths!r}; allowed: one or more numbers above 0")
         self._model = underlying(model)
-        self._loss_fn = loss_fn
+        self._feed = Feed(loss_fn=loss_fn)
         self._learning_rate = learning_rate
         self._lengths = tuple(lengths)
         self._log = Log(schedule)
@@ -92,7 +85,7 @@ class GradientPredictiveness:
     def _measure(self, moment: Moment, x: Any, y: Any) -> list[Row]:
         names = trainable(self._model)
         rate = self._learning_rate() if callable(self._learning_rate) else self._learning_rate
-        _, here = moment.gradients(leaves(moment.weights, names), names, self._loss_fn, x, y)
+        _, here = moment.gradients(leaves(moment.weights, names), names, self._feed, parts(x, y))
         norm = _norm(here)
         losses, differences, ratios = [], [], []
         for length in self._lengths:
@@ -100,7 +93,7 @@ class GradientPredictiveness:
             weights = dict(moment.weights)
             for name, g in zip(names, here, strict=True):
                 weights[name] = torch.sub(weights[name], g, alpha=eta)
-            loss, there = moment.gradients(leaves(weights, names), names, self._loss_fn, x, y)
+            loss, there = moment.gradients(leaves(weights, names), names, self._feed, parts(x, y))
             difference = _norm([a - b for a, b in zip(here, there, strict=True)])
             losses.append(float(loss))
             differences.append(difference)

@@ -14,17 +14,9 @@ from torch import Tensor, nn
 
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.probes.calls import Key
+from bnstudy.probes.forward import Feed, LossFunction, check_function, parts
 from bnstudy.probes.log import Log, Row, Schedule, always
-from bnstudy.probes.moment import (
-    LossFunction,
-    Moment,
-    check_function,
-    copied,
-    leaves,
-    trainable,
-    underlying,
-    undisturbed,
-)
+from bnstudy.probes.moment import Moment, copied, leaves, trainable, underlying, undisturbed
 from bnstudy.probes.recording import Recording
 from bnstudy.probes.trace import Trace
 
@@ -67,7 +59,7 @@ class InternalCovariateShift:
     def __init__(self, model: nn.Module, loss_fn: LossFunction, *, schedule: Schedule = always) -> None:
         check_function("loss_fn", loss_fn)
         self._model = underlying(model)
-        self._loss_fn = loss_fn
+        self._feed = Feed(loss_fn=loss_fn)
         self._log = Log(schedule)
 
     @contextmanager
@@ -87,13 +79,13 @@ class InternalCovariateShift:
         return self._log.frame()
 
     def _measure(self, before: Moment, x: Any, y: Any) -> list[Row]:
-        model, loss_fn = self._model, self._loss_fn
+        model, feed, batches = self._model, self._feed, parts(x, y)
         old, new = before.weights, copied(model.named_parameters())
         wanted = trainable(model)
         tensors = leaves(old, wanted)
         trace = Trace(model, tensors)
         with trace.watching():
-            _, found = before.gradients(tensors, wanted, loss_fn, x, y)
+            _, found = before.gradients(tensors, wanted, feed, batches)
         gradients = dict(zip(wanted, found, strict=True))
 
         shifts = []
@@ -110,7 +102,7 @@ class InternalCovariateShift:
         recording = Recording(set().union(*(shift.skipped for shift in shifts)), trace.mutated)
         if any(shift.moved for shift in shifts):
             with torch.no_grad(), recording.made_in(model):
-                before.run(new, lambda m: m(x))
+                before.run(new, lambda m: [feed.output(m, *batch) for batch in batches])
         rows = []
         for shift in shifts:
             gradient = [gradients[name] for name in shift.names]
@@ -118,7 +110,7 @@ class InternalCovariateShift:
             if shift.moved:
                 with recording.replayed_in(model, shift.skipped):
                     tensors = leaves(shift.weights, shift.names)
-                    _, shifted = before.gradients(tensors, shift.names, loss_fn, x, y)
+                    _, shifted = before.gradients(tensors, shift.names, feed, batches)
             rows += _rows(shift.layer, _flat(gradient), _flat(shifted))
         return rows
 

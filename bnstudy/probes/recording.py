@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from bnstudy.probes.calls import Key, Path, intercepted
-from bnstudy.probes.moment import Attributes, RandomStates
+from bnstudy.probes.moment import RandomStates
+from bnstudy.probes.state import State
 
 
 @dataclass
@@ -27,13 +28,13 @@ class _Effects:
         if self.mutated:
             self.output = _clone(self.output)
         self._random = RandomStates()
-        self._attributes = Attributes(self.module)
+        self._state = State(self.module)
         self._buffers = [b.clone() for b in self.module.buffers()]
 
     @torch.no_grad()
     def replay(self) -> Any:
         self._random.restore()
-        self._attributes.restore()
+        self._state.restore()
         for buffer, value in zip(self.module.buffers(), self._buffers, strict=True):
             buffer.copy_(value)
         return _clone(self.output) if self.mutated else self.output
