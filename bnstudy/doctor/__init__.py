@@ -18,6 +18,7 @@ from bnstudy.doctor.registry import codes
 from bnstudy.doctor.report import Report
 from bnstudy.doctor.scanning import scan
 from bnstudy.doctor.untouched import DoctorError
+from bnstudy.doctor.watching import watch
 
 __all__ = [
     "Check",
@@ -27,4 +28,5 @@ __all__ = [
     "Report",
     "codes",
     "scan",
+    "watch",
 ]

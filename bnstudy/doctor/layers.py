@@ -89,6 +89,11 @@ def is_batch_norm(module: nn.Module) -> bool:
     )
 
 
+def moves(module: nn.Module) -> bool:
+    """Return whether a batch-norm layer can move its statistics; torchvision's frozen one can't."""
+    return isinstance(module, (_BatchNorm, BatchNorm)) or hasattr(module, "momentum")
+
+
 def named_batch_norms(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Yield every batch-norm layer once, by its first name without what wrappers put before it."""
     for name, module in model.named_modules():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from bnstudy.doctor.finding import Check, Finding
+from bnstudy.doctor.history import History
 from bnstudy.doctor.layers import Layer
 from bnstudy.doctor.scanning import Subject
 from bnstudy.doctor.surroundings import in_front
@@ -50,6 +51,25 @@ def _scan(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def _watch(history: History) -> Iterator[Finding]:
+    if not history.steps or not history.others_learnt:
+        return
+    for record in history.layers:
+        # A momentum encoder's weights move, and a discriminator's are free at every other step.
+        if record.affine and record.steps and not record.unfrozen and record.statistics_moved:
+            if record.affine_moved:
+                continue
+            yield CHECK.finding(
+                "warning",
+                record.name,
+                f"scale and offset were frozen at all {record.steps} steps, and the statistics moved",
+                cause=CAUSE,
+                fix=FIX,
+                sure="certain: parameters and statistics at the start and the end of the watch",
+                steps=record.steps,
+            )
+
+
 def _learnt(layer: Layer) -> bool:
     def constant(tensor: Tensor | None) -> bool:
         return tensor is None or bool((tensor == tensor.flatten()[0]).all())
@@ -62,4 +82,5 @@ CHECK = Check(
     "scale and offset are frozen, and the statistics move",
     "pytorch/pytorch#86590",
     scan=_scan,
+    watch=_watch,
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnstudy.doctor.finding import Check, Finding, Severity
+from bnstudy.doctor.history import History
 from bnstudy.doctor.remedies import layer as get
 from bnstudy.doctor.scanning import Subject
 
 DECAYS = 0.9  # TensorFlow's and Keras's defaults are 0.99 and 0.999, the articles' 0.9
+NOISY = 32  # images; the mean of fewer is off by more than a sixth of a standard deviation
 
 
 def _scan(subject: Subject) -> Iterator[Finding]:
@@ -16,6 +18,15 @@ def _scan(subject: Subject) -> Iterator[Finding]:
         if layer.momentum is not None and layer.momentum >= DECAYS and layer.mean is not None:
             sure = "can't tell: whether it matters depends on the batch; watch() and diagnose() see it"
             yield finding("note", layer.name, layer.momentum, sure)
+
+
+def _watch(history: History) -> Iterator[Finding]:
+    for record in history.layers:
+        momentum = record.now.momentum
+        if momentum is not None and momentum >= DECAYS and record.images:
+            images = record.usual_images
+            sure = f"likely: the noise of a mean of {images} images is about {images**-0.5:.2f} sd"
+            yield finding("warning" if images <= NOISY else "note", record.name, momentum, sure, images)
 
 
 def finding(
@@ -42,4 +53,5 @@ CHECK = Check(
     "momentum is as large as another framework's decay",
     "r9y9/tacotron_pytorch#19",
     scan=_scan,
+    watch=_watch,
 )

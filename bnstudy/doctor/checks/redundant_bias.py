@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnstudy.doctor.finding import Check, Finding
+from bnstudy.doctor.history import History
 from bnstudy.doctor.remedies import layer as get
 from bnstudy.doctor.scanning import Subject
 from bnstudy.doctor.surroundings import bias_of, in_front
@@ -17,6 +18,11 @@ def _scan(subject: Subject) -> Iterator[Finding]:
         bias = bias_of(module)
         if bias is not None and bias.requires_grad:
             yield finding(name, bias.numel(), "likely: the layer registered right before a batch-norm layer")
+
+
+def _watch(history: History) -> Iterator[Finding]:
+    for name, numbers in history.biases.items():
+        yield finding(name, numbers, "certain: its output went into batch norm")
 
 
 def finding(name: str, parameters: int, sure: str) -> Finding:
@@ -39,4 +45,5 @@ CHECK = Check(
     "a bias in front of batch norm",
     "4uiiurz1/pytorch-nested-unet#39",
     scan=_scan,
+    watch=_watch,
 )
