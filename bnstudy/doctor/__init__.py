@@ -13,6 +13,7 @@ Nothing is changed by any of it, which is checked each time.
 """
 
 from bnstudy.doctor.checkpoint import CheckpointError
+from bnstudy.doctor.comparing import compare
 from bnstudy.doctor.finding import Check, Finding
 from bnstudy.doctor.registry import codes
 from bnstudy.doctor.report import Report
@@ -27,6 +28,7 @@ __all__ = [
     "Finding",
     "Report",
     "codes",
+    "compare",
     "scan",
     "watch",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bnstudy.doctor.comparing import Pair
 from bnstudy.doctor.finding import Check, Finding
 from bnstudy.doctor.layers import statistics
 from bnstudy.doctor.remedies import layer as get
@@ -36,9 +37,26 @@ def _scan(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def _compare(pair: Pair) -> Iterator[Finding]:
+    for a, b in pair.layers:
+        if a.epsilon is not None and b.epsilon is not None and a.epsilon != b.epsilon:
+            yield CHECK.finding(
+                "note",
+                a.name,
+                f"epsilon is {a.epsilon:g} in one and {b.epsilon:g} in the other",
+                cause="Weights and statistics were moved to a network with another epsilon, and channels "
+                "of small "
+                "variance come out at another scale.",
+                fix=f"{get(a.name)}\nlayer.eps = {a.epsilon:g}  # in b",
+                epsilon_a=a.epsilon,
+                epsilon_b=b.epsilon,
+            )
+
+
 CHECK = Check(
     "epsilon-unusual",
     "epsilon is far from the layer's variances or from its framework's default",
     "r9y9/tacotron_pytorch#19",
     scan=_scan,
+    compare=_compare,
 )

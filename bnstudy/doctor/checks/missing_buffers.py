@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from bnstudy.doctor.comparing import Pair
 from bnstudy.doctor.finding import Check, Finding
 from bnstudy.doctor.layers import NAMES, WRAPPERS
 from bnstudy.doctor.scanning import Subject
@@ -55,6 +56,12 @@ def _scan(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def _compare(pair: Pair) -> Iterator[Finding]:
+    for name, which in pair.lacking:
+        other = "b" if which == "a" else "a"
+        yield finding(name, f"{which} has the layer without running statistics, {other} has them")
+
+
 def finding(name: str, seen: str, sure: str = "certain: the names in the checkpoint") -> Finding:
     """Return what is said of a layer without its statistics."""
     return CHECK.finding("error", name, seen, cause=CAUSE, fix=FIX, sure=sure)
@@ -80,4 +87,5 @@ CHECK = Check(
     "a checkpoint has parameters and no statistics",
     "tinghuiz/SfMLearner#17",
     scan=_scan,
+    compare=_compare,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bnstudy.doctor.comparing import Pair
 from bnstudy.doctor.finding import Check, Finding
 from bnstudy.doctor.history import History
 from bnstudy.doctor.layers import moves
@@ -32,6 +33,22 @@ def _watch(history: History) -> Iterator[Finding]:
     yield _finding([record.name for record in resting], trainable, len(layers), "were at every step")
 
 
+def _compare(pair: Pair) -> Iterator[Finding]:
+    training = [layer.name for layer in pair.b.layers if layer.training]
+    if pair.relation == "export" and training:
+        yield CHECK.finding(
+            "warning",
+            None,
+            f"the export has {len(training)} layers in training mode ({training[0]} is one)",
+            cause="What was exported normalises by each batch it gets, and moves its statistics with "
+            "each: exports "
+            "keep the mode of their model, or put it in training mode themselves.",
+            fix="model.eval()  # before the export, and again on what it gives",
+            sure="certain: the layers' modes",
+            training_mode=len(training),
+        )
+
+
 def _finding(resting: list[str], trainable: list[str], layers: int, verb: str) -> Finding:
     named = (trainable or resting)[0]
     return CHECK.finding(
@@ -56,5 +73,6 @@ CHECK = Check(
     "batch-norm layers are in different modes",
     "pytorch/pytorch#115715",
     scan=_scan,
+    compare=_compare,
     watch=_watch,
 )
