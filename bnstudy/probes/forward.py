@@ -101,7 +101,7 @@ class Feed:
 
 
 def called(model: nn.Module, x: Any) -> Any:
-    """Return ``model`` of ``x``: a tuple as several inputs, a mapping by name, where the model takes them so."""
+    """Return ``model`` of ``x``; a tuple is several inputs, a mapping named ones, where it takes them so."""
     if type(x) is tuple and _takes(model, *x):
         return model(*x)
     if isinstance(x, Mapping) and _takes(model, **x):

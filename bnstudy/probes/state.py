@@ -74,7 +74,7 @@ class _Walk:
         self._alive: list[Any] = []  # what has no name of its own keeps its id while it is walked
         self._seen: set[int] = set()
         self._pending: list[tuple[str, Any]] = []
-        for name, inside in module.named_modules():
+        for inside in module.modules():
             self._seen.add(id(inside))
             for tensor in (*inside._parameters.values(), *inside._buffers.values()):
                 self._seen.add(id(tensor))

@@ -1,34 +1,27 @@
-"""Activations by unit: the axis that counts units, moments over the rest, and samples of it."""
+"""Activations by unit: moments over all axes but the units', and samples of them."""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bnstudy.norm.kernel import normalize_by_batch, statistics_dtype
-from bnstudy.norm.layer import BatchNorm
-
-# Layers whose units lie on the last axis; a unit of any other is a channel, on axis 1.
-_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.MultiheadAttention, nn.RNNBase)
 
 
 def values_of(value: Any) -> Tensor | None:
     """Return the tensor of activations in what a module took or gave (the first of several), or None."""
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
     if isinstance(value, (tuple, list)) and value:
         value = value[0]
-    if isinstance(value, Tensor) and value.is_floating_point() and value.dim() >= 2:
+    if isinstance(value, Tensor) and value.is_floating_point() and value.dim() >= 2 and value.numel():
         return value.detach()
     return None
-
-
-def unit_axis(module: nn.Module) -> int:
-    """Return the axis of the activations of ``module`` that counts units: 1 or -1."""
-    last = module.data_format == "NHWC" if isinstance(module, BatchNorm) else isinstance(module, _LAST)
-    return -1 if last else 1
 
 
 def moments_by_unit(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:

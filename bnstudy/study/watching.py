@@ -14,6 +14,7 @@ from bnstudy.probes import (
     GradientHealth,
     GradientPredictiveness,
     InternalCovariateShift,
+    stepped,
 )
 from bnstudy.records.spec import Probe, RunSpec
 from bnstudy.records.tables import Table
@@ -56,6 +57,8 @@ class Probed:
             for probe in self._probes.values():
                 stack.enter_context(probe(x, y))
             yield
+            # Where all gradients are 0 nobody could tell.
+            stepped()
         self._seen += 1
 
     def tables(self) -> dict[str, Table]:
