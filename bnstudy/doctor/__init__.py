@@ -14,6 +14,7 @@ Nothing is changed by any of it, which is checked each time.
 
 from bnstudy.doctor.checkpoint import CheckpointError
 from bnstudy.doctor.comparing import compare
+from bnstudy.doctor.diagnosing import diagnose
 from bnstudy.doctor.finding import Check, Finding
 from bnstudy.doctor.registry import codes
 from bnstudy.doctor.report import Report
@@ -29,6 +30,7 @@ __all__ = [
     "Report",
     "codes",
     "compare",
+    "diagnose",
     "scan",
     "watch",
 ]
