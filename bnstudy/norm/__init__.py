@@ -10,6 +10,7 @@ from bnstudy.norm.moments import moments, weighted_moments
 from bnstudy.norm.momentum import decay_from_momentum, momentum_from_decay
 from bnstudy.norm.parameters import L1Regularizer, L2Regularizer
 from bnstudy.norm.precise import PreciseStatistics
+from bnstudy.norm.recalibrate import recalibrate
 from bnstudy.norm.schedule import apply_updates, update_pass
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "momentum_from_decay",
     "normalize_by_batch",
     "normalize_by_statistics",
+    "recalibrate",
     "to_torch",
     "update_pass",
     "weighted_moments",

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from bnstudy.norm import Arm, StatisticsBank, apply_updates, update_pass
 from bnstudy.norm.kernel import statistics_dtype
+from bnstudy.norm.torch_face import parameters_by_tensorflow_name
 from bnstudy.records.spec import FLEET_FIELDS, RunSpec
 from bnstudy.train.build import build_networks, build_optimizer, learning_rates
 from bnstudy.train.captured import Captured
@@ -334,7 +335,7 @@ class Fleet:
     def _digest(self, step: int, members: set[int], tables: list[Table]) -> None:
         if self.spec.updates == "bank":
             return
-        for name, parameter in self.net.named_parameters():
+        for name, parameter in parameters_by_tensorflow_name(self.net):
             for member in members:
                 part = parameter.detach().chunk(len(self.specs))[member].cpu().contiguous()
                 digest = hashlib.sha256(part.numpy().tobytes()).hexdigest()[:16]

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bnstudy.norm import BatchNorm, pooled
+from bnstudy.norm import BatchNorm
 from bnstudy.norm.checks import check_choice
+from bnstudy.norm.fast import normalize_and_pool, normalize_and_rectify, pooled
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.norm.noise import noisy
 from bnstudy.train.perturb import Perturb, dropped
@@ -96,9 +97,9 @@ class Block(nn.Module):
         noise = self.behind_norm is not None and self.behind_norm.training
         weighted = batch_weights is not None
         if pools and isinstance(self.norm, BatchNorm) and not noise and not weighted:
-            x = self.norm.pooled(x, self.relu)
+            x = normalize_and_pool(self.norm, x, self.relu)
         elif self.relu and not pools and isinstance(self.norm, BatchNorm) and not noise and not weighted:
-            x = self.norm.rectified(x)
+            x = normalize_and_rectify(self.norm, x)
         elif pools and isinstance(self.norm, nn.Identity):
             x = max_pool_2x2(x, self.relu)
         else:

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
-from bnstudy.norm.kernel import BatchMoments, normalize_by_batch, statistics_dtype
-from bnstudy.norm.threads import share
+from bnstudy.norm.fast.threads import share
+from bnstudy.norm.kernel import BatchMoments, normalize_by_batch, statistics_dtype, transformed
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
@@ -35,7 +35,7 @@ BLOCK = 1 << 14
 def _compiled() -> ModuleType | None:
     """Return the compiled loops, or None where numba is not installed or has nowhere to keep them."""
     try:
-        from bnstudy.norm import compiled
+        from bnstudy.norm.fast import compiled
     except (ImportError, RuntimeError):
         return None
     return compiled
@@ -50,7 +50,7 @@ def serves(x: Tensor, *parameters: Tensor | None) -> bool:
     """
     return (
         not torch.compiler.is_compiling()
-        and torch._C._functorch.peek_interpreter_stack() is None
+        and not transformed()
         and torch._C._len_torch_function_stack() == 0
         and forward_ad._current_level < 0
         and torch._C._len_torch_dispatch_stack() == 0
