@@ -21,6 +21,7 @@ from bnstudy.doctor.report import Report
 from bnstudy.doctor.scanning import scan
 from bnstudy.doctor.untouched import DoctorError
 from bnstudy.doctor.watching import watch
+from bnstudy.norm import recalibrate
 
 __all__ = [
     "Check",
@@ -31,6 +32,7 @@ __all__ = [
     "codes",
     "compare",
     "diagnose",
+    "recalibrate",
     "scan",
     "watch",
 ]

@@ -83,6 +83,7 @@ class LayerHistory:
             return
         if seen.inside:
             self.window.again += 1
+            self.streak = 0
             return
         first = id(self) not in seen.called
         seen.called.add(id(self))
@@ -133,12 +134,13 @@ class LayerHistory:
             self.validation_passes += self._pending
             self._pending = 0
         self.updates += window.calls + window.again
-        if window.training or window.resting:
+        # Reentrant checkpointing of a whole model has gradients in the backward pass alone.
+        if window.training or window.resting or window.again:
             self._close(window)
 
     def _close(self, window: Window) -> None:
         self.windows += 1
-        if window.training:
+        if window.training or window.again:
             self.trained += 1
             self._resting_now = 0
         elif self.trained:

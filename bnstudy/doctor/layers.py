@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +104,6 @@ def of_module(name: str, module: nn.Module) -> Layer:
     """Return a module as a ``Layer``; tensors are the module's own."""
     tensors = {kind: _tensor(module, kind) for kind in NAMES}
     count = tensors.pop("count")
-    decay: Any = getattr(module, "decay", None)
     return Layer(
         name,
         **tensors,
@@ -113,7 +111,7 @@ def of_module(name: str, module: nn.Module) -> Layer:
         module=module,
         training=module.training,
         epsilon=_setting(module, "eps", "epsilon"),
-        momentum=getattr(module, "momentum", None) if decay is None else 1.0 - decay,
+        momentum=getattr(module, "momentum", None),
     )
 
 

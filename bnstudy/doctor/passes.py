@@ -14,6 +14,7 @@ from bnstudy.doctor.batches import moved
 from bnstudy.doctor.layers import NAMES, moves, named_batch_norms
 from bnstudy.doctor.progress import Progress
 from bnstudy.norm import BatchNorm
+from bnstudy.norm.precise import PooledMoments
 from bnstudy.probes.calls import intercepted
 from bnstudy.probes.forward import Feed, Forward
 from bnstudy.probes.moment import Moment
@@ -21,30 +22,6 @@ from bnstudy.probes.units import moments_by_unit
 
 Moments = tuple[Tensor, Tensor]  # mean and population variance [C], float64 on the CPU
 Statistics = Mapping[nn.Module, Moments]
-
-
-class Pool:
-    """Moments of several batches as if they were one (Chan et al. 1979), in float64."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._mean = self._sum_squares = torch.zeros((), dtype=torch.float64)
-
-    def add(self, x: Tensor, axis: int) -> None:
-        """Absorb a layer's input [N, C, ...] with its channels on ``axis``."""
-        if not x.numel():
-            return
-        mean, variance = (moment.double().cpu() for moment in moments_by_unit(x, axis))
-        count = x.numel() // x.shape[axis]
-        total = self.count + count
-        delta = mean - self._mean
-        self._mean = self._mean + delta * (count / total)
-        self._sum_squares = self._sum_squares + variance * count + delta**2 * (self.count * count / total)
-        self.count = total
-
-    def moments(self) -> Moments:
-        """Return mean and population variance [C]."""
-        return self._mean, self._sum_squares / self.count
 
 
 class Passes:
@@ -105,14 +82,17 @@ class Passes:
         Every batch is normalised by its own statistics. ``training`` puts the whole model in training mode,
         so that dropout is on; else only the batch norms are.
         """
-        pools: dict[nn.Module, Pool] = {}
+        pools: dict[nn.Module, PooledMoments] = {}
         wanted = set(self.layers.values())
 
         def around(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             if module in wanted:
                 x = args[0] if args else next(iter(kwargs.values()))
                 axis = x.dim() - 1 if getattr(module, "data_format", "NCHW") == "NHWC" else 1
-                pools.setdefault(module, Pool()).add(x.detach(), axis)
+                if x.numel():
+                    moments = moments_by_unit(x.detach(), axis)
+                    count = x.numel() / x.shape[axis]
+                    pools.setdefault(module, PooledMoments()).add(*(m.double().cpu() for m in moments), count)
             return forward(*args, **kwargs)
 
         def body(model: nn.Module) -> None:
@@ -123,7 +103,8 @@ class Passes:
 
         with intercepted(self.model, around):
             self._run(body)
-        return {module: pool.moments() for module, pool in pools.items() if pool.count}
+        statistics = {module: pool.statistics() for module, pool in pools.items()}
+        return {module: (mean, variance) for module, (mean, variance) in statistics.items()}
 
     def draws(self, batch: Any) -> bool:
         """Return whether a forward in training mode draws random numbers, as dropout does."""

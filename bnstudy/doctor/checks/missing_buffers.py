@@ -40,7 +40,8 @@ def _scan(subject: Subject) -> Iterator[Finding]:
     lacking = [name for name in affine if name not in complete and SAYS_SO.search(name)]
     for name in lacking:
         seen = f"weight and bias of {affine[name]} channels are there, the running statistics aren't"
-        yield finding(name, seen, "likely: by its name it is batch norm")
+        sure = "likely: by its name it is batch norm; a group norm under that name looks alike, and compare() tells"
+        yield finding(name, seen, sure)
     if affine and not (subject.layers or lacking) and _convolves(subject):
         yield CHECK.finding(
             "note",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bnstudy.doctor.examination import MOVING, PRECISE, QUIET, Examination
 from bnstudy.doctor.finding import Check, Finding
+from bnstudy.doctor.remedies import RECALIBRATE
 
 
 def _diagnose(found: Examination) -> Iterator[Finding]:
@@ -20,15 +21,7 @@ def _diagnose(found: Examination) -> Iterator[Finding]:
         cause="Dropout raises the variance of what batch norm behind it sees, in training alone: in "
         "eval() it divides "
         "by a variance that isn't there (Li et al. 2018).",
-        fix="from torch import nn\n"
-        "import bnstudy\n"
-        "rates = {m: m.p for m in model.modules() if isinstance(m, nn.Dropout)}\n"
-        "for dropout in rates:\n"
-        "    dropout.p = 0.0\n"
-        "bnstudy.recalibrate(model, train_batches, inplace=True)\n"
-        "for dropout, p in rates.items():\n"
-        "    dropout.p = p\n"
-        "# in a new model: dropout behind the last batch norm",
+        fix=RECALIBRATE + "\n# in a new model: dropout behind the last batch norm",
         sure="measured: paired 95 % intervals; the same weights, images and batches",
         **cost.evidence(),
     )

@@ -1,4 +1,4 @@
-"""Faults of batch norm, injected and named, and healthy models: what the doctor's error rates are measured on.
+"""Faults of batch norm, injected and named, and healthy models: what the error rates are measured on.
 
 ::
 

@@ -107,7 +107,6 @@ def _bias(lab: Lab, share: float) -> Case:
     return lab.case(model, watched=report)
 
 
-
 AT_REST = [
     Fault("NaN in a variance", "non-finite", "scan", (0.0, 0.25, 1.0), _nan),
     Fault("a variance below 0", "negative-variance", "scan", (1e-3, 0.1, 10.0), _negative),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bnstudy.doctor.faults.fault import Fault
 from bnstudy.doctor.faults.lab import Case, Lab, norms
@@ -49,18 +49,20 @@ def _replicas(lab: Lab, strength: float) -> Case:
 def _old_buffers(lab: Lab, share: float) -> Case:
     """Restore the parameters of a later step and forget the buffers."""
     at = max(1, int(share * lab.steps))
-    kept: dict[str, nn.Module] = {}
+    kept: dict[str, Tensor] = {}
 
     def after(step: int, model: nn.Module) -> None:
         if step == at:
-            kept["early"] = copy.deepcopy(model).eval()
+            kept.update({name: value.clone() for name, value in model.state_dict().items()})
 
     model, report = lab.train(lab.build(), after=after)
-    resumed = copy.deepcopy(kept["early"])
+    early, resumed = lab.build().eval(), lab.build()
+    for other in (early, resumed):
+        other.load_state_dict(kept)
     with torch.no_grad():
         for target, source in zip(resumed.parameters(), model.parameters(), strict=True):
             target.copy_(source)
-    return lab.case(resumed, model.eval(), pair=(kept["early"], resumed, None), watched=report)
+    return lab.case(resumed, model.eval(), pair=(early, resumed, None), watched=report)
 
 
 def _recalibration_undone(lab: Lab, number: float) -> Case:
@@ -76,9 +78,7 @@ def _recalibration_undone(lab: Lab, number: float) -> Case:
 
 
 BETWEEN = [
-    Fault(
-        "EMA without buffers", "old-statistics", "compare", (0.9, 0.95, 0.98), _average_without_buffers
-    ),
+    Fault("EMA without buffers", "old-statistics", "compare", (0.9, 0.95, 0.98), _average_without_buffers),
     Fault("EMA with the last buffers", "old-statistics", "compare", (0.9, 0.98), _average_with_the_last),
     Fault("replicas of their own", "rank-mismatch", "compare", (0.3, 0.6, 1.0), _replicas),
     Fault("resumed without buffers", "old-statistics", "compare", (0.5, 0.1, 0.02), _old_buffers),

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from bnstudy import recalibrate
 from bnstudy.doctor.faults.fault import Healthy
 from bnstudy.doctor.faults.lab import Case, Lab, cross_entropy, norms, set_momentum
-from bnstudy.doctor.watching import watch
 from bnstudy.norm import BatchNorm, apply_updates, convert, update_pass
 
 
@@ -55,7 +54,7 @@ def _gan(lab: Lab) -> Case:
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(second, lab.steps)
     torch.manual_seed(lab.seed + 1)
     stream = lab.stream()
-    with watch(both, first, second) as seen:
+    with lab.watching(both, first, second) as seen:
         for _ in range(lab.steps):
             x, y = next(stream)
             with torch.no_grad():

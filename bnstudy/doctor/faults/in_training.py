@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch.utils.checkpoint import checkpoint
 
 from bnstudy.doctor.faults.fault import Fault
 from bnstudy.doctor.faults.lab import Case, Lab, norms, set_momentum
-from bnstudy.doctor.watching import watch
 
 
 def _eval_from_the_start(lab: Lab, rate: float) -> Case:
@@ -116,7 +114,7 @@ def _broken_step(lab: Lab, share: float) -> Case:
     optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0)  # type: ignore[attr-defined]
     stream = lab.stream()
-    with watch(model, optimizer) as seen:
+    with lab.watching(model, optimizer) as seen:
         for step in range(lab.steps):
             x, y = next(stream)
             if step == int(share * lab.steps):

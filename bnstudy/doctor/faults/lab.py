@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,14 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 
 from bnstudy.doctor.faults.models import MODELS
 from bnstudy.doctor.report import Report
-from bnstudy.doctor.watching import watch
+from bnstudy.doctor.watching import Watch, watch
 
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 At = Callable[[int, nn.Module], None]
+Observe = Callable[[nn.Module, Optimizer], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Data:
 
     @classmethod
     def of(cls, arrays: Any, side: int, images: int) -> Data:
-        """Return a dataset of ``bnstudy.load_dataset`` as images of ``side`` pixels, at most ``images`` to train on."""
+        """Return a dataset of ``load_dataset`` in ``side`` pixels, at most ``images`` of each part."""
 
         def scaled(x: Any) -> Tensor:
             values = torch.as_tensor(x).permute(0, 3, 1, 2).float() / 255
@@ -77,6 +80,8 @@ class Lab:
     kind: str
     seed: int
     steps: int = 120
+    # Another tool that looks at the same training, as a context around it.
+    observe: Observe | None = None
     _kept: dict[str, Any] = field(default_factory=dict)
 
     def build(self, dropout: float = 0.0) -> nn.Module:
@@ -130,7 +135,7 @@ class Lab:
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) if anneal else None
         model.train()
         source = iter(batches) if batches is not None else self.stream(batch)
-        with watch(model, optimizer) as seen:
+        with self.watching(model, optimizer) as seen:
             for step in range(steps):
                 if before is not None:
                     before(step, model)
@@ -143,6 +148,13 @@ class Lab:
                 if after is not None:
                     after(step, model)
         return model, seen.report()
+
+    @contextmanager
+    def watching(self, model: nn.Module, *optimizers: Optimizer) -> Iterator[Watch]:
+        """Return a context that watches, and lets the other tool look."""
+        other = self.observe(model, optimizers[-1]) if self.observe is not None else nullcontext()
+        with other, watch(model, *optimizers) as seen:
+            yield seen
 
     def case(self, model: nn.Module, twin: nn.Module | None = None, **more: Any) -> Case:
         """Return a case of a trained model in evaluation mode, on this lab's data."""

@@ -24,6 +24,7 @@ class Cnn(nn.Module):
         self.head = nn.Linear(32, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits [N, 10] of images [N, C, S, S]."""
         x = torch.relu(self.bn1(self.conv1(x)))
         x = torch.relu(self.bn2(self.conv2(self.drop(x))))
         return self.head(x.mean(dim=(2, 3)))  # type: ignore[no-any-return]
@@ -42,6 +43,7 @@ class Mlp(nn.Module):
         self.head = nn.Linear(48, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits [N, 10] of images [N, C, S, S]."""
         x = torch.relu(self.bn1(self.fc1(x.flatten(1))))
         return self.head(torch.relu(self.bn2(self.fc2(self.drop(x)))))  # type: ignore[no-any-return]
 
@@ -59,6 +61,7 @@ class Residual(nn.Module):
         self.head = nn.Linear(32, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits [N, 10] of images [N, C, S, S]."""
         x = self.second(self.first(self.stem(x)))
         return self.head(x.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
@@ -104,6 +107,7 @@ class Separable(nn.Module):
         self.head = nn.Linear(40, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits [N, 10] of images [N, C, S, S]."""
         return self.head(self.features(x).mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
 
@@ -123,6 +127,7 @@ class PreActivation(nn.Module):
         self.head = nn.Linear(40, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits [N, 10] of images [N, C, S, S]."""
         x = self.conv1(self.norm0(x))
         x = torch.relu(self.norm2(self.conv2(torch.relu(self.norm1(x)))))
         x = self.fc(self.drop(F.adaptive_avg_pool2d(x, 2).flatten(1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -25,8 +25,9 @@ SURE = 2.0  # standard errors
 class Outcome:
     """What came of one case.
 
-    ``said`` has, by call, the worst severity of each code. ``harmful`` is None where there is no twin to compare
-    with. ``accuracy_lost`` and ``loss_risen`` are against it, over the test images in evaluation mode.
+    ``said`` has, by call, the worst severity of each code. ``harmful`` is None where there is no twin to
+    compare with. ``accuracy_lost`` and ``loss_risen`` are against it, over the test
+    images in evaluation mode.
     """
 
     dataset: str
@@ -51,7 +52,11 @@ class Outcome:
 def try_fault(lab: Lab, dataset: str, fault: Fault, severity: float) -> tuple[Outcome, Case]:
     """Inject a fault and let every call look at it."""
     case = fault.inject(lab, severity)
-    return _outcome(lab, dataset, case, "fault", fault.name, fault.code, fault.call, severity), case
+    outcome = _outcome(lab, dataset, case, "fault", fault.name, fault.code, fault.call, severity)
+    if fault.code == "drift" and outcome.harmful:
+        # What turned out to cost something has another name.
+        outcome = replace(outcome, code="statistics-harm")
+    return outcome, case
 
 
 def try_healthy(lab: Lab, dataset: str, healthy: Healthy) -> tuple[Outcome, Case]:
@@ -86,7 +91,9 @@ def _outcome(
     if case.twin is not None and case.diagnosable:
         harmful, accuracy, loss = harm(case.model, case.twin, case.test, lab.data.test_batches())
     said = said_of(case)
-    return Outcome(dataset, lab.kind, lab.seed, kind, name, code, call, severity, said, harmful, accuracy, loss)
+    return Outcome(
+        dataset, lab.kind, lab.seed, kind, name, code, call, severity, said, harmful, accuracy, loss
+    )
 
 
 def harm(
@@ -94,8 +101,8 @@ def harm(
 ) -> tuple[bool, float, float]:
     """Return whether ``model`` is worse than ``twin`` on the same images, and by how much accuracy and loss.
 
-    Worse is a paired mean difference above the bounds by two standard errors. Images whose output isn't finite
-    count as wrong, and their loss as that of a guess.
+    Worse is a paired mean difference above the bounds by two standard errors. Images whose output isn't
+    finite count as wrong, and their loss as that of a guess.
     """
     loss, right = _graded(model, batches)
     twin_loss, twin_right = _graded(twin, of_twin)
