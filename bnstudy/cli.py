@@ -45,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from bnstudy.bench import command
 
             return command.main(arguments[1:])
+        if arguments[:1] == ["doctor"]:
+            from bnstudy.doctor import command as doctor
+
+            return doctor.main(arguments[1:])
         options = _parser().parse_args(arguments)
         return int(options.command(options))
     except StudyError as error:
@@ -73,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_describe(commands)
     _add_data(commands)
     commands.add_parser("bench", help="measure what a run costs on this machine, in ratios")
+    commands.add_parser("doctor", help="say what is wrong with the batch norm in a checkpoint")
     return parser
 
 
