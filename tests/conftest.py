@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-# These files take six seconds or more, most of them in processes, browsers and kernels that they start. A file
-# is one worker's (see the Makefile), so that a long one that came last would keep one core busy alone; the short
-# ones even the cores out.
+# These files take six seconds or more, most of them in processes, browsers and kernels that they start. A
+# file is one worker's (see the Makefile), so that a long one that came last would keep one core busy
+# alone; the short ones even the cores out.
 LONGEST_FIRST = (
     "test_records_again.py",
     "test_site.py",

@@ -24,9 +24,9 @@ from bnstudy.records.tables import to_frame
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
 
-# A number in prose is a constant of a method, or it is glued. These are the constants, by page; a notebook has
-# its own in its metadata, as "constants". Whoever adds one says that it isn't a result. Conventions of frameworks
-# and bibliographies are quoted, not found.
+# A number in prose is a constant of a method, or it is glued. These are the constants, by page; a
+# notebook has its own in its metadata, as "constants". Whoever adds one says that it isn't a result.
+# Conventions of frameworks and bibliographies are quoted, not found.
 CONSTANTS = {
     # Names of things: CIFAR-10, TensorFlow 1, C6 and C7, Python 3.11, 95 % intervals, float32.
     "": "1 10 95 C6 C7",
