@@ -46,7 +46,8 @@ CONSTANTS = {
     "api/records.md": "",
     "api/tf1.md": "",
 }
-QUOTED = {"differences.md", "references.md"}
+# A log quotes the numbers of its day.
+QUOTED = {"differences.md", "log.md", "references.md"}
 
 # Tables of constants in a page that has results besides: the network's shapes, and the coverage that
 # test_the_coverage_and_the_width_on_the_methods_page_are_simulated holds to its simulation.
