@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from bnstudy._loaded import keep_sources
 from bnstudy._moved import find_moved
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+keep_sources()
 find_moved()
 
 _HOMES = {

@@ -48,6 +48,7 @@ MOVED: dict[str, str] = {
     "bnstudy.flag": "bnstudy.train.flag",
     "bnstudy.network": "bnstudy.train.network",
     "bnstudy.openmp": "bnstudy.study.openmp",
+    "bnstudy.other_specs": "bnstudy.records.kinds",
     "bnstudy.optimize": "bnstudy.train.optimize",
     "bnstudy.perturb": "bnstudy.train.perturb",
     "bnstudy.seeds": "bnstudy.train.seeds",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnstudy.other_specs import read_spec
+from bnstudy.records.kinds import read_spec
 from bnstudy.records.spec import RunSpec, SpecError, validate
 from bnstudy.study import DecayStudy
 

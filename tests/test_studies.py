@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 import bnstudy
-from bnstudy.other_specs import SharingSpec, StepCostSpec, TensorFlowSpec
+from bnstudy.records.kinds import SharingSpec, StepCostSpec, TensorFlowSpec
 from bnstudy.records.spec import RunSpec, SpecError
 from bnstudy.records.store import Store
 from bnstudy.records.tables import columns_of

@@ -17,7 +17,7 @@ from bnstudy.chapters.knobs.study import KnobsStudy
 from bnstudy.chapters.regularisation.study import RegularisationStudy
 from bnstudy.chapters.train_flag.study import TrainFlagStudy
 from bnstudy.chapters.updates_collections.study import UpdatesCollectionsStudy
-from bnstudy.records.spec import SpecError, validate
+from bnstudy.records.spec import Spec, SpecError, validate
 from bnstudy.study.plan import Study
 
 EXPERIMENTS: dict[str, type[Study]] = {
@@ -64,6 +64,17 @@ def from_namespace(namespace: Mapping[str, Any]) -> dict[str, Any]:
         if name in settings and not isinstance(settings[name], str | os.PathLike):
             raise SpecError(f"{name} is {settings[name]!r}; allowed: a string")
     return settings
+
+
+def rules_of(spec: Spec) -> dict[str, str]:
+    """Return the digest of each claim's rule that reads the record of a run, by claim."""
+    try:
+        from bnstudy.analysis.judged import rules_digests
+    except ModuleNotFoundError as error:
+        if error.name != "bnstudy.analysis.judged":
+            raise
+        return {}
+    return rules_digests(spec)
 
 
 def default_data_dir() -> Path:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from bnstudy.other_specs import StepCostSpec
+from bnstudy.records.kinds import StepCostSpec
 from bnstudy.records.spec import Checked, RunSpec, Spec
 
 Axis = Mapping[str, Mapping[str, Any]]  # arm -> what it changes in a run's spec

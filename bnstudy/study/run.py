@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from bnstudy.records.store import Store
-from bnstudy.study.experiments import default_data_dir, from_namespace, plan_of
+from bnstudy.study.experiments import default_data_dir, from_namespace, plan_of, rules_of
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import Needs, needs
 from bnstudy.study.openmp import spin_briefly
@@ -93,7 +93,9 @@ def _train(found: Needs, store: Store, executor: Executor | None, device: str, p
         check_device(device)
         for dataset in {d for spec in found.missing if (d := getattr(spec, "dataset", None))}:
             load_dataset(dataset)
-    report = run_all(found.missing, store, executor=executor, device=device, progress=progress)
+    report = run_all(
+        found.missing, store, executor=executor, device=device, progress=progress, rules=rules_of
+    )
     if report.trained:
         describe(store)
     if report.interrupted:

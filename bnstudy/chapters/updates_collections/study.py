@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from bnstudy.other_specs import TensorFlowSpec
+from bnstudy.records.kinds import TensorFlowSpec
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate
 from bnstudy.study.plan import Axis, PlannedRun, Study, step_costs
 
