@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import bnstudy
+from bnstudy.records.spec import RunSpec
+from bnstudy.study import work
+from bnstudy.study.deciding import source_of
 
 PACKAGE = Path(bnstudy.__file__).parent
 TABLES = "bnstudy.records.tables"  # which writes the numbers, and imports no torch
@@ -99,24 +102,7 @@ def test_a_compiled_file_that_python_takes_by_mistake_is_refused(copy):
     assert said.startswith(f"{TABLES}_was_loaded_from_a_compiled_file")
 
 
-def test_what_is_loaded_is_what_its_source_says_also_under_a_profiler(few_digits):
-    from bnstudy.records.spec import RunSpec
-    from bnstudy.study import deciding, work
-
-    spec = RunSpec(dataset="digits", epochs=1, batch_size=40, evaluations=1, statistics=["moving"])
-    sys.setprofile(lambda *_: None)
-    try:
-        work.trained([spec], few_digits)
-    finally:
-        sys.setprofile(None)
-    deciding.check_source(spec)
-
-
-def test_a_worker_with_other_code_refuses_to_train(few_digits, monkeypatch):
-    from bnstudy.records.spec import RunSpec
-    from bnstudy.study import work
-    from bnstudy.study.deciding import source_of
-
+def test_a_worker_with_other_code_refuses_to_train(monkeypatch):
     monkeypatch.setattr(work, "_dataset", lambda name: pytest.fail("it went on to the data"))
     spec = RunSpec(dataset="digits")
     done = work.perform([spec], source="0" * 16)

@@ -88,7 +88,7 @@ class Store:
                 records are untouched.
             ValueError: a table hasn't the columns that it must have, or an array another type or shape.
         """
-        contents = {name: _content(name, spec, values) for name, values in tables.items()}
+        contents = {name: content_of(name, spec.name, values) for name, values in tables.items()}
         sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         record = Record(spec, provenance, outcome, sums)
         files = {file_of(name): content for name, content in contents.items()}
@@ -221,8 +221,13 @@ def file_of(name: str) -> str:
     raise ValueError(f"table is {name!r}; allowed: {', '.join([*TABLES, *ARRAYS])}")
 
 
-def _content(name: str, spec: Spec, values: Values) -> bytes:
-    return to_csv(name, spec.name, values) if isinstance(values, dict) else to_npy(name, values)
+def content_of(name: str, run: str, values: Values) -> bytes:
+    """Return the file of a run's table or array.
+
+    Raises:
+        ValueError: there is none of this name, or its columns, type or shape are others.
+    """
+    return to_csv(name, run, values) if isinstance(values, dict) else to_npy(name, values)
 
 
 def _body(record: Record) -> dict[str, Any]:

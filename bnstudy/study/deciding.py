@@ -116,5 +116,4 @@ def _kinds(kind: str, probes: tuple[str, ...]) -> set[str]:
 @cache
 def _defaults(kind: str) -> dict[str, Any]:
     """Return the defaults of a specification's fields, as its JSON has them."""
-    values: dict[str, Any] = KINDS[kind]().model_dump(mode="json")
-    return values
+    return KINDS[kind](kind=kind).model_dump(mode="json")

@@ -142,8 +142,9 @@ class _Engine:
                     self._take(spec, held)
                 if held:
                     specs = [spec for spec, _ in held]
-                    call = perform, specs, self.device, self.step_bar, source_of(specs[0])
-                    self.flying[self.executor.submit(*call)] = held
+                    source = source_of(specs[0])
+                    future = self.executor.submit(perform, specs, self.device, self.step_bar, source)
+                    self.flying[future] = held
             except BaseException:
                 _release(held)
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import types
 from collections.abc import Mapping
@@ -69,12 +70,13 @@ def from_namespace(namespace: Mapping[str, Any]) -> dict[str, Any]:
 def rules_of(spec: Spec) -> dict[str, str]:
     """Return the digest of each claim's rule that reads the record of a run, by claim."""
     try:
-        from bnstudy.analysis.judged import rules_digests
+        judged = importlib.import_module("bnstudy.analysis.judged")
     except ModuleNotFoundError as error:
         if error.name != "bnstudy.analysis.judged":
             raise
-        return {}
-    return rules_digests(spec)
+        return {}  # no rule has been written yet
+    found: dict[str, str] = judged.rules_digests(spec)
+    return found
 
 
 def default_data_dir() -> Path:

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from bnstudy.records.spec import RunSpec
-from bnstudy.records.store import Record, Store
-from bnstudy.records.tables import columns_of, to_csv, to_frame
+from bnstudy.records.store import Record, Store, content_of
+from bnstudy.records.tables import columns_of, to_frame
 from bnstudy.study.equivalent import count_as_today
 from bnstudy.study.work import Failed, begin, perform
 
@@ -62,8 +62,8 @@ def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = Fa
     if isinstance(result, Failed):
         return Rerun(name, "bit for bit", False, None, False, result.error)
     [again] = result
-    new = {table: to_csv(table, name, rows) for table, rows in again.tables.items()}
-    old = {table: store.table(record, table) for table in record.tables}
+    new = {table: content_of(table, name, rows) for table, rows in again.tables.items()}
+    old = {table: store.content(record, table) for table in record.tables}
     equal = _decided(new) == _decided(old) and again.outcome == record.outcome
     difference = _difference(old["evaluation"], new["evaluation"]) if "evaluation" in old else None
     if _made_alike(record, again.provenance, store):
@@ -84,7 +84,7 @@ def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rer
     again = begin(spec, steps, device)
     if isinstance(again, Failed):
         return Rerun(spec.name, "bit for bit", False, None, False, again.error, steps)
-    new = to_csv("training", spec.name, again.tables["training"]).splitlines(keepends=True)
+    new = content_of("training", spec.name, again.tables["training"]).splitlines(keepends=True)
     # A run that diverged is recorded up to where that was seen.
     old = store.table(record, "training").splitlines(keepends=True)[: len(new)]
     equal = old == new[: len(old)] and len(old) > 1

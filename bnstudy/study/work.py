@@ -82,7 +82,7 @@ def begin(spec: RunSpec, steps: int, device: str = "cpu") -> Finished | Failed:
         start = time.perf_counter()
         tables = first_steps(spec, dataset, steps, device)
         made |= provenance(dataset.sha256, device, time.perf_counter() - start)
-        return Finished(made, f"stopped after step {len(tables['training']['step'])}", tables)
+        return Finished(made, f"stopped after step {len(tables['training']['step'])}", {**tables})
 
     return _in_turn(do)
 
