@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 HEADER = "record.json"
-_KEYS = {"format", "run", "spec", "provenance", "outcome", "tables"}
+_TYPES = {"run": str, "spec": dict, "provenance": dict, "outcome": str, "tables": dict}
 
 
 class RecordError(Exception):
@@ -251,9 +251,11 @@ def written(body: dict[str, Any]) -> bytes:
 
 def _understood(folder: Path, body: dict[str, Any]) -> Record:
     """Return the record of an intact header."""
+    if not all(isinstance(body[key], kind) for key, kind in _TYPES.items()):
+        raise ValueError(f"{HEADER} isn't made up as it must be")
     known = isinstance(body["format"], int) and body["format"] <= FORMAT
     try:
-        if not known or set(body) != _KEYS:
+        if not known or set(body) != {*_TYPES, "format"}:
             raise ValueError(f"format {body['format']!r}, with {', '.join(body)}")
         spec = read_spec(body["spec"])
         for name in body["tables"]:
@@ -262,8 +264,6 @@ def _understood(folder: Path, body: dict[str, Any]) -> Record:
         raise NewerError(
             f"the record {folder} says what this version doesn't know ({error}); upgrade bnstudy"
         ) from error
-    if not isinstance(body["provenance"], dict) or not isinstance(body["outcome"], str):
-        raise ValueError(f"{HEADER} has no provenance or outcome")
     record = Record(spec, body["provenance"], body["outcome"], body["tables"])
     if _body(record) != body:
         raise ValueError(f"{HEADER} doesn't say what it says it does")

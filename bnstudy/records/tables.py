@@ -152,6 +152,7 @@ RUNS: tuple[Column, ...] = (
     Column("steps", "integer", "optimiser steps", "steps timed at a time"),
     Column("reuse", "boolean", "1", "whether the second call reuses the first one's variables"),
     Column("bnstudy", "string", "1", "version of the package"),
+    Column("date", "string", "1", "when the run ended (UTC); empty in the first records"),
     Column("source", "string", "1", "digest of the source that decides a run's numbers"),
     Column("commit", "string", "1", "git commit that the run was made at"),
     Column("torch", "string", "1", "version of PyTorch"),
