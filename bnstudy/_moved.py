@@ -64,6 +64,7 @@ MOVED: dict[str, str] = {
     "bnstudy.norm.pooled": "bnstudy.norm.fast.pooled",
     "bnstudy.norm.threads": "bnstudy.norm.fast.threads",
     "bnstudy.openmp": "bnstudy.study.openmp",
+    "bnstudy.other_specs": "bnstudy.records.kinds",
     "bnstudy.optimize": "bnstudy.train.optimize",
     "bnstudy.perturb": "bnstudy.train.perturb",
     "bnstudy.seeds": "bnstudy.train.seeds",
