@@ -250,6 +250,7 @@ def test_a_bank_that_is_gone_leaves_nothing_behind(kind):
 
 
 def test_a_compiled_layer_is_followed():
+    torch.compiler.reset()
     layer, twin = (BatchNorm(3, decay=0.9) for _ in range(2))
     bank = StatisticsBank([layer], [Arm(0.9)])
     compiled = torch.compile(layer, backend="eager", fullgraph=True)

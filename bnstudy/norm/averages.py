@@ -56,7 +56,7 @@ class MovingAverages(TorchFace):
             self.batch_moments = None  # what lives within a transform means nothing behind it
         else:
             self.batch_moments, self.pending = batch, True
-            if self.step_moments is not None and in_pass and batch.count:
+            if self.step_moments is not None and in_pass:
                 self._show(batch)
         # Cumulative averages are those of forwards, whoever wants them: PyTorch's update_bn.
         if self._cumulative or (in_pass and self.updates in {"in_place", "after_step"}):

@@ -305,7 +305,7 @@ def _counted(layer: _BatchNorm, new: Any) -> Any:
     """Return the list of moments that a ``BatchNorm`` would absorb; of others, what they averaged."""
     if not isinstance(layer, BatchNorm):
         return new
-    return list(new[-1:] if layer.updates == "with_step" else new)
+    return [batch for batch in (new[-1:] if layer.updates == "with_step" else new) if batch.count]
 
 
 def _absorbed(layer: _BatchNorm, batch: BatchMoments) -> tuple[Tensor, Tensor]:

@@ -81,7 +81,7 @@ class PreciseStatistics:
     @torch.no_grad()
     def update(self) -> None:
         """Absorb the layers' batch moments since the last call."""
-        news = [follower.take() for follower in self._followers]
+        news = [[batch for batch in follower.take() if batch.count] for follower in self._followers]
         for batches in itertools.zip_longest(*news):
             self._absorb(batches)
 
