@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from bnstudy._extras import name_missing
 from bnstudy._moved import find_moved
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 find_moved()
+name_missing()
 
 _HOMES = {
     "ArticleNet": "bnstudy.train.network",

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.optim.optimizer import _global_optimizer_pre_hooks
 from torch.utils.data import DataLoader
 
 from bnstudy.frameworks import lightning_callback, transformers_callback
@@ -191,7 +192,7 @@ def test_an_error_in_lightning_s_step_leaves_the_probe_as_it_was(tmp_path):
     with pytest.raises(KeyError, match="in the step"):
         fit(lightning, module, [lightning_callback(probe)], tmp_path)
     assert probe.step == 0
-    assert not torch.optim.optimizer._global_optimizer_pre_hooks
+    assert not _global_optimizer_pre_hooks
 
 
 def classifier():
