@@ -11,6 +11,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from bnstudy._extras import name_missing
 from bnstudy._loaded import keep_sources
 from bnstudy._moved import find_moved
 
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 
 keep_sources()
 find_moved()
+name_missing()
 
 
 def _public() -> dict[str, str]:
