@@ -55,7 +55,8 @@ def rounded(book: Book, random: Random, studies: int, step: float) -> float:
     """
 
     def draws(shape: tuple[int, int]) -> FloatArray:
-        return np.round(random.standard_normal(shape) / step) * step
+        found: FloatArray = np.round(random.standard_normal(shape) / step)
+        return np.multiply(found, step, dtype=np.float64)
 
     return _book_errs(book, studies, draws)
 
@@ -96,7 +97,7 @@ def cut_off(quantity: Quantity, book: Book, random: Random, studies: int, horizo
     [(block, _)] = quantity.reads
     found = {"judged": 0, "first round": 0, "cut off": 0}
     for bound in bounds(book, quantity):
-        base = np.log2(horizon) - bound + np.linspace(-3.0, -0.2, len(rule.targets))
+        base = np.log2(horizon) - bound + np.linspace(-2.0, 0.6, len(rule.targets))
         for _ in range(studies):
             fast = base + 0.15 * random.standard_normal((block.seeds, 1))
             slow = fast + bound + 0.2 * random.standard_normal((block.seeds, 1))
