@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from bnstudy.analysis.judged import catalogue
 from bnstudy.analysis.judged.design import CONFIRMATORY
-from bnstudy.analysis.judged.digest import digests, digests_of, reads
+from bnstudy.analysis.judged.digest import digests_of, reads
 from bnstudy.analysis.judged.parts import Claim
 
 FILE = Path("judge") / "frozen.json"
@@ -71,12 +70,12 @@ class Refusal:
         )
 
 
-def freeze(root: Path, commit: str) -> Path:
-    """Write down that ``commit`` froze the rules as they are, below a data folder; return the file."""
+def freeze(root: Path, commit: str, digests: Mapping[str, str]) -> Path:
+    """Write down, below a data folder, that ``commit`` froze the rules of these digests; return the file."""
     path = root / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    body = {"commit": commit, "date": now, "digests": digests()}
+    body = {"commit": commit, "date": now, "digests": dict(digests)}
     path.write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
     return path
 
@@ -97,25 +96,24 @@ def frozen(root: Path) -> Frozen:
 def refusals(
     records: Iterable[Recorded],
     since: Frozen,
-    claims: Sequence[Claim] | None = None,
+    claims: Sequence[Claim],
     deviations: Iterable[Deviation] = (),
 ) -> list[Refusal]:
-    """Return what is wrong with the records that ``claims`` (all of the book, if None) are judged by.
+    """Return what is wrong with the records that ``claims``, all of the book, are judged by.
 
     A record is refused for a claim that reads it if its seed isn't confirmatory, if it was trained before the
     rules were frozen, or under other rules than today's. Rules that aren't those that were frozen are refused
     themselves. What a chapter names as a deviation isn't.
     """
-    book = list(catalogue.claims().values()) if claims is None else list(claims)
-    today = digests() if claims is None else digests_of(book)
+    today = digests_of(claims)
     named = {(d.claim, name) for d in deviations for name in d.records}
     found = [
         Refusal(claim.id, "", f"its rules are not those that {since.commit} froze")
-        for claim in book
+        for claim in claims
         if since.digests.get(claim.id) != today[claim.id]
     ]
     for record in records:
-        for claim in book:
+        for claim in claims:
             name = record.spec.name
             if reads(claim, record.spec) and (claim.id, name) not in named:
                 reason = _wrong(record, claim.id, today[claim.id], since)
@@ -126,7 +124,7 @@ def refusals(
 def check(
     records: Iterable[Recorded],
     since: Frozen,
-    claims: Sequence[Claim] | None = None,
+    claims: Sequence[Claim],
     deviations: Iterable[Deviation] = (),
 ) -> None:
     """Refuse what ``refusals`` finds.

@@ -43,7 +43,7 @@ def two_values(book: Book, random: Random, studies: int) -> float:
     """
 
     def coins(shape: tuple[int, int]) -> FloatArray:
-        return random.integers(0, 2, size=shape) * 2.0 - 1.0
+        return np.where(random.random(shape) < 0.5, -1.0, 1.0)
 
     return _book_errs(book, studies, coins)
 
@@ -55,8 +55,7 @@ def rounded(book: Book, random: Random, studies: int, step: float) -> float:
     """
 
     def draws(shape: tuple[int, int]) -> FloatArray:
-        found: FloatArray = np.round(random.standard_normal(shape) / step)
-        return np.multiply(found, step, dtype=np.float64)
+        return np.asarray(np.round(random.standard_normal(shape) / step) * step)
 
     return _book_errs(book, studies, draws)
 
