@@ -118,7 +118,7 @@ def read(root: Path, claims: Sequence[Claim]) -> dict[str, Any]:
         raise SimulationError(f"the simulation {path} can't be read ({error}); {again}") from error
     if checksum != _checksum(body):
         raise SimulationError(f"the simulation {path} is damaged: it doesn't match its checksum; {again}")
-    today = _rounded({"rules": digests_of(claims), "expected": _expected(the_book())})
+    today = _rounded({"rules": digests_of(claims), "expected": _expected(Book.of(claims))})
     for name, what in (("rules", "rules"), ("expected", "expectations")):
         if body[name] != today[name]:
             raise SimulationError(f"the simulation {path} is of other {what} than today's; {again}")
