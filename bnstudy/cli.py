@@ -49,6 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from bnstudy.doctor import command as doctor
 
             return doctor.main(arguments[1:])
+        if arguments[:1] == ["simulate"]:
+            from bnstudy.analysis.simulate import command as simulate
+            from bnstudy.chapters.judged import claims
+
+            return simulate.main(arguments[1:], list(claims().values()), default_data_dir())
         options = _parser().parse_args(arguments)
         return int(options.command(options))
     except StudyError as error:
@@ -77,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_describe(commands)
     _add_data(commands)
     commands.add_parser("bench", help="measure what a run costs on this machine, in ratios")
+    commands.add_parser("simulate", help="judge studies of known truth: how often the book errs")
     commands.add_parser("doctor", help="say what is wrong with the batch norm in a checkpoint")
     return parser
 
