@@ -96,7 +96,7 @@ study: $(STAMP) ## train every run of every study again, in again/ (hours; needs
 	@$(BIN)/bnstudy run all --workers $(WORKERS) --data-dir $(STUDY_DATA)
 
 picture: $(STAMP) ## draw the picture that README.md shows from the recorded results
-	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import figures, style; style.use_style(); \
+	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import style; from bnstudy.chapters.decay import figures; style.use_style(); \
 	  figures.save_svg(figures.accuracy_over_training(bnstudy.load("decay")["evaluation"]), "book/_static/decay.svg")'
 
 tensorflow: $(STAMP) ## compare with a real TensorFlow, live (installs it beside, in an environment of its own)

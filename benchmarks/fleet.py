@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bnstudy.evaluate import losses_and_hits
-from bnstudy.network import WIDTHS, ArticleNet
-from bnstudy.study.provenance import processor
+from bnstudy.records.provenance import processor
+from bnstudy.train.evaluate import losses_and_hits
+from bnstudy.train.network import WIDTHS, ArticleNet
 
 Step = Callable[[], None]
 

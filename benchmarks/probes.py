@@ -23,7 +23,6 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bnstudy.network import ArticleNet, Block
 from bnstudy.probes import (
     ActivationDrift,
     Gaussianity,
@@ -34,6 +33,7 @@ from bnstudy.probes import (
     StatisticsGap,
     every,
 )
+from bnstudy.train.network import ArticleNet, Block
 from tests.straightforward import Straightforward, execution_order
 
 RATE = 0.1

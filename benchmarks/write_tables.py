@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bnstudy.analysis import performance
+from bnstudy.chapters.performance import page as performance
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "data" / "bench"

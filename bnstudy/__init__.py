@@ -13,8 +13,6 @@ from bnstudy._moved import find_moved
 
 if TYPE_CHECKING:
     from bnstudy import probes
-    from bnstudy.data import Dataset, load_dataset
-    from bnstudy.network import ArticleNet
     from bnstudy.norm import (
         BatchNorm,
         ExponentialMovingAverage,
@@ -33,16 +31,18 @@ if TYPE_CHECKING:
         weighted_moments,
     )
     from bnstudy.study import RunSpec, load, run_study
-    from bnstudy.train import train_fleet, train_run
+    from bnstudy.train.data import Dataset, load_dataset
+    from bnstudy.train.fleet import train_fleet, train_run
+    from bnstudy.train.network import ArticleNet
 
 __version__ = "0.1.0"
 
 find_moved()
 
 _HOMES = {
-    "ArticleNet": "bnstudy.network",
+    "ArticleNet": "bnstudy.train.network",
     "BatchNorm": "bnstudy.norm",
-    "Dataset": "bnstudy.data",
+    "Dataset": "bnstudy.train.data",
     "ExponentialMovingAverage": "bnstudy.norm",
     "L1Regularizer": "bnstudy.norm",
     "L2Regularizer": "bnstudy.norm",
@@ -54,14 +54,14 @@ _HOMES = {
     "decay_from_momentum": "bnstudy.norm",
     "from_torch": "bnstudy.norm",
     "load": "bnstudy.study",
-    "load_dataset": "bnstudy.data",
+    "load_dataset": "bnstudy.train.data",
     "moments": "bnstudy.norm",
     "momentum_from_decay": "bnstudy.norm",
     "probes": "bnstudy.probes",
     "run_study": "bnstudy.study",
     "to_torch": "bnstudy.norm",
-    "train_fleet": "bnstudy.train",
-    "train_run": "bnstudy.train",
+    "train_fleet": "bnstudy.train.fleet",
+    "train_run": "bnstudy.train.fleet",
     "update_pass": "bnstudy.norm",
     "weighted_moments": "bnstudy.norm",
 }

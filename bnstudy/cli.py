@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnstudy import __version__
-from bnstudy.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
-from bnstudy.openmp import spin_briefly
-from bnstudy.spec import SpecError
+from bnstudy.records.package import DESCRIPTOR, INDEX, describe
+from bnstudy.records.spec import SpecError
+from bnstudy.records.store import RecordError, Store
 from bnstudy.study.estimate import in_words
-from bnstudy.study.experiment import StudyError, run_study
 from bnstudy.study.experiments import EXPERIMENTS, default_data_dir, plan_of
-from bnstudy.study.package import DESCRIPTOR, INDEX, describe
+from bnstudy.study.openmp import spin_briefly
+from bnstudy.study.run import StudyError, run_study
 from bnstudy.study.status import Status, status
-from bnstudy.study.store import RecordError, Store
+from bnstudy.train.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
 
 EXIT_CODES = """\
 exit codes:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bnstudy.spec import DatasetName, Precision, Rate, RunSpec, Spec
+from bnstudy.records.spec import DatasetName, Precision, Rate, RunSpec, Spec
 
 
 class StepCostSpec(Spec):

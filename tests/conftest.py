@@ -64,7 +64,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def digits():
-    from bnstudy.data import load_dataset
+    from bnstudy.train.data import load_dataset
 
     return load_dataset("digits")
 
@@ -72,7 +72,7 @@ def digits():
 @pytest.fixture(scope="session")
 def few_digits(digits):
     """Eighty training and forty test images: enough for every path, and quick."""
-    from bnstudy.data import Dataset
+    from bnstudy.train.data import Dataset
 
     return Dataset("digits", digits.x_train[:80], digits.y_train[:80], digits.x_test[:40], digits.y_test[:40])
 
@@ -80,6 +80,6 @@ def few_digits(digits):
 @pytest.fixture(scope="session")
 def twenty_digits(digits):
     """Twenty training images, hence batches of 8, 8 and 4, and ten test images: float64 takes its time."""
-    from bnstudy.data import Dataset
+    from bnstudy.train.data import Dataset
 
     return Dataset("digits", digits.x_train[:20], digits.y_train[:20], digits.x_test[:10], digits.y_test[:10])

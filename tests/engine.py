@@ -10,7 +10,7 @@ import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from bnstudy.study.store import Store
+from bnstudy.records.store import Store
 from tests import warm
 
 # Of the decay study, for tests in one process.

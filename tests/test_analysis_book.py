@@ -18,22 +18,20 @@ from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 
 import bnstudy
-from bnstudy.analysis import (
-    convergence_figures,
-    covariate_shift_figures,
-    explosion_figures,
-    page,
-    regularisation,
-    regularisation_figures,
-)
-from bnstudy.analysis.chapter import DecayChapter
+from bnstudy.analysis import page
 from bnstudy.analysis.cite import Cited, Sources
 from bnstudy.analysis.claims import CLAIMS, Finding, Rule, Verdict
-from bnstudy.analysis.claims.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
-from bnstudy.analysis.figures import accuracy_by_decay, spread
 from bnstudy.analysis.slider import Frame, inline_svg, slider
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.style import ARMS, WITHOUT, decay_colour
+from bnstudy.analysis.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
+from bnstudy.chapters.convergence import figures as convergence_figures
+from bnstudy.chapters.covariate_shift import figures as covariate_shift_figures
+from bnstudy.chapters.decay.figures import accuracy_by_decay, spread
+from bnstudy.chapters.decay.page import DecayChapter
+from bnstudy.chapters.explosion import figures as explosion_figures
+from bnstudy.chapters.regularisation import figures as regularisation_figures
+from bnstudy.chapters.regularisation import page as regularisation
 
 matplotlib.use("agg")
 

@@ -16,9 +16,9 @@ from bnstudy.analysis.claims import CLAIMS, NotMeasuredError, judge, recorded
 from bnstudy.analysis.claims.averages import overfitting
 from bnstudy.analysis.claims.judge import decide
 from bnstudy.analysis.claims.labels import label
-from bnstudy.analysis.claims.rule import Rule
-from bnstudy.analysis.claims.words import LANGUAGES, write_asked, write_finding
+from bnstudy.analysis.rules import Rule
 from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.words import LANGUAGES, write_asked, write_finding
 
 SEEDS = range(6)
 BY_ID = {claim.id: claim for claim in CLAIMS}

@@ -10,12 +10,12 @@ import pytest
 from matplotlib import pyplot as plt
 
 from bnstudy.analysis import NotMeasuredError
-from bnstudy.analysis import convergence as cv
-from bnstudy.analysis import convergence_figures as figures
 from bnstudy.analysis.claims.training import C4, C13, TARGET
-from bnstudy.analysis.convergence_chapter import ConvergenceChapter
-from bnstudy.analysis.convergence_figures import NAMES
-from bnstudy.study.convergence import ConvergenceStudy
+from bnstudy.chapters.convergence import figures
+from bnstudy.chapters.convergence import rules as cv
+from bnstudy.chapters.convergence.figures import NAMES
+from bnstudy.chapters.convergence.page import ConvergenceChapter
+from bnstudy.chapters.convergence.study import ConvergenceStudy
 from tests import chapters
 
 matplotlib.use("agg")

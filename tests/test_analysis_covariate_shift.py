@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from bnstudy.analysis import covariate_shift as cs
-from bnstudy.analysis import covariate_shift_figures as figures
-from bnstudy.analysis.covariate_shift import CovariateShiftChapter
-from bnstudy.study.covariate_shift import CovariateShiftStudy
+from bnstudy.chapters.covariate_shift import figures
+from bnstudy.chapters.covariate_shift import page as cs
+from bnstudy.chapters.covariate_shift.page import CovariateShiftChapter
+from bnstudy.chapters.covariate_shift.study import CovariateShiftStudy
 from tests.test_analysis_explosion import tables as exploding
 
 matplotlib.use("agg")

@@ -11,12 +11,12 @@ import pytest
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from bnstudy.analysis import decay_range as dr
-from bnstudy.analysis import decay_range_figures as figures
 from bnstudy.analysis.claims import CLAIMS
-from bnstudy.analysis.decay_range_chapter import DecayRangeChapter
 from bnstudy.analysis.tables import NotMeasuredError
-from bnstudy.study.decay_range import DecayRangeStudy
+from bnstudy.chapters.decay_range import figures
+from bnstudy.chapters.decay_range import rules as dr
+from bnstudy.chapters.decay_range.page import DecayRangeChapter
+from bnstudy.chapters.decay_range.study import DecayRangeStudy
 from tests import chapters
 
 matplotlib.use("agg")

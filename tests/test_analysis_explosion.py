@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from bnstudy.analysis import explosion as ex
-from bnstudy.analysis import explosion_figures as figures
-from bnstudy.analysis.explosion import ExplosionChapter
-from bnstudy.study.explosion import ExplosionStudy
+from bnstudy.chapters.explosion import figures
+from bnstudy.chapters.explosion import page as ex
+from bnstudy.chapters.explosion.page import ExplosionChapter
+from bnstudy.chapters.explosion.study import ExplosionStudy
 from tests import chapters
 
 matplotlib.use("agg")

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from bnstudy.analysis import knobs
-from bnstudy.analysis import knobs_figures as figures
-from bnstudy.analysis.knobs import KnobsChapter
-from bnstudy.study.knobs import KnobsStudy
+from bnstudy.chapters.knobs import figures
+from bnstudy.chapters.knobs import page as knobs
+from bnstudy.chapters.knobs.page import KnobsChapter
+from bnstudy.chapters.knobs.study import KnobsStudy
 from tests import chapters
 
 matplotlib.use("agg")

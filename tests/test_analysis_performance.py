@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from bnstudy.analysis import performance, performance_figures
 from bnstudy.bench import command, lines
+from bnstudy.chapters.performance import figures as performance_figures
+from bnstudy.chapters.performance import page as performance
 
 matplotlib.use("agg")
 

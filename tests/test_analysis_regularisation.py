@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from bnstudy.analysis import regularisation as reg
-from bnstudy.analysis import regularisation_figures as figures
-from bnstudy.analysis.regularisation import RegularisationChapter
-from bnstudy.study.regularisation import RegularisationStudy
+from bnstudy.chapters.regularisation import figures
+from bnstudy.chapters.regularisation import page as reg
+from bnstudy.chapters.regularisation.page import RegularisationChapter
+from bnstudy.chapters.regularisation.study import RegularisationStudy
 from tests import chapters
 
 matplotlib.use("agg")

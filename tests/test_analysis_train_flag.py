@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from bnstudy.analysis import train_flag as tf
-from bnstudy.analysis import train_flag_figures as figures
 from bnstudy.analysis.tables import NotMeasuredError
-from bnstudy.analysis.train_flag_chapter import TrainFlagChapter
-from bnstudy.study.train_flag import TrainFlagStudy
+from bnstudy.chapters.train_flag import figures
+from bnstudy.chapters.train_flag import rules as tf
+from bnstudy.chapters.train_flag.page import TrainFlagChapter
+from bnstudy.chapters.train_flag.study import TrainFlagStudy
 from tests import chapters
 
 matplotlib.use("agg")

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from bnstudy.analysis import updates_collections as uc
-from bnstudy.analysis import updates_collections_figures as figures
 from bnstudy.analysis.tables import NotMeasuredError
-from bnstudy.analysis.updates_collections_chapter import UpdatesCollectionsChapter
-from bnstudy.study.updates_collections import UpdatesCollectionsStudy
+from bnstudy.chapters.updates_collections import figures
+from bnstudy.chapters.updates_collections import rules as uc
+from bnstudy.chapters.updates_collections.page import UpdatesCollectionsChapter
+from bnstudy.chapters.updates_collections.study import UpdatesCollectionsStudy
 from tests import chapters
 
 matplotlib.use("agg")

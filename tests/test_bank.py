@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from bnstudy.network import ArticleNet
 from bnstudy.norm import Arm, BatchNorm, PreciseStatistics, StatisticsBank
 from bnstudy.norm.bank import using
+from bnstudy.train.network import ArticleNet
 
 DECAYS = [0.0, 0.5, 0.6, 0.9, 0.99, 0.999, 0.9999]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bnstudy.spec import RunSpec
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import Store
 from bnstudy.study import verify, work
 from bnstudy.study.beginning import first_steps
-from bnstudy.study.store import Store
-from bnstudy.train import train_run
+from bnstudy.train.fleet import train_run
 
 BASE = {"dataset": "digits", "train_size": 80, "batch_size": 16, "epochs": 2, "precision": "float32"}
 
@@ -97,7 +97,7 @@ def test_records_of_an_unknown_source_need_only_be_close_and_of_an_equal_one_be_
     write, table = recorded
     record, store = write({"source": "other"}, loss=[loss * (1 + 1e-6) for loss in table["loss"]])
     assert verify.replay(record, store, 4).matches
-    from bnstudy.study.provenance import source_digest
+    from bnstudy.records.provenance import source_digest
 
     (store.root / "sources.json").write_text(f'[{{"source": "other", "same_as": "{source_digest()}"}}]')
     assert not verify.replay(record, store, 4).matches

@@ -12,7 +12,7 @@ from torch import nn
 from bnstudy.bench import command, machine, pairs, reading
 from bnstudy.bench.lines import BANK, LINES, Settings
 from bnstudy.bench.steps import Training, ordinary
-from bnstudy.network import ArticleNet
+from bnstudy.train.network import ArticleNet
 
 TINY = ["--pairs", "1", "--steps", "1", "--batch-size", "4", "--threads", "1"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bnstudy.cli import main
-from bnstudy.study.store import Store
+from bnstudy.records.store import Store
 from tests.engine import ENVIRONMENT, SETTINGS
 
 SMALL = [f"{name}={value}" for name, value in {**SETTINGS, "seeds": 2, "schedules": ["constant"]}.items()]

@@ -12,8 +12,8 @@ import threading
 import numpy as np
 import pytest
 
-from bnstudy import data
-from bnstudy.data import DataError, array_sha256, fetch_cifar10, load_dataset
+from bnstudy.train import data
+from bnstudy.train.data import DataError, array_sha256, fetch_cifar10, load_dataset
 
 
 def small_arrays(seed=0):

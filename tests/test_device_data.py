@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnstudy.data import Dataset
-from bnstudy.device_data import DeviceData, Feed, balanced_order, batch_sizes, equal_sizes
+from bnstudy.train.data import Dataset
+from bnstudy.train.feed import DeviceData, Feed, balanced_order, batch_sizes, equal_sizes
 
 CPU = torch.device("cpu")
 

@@ -13,16 +13,16 @@ import pandas as pd
 import pytest
 
 import bnstudy
-from bnstudy.network import ArticleNet
-from bnstudy.spec import RunSpec
+from bnstudy.records.lock import RunLock
+from bnstudy.records.provenance import deciding_modules
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import Store
 from bnstudy.study import StudyError
 from bnstudy.study.engine import run_all
 from bnstudy.study.experiments import plan_of
-from bnstudy.study.lock import RunLock
-from bnstudy.study.provenance import deciding_modules
 from bnstudy.study.status import status
-from bnstudy.study.store import Store
 from bnstudy.study.work import perform
+from bnstudy.train.network import ArticleNet
 from tests.engine import ENVIRONMENT, SETTINGS, content
 
 SMALL = {**SETTINGS, "seeds": 2, "schedules": ["constant"]}
@@ -148,7 +148,7 @@ def test_the_source_digest_covers_every_module_that_training_loads():
 import sys
 import bnstudy
 before = set(sys.modules)
-import bnstudy.train
+import bnstudy.train.fleet
 files = (sys.modules[name].__file__ for name in set(sys.modules) - before if name.startswith("bnstudy."))
 print(*files, sep="\\n")
 """

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bnstudy.cli import main
+from bnstudy.records.store import Store
 from bnstudy.study import executors
-from bnstudy.study.store import Store
 from tests.engine import ENVIRONMENT, RUNS, command, content, fork, start
 
 

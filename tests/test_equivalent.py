@@ -7,10 +7,10 @@ import json
 import pytest
 
 from bnstudy.cli import main
-from bnstudy.spec import RunSpec
+from bnstudy.records.provenance import source_digest
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import RecordError, Store
 from bnstudy.study.equivalent import FILE, accept, stale
-from bnstudy.study.provenance import source_digest
-from bnstudy.study.store import RecordError, Store
 from tests.engine import SETTINGS
 
 SMALL = [f"{name}={value}" for name, value in {**SETTINGS, "seeds": 2, "schedules": ["constant"]}.items()]

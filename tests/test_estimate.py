@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bnstudy.other_specs import SharingSpec, StepCostSpec
-from bnstudy.spec import RunSpec
+from bnstudy.records.provenance import processor
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import Record
 from bnstudy.study.estimate import in_words, seconds
-from bnstudy.study.provenance import processor
-from bnstudy.study.store import Record
 
 
 def record(spec, took, device=None, outcome="finished"):

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnstudy.data import Dataset
-from bnstudy.device_data import DeviceData
-from bnstudy.flag import ORDERS, flag_table
 from bnstudy.norm import Arm
-from bnstudy.seeds import TEST_ORDER, generator
-from bnstudy.spec import RunSpec, SpecError, validate
+from bnstudy.records.spec import RunSpec, SpecError, validate
+from bnstudy.records.store import Store
+from bnstudy.records.tables import columns_of, to_csv
 from bnstudy.study.engine import run_all
-from bnstudy.study.store import Store
-from bnstudy.study.tables import columns_of, to_csv
-from bnstudy.train import train_fleet, train_run
+from bnstudy.train.data import Dataset
+from bnstudy.train.feed import DeviceData
+from bnstudy.train.flag import ORDERS, flag_table
+from bnstudy.train.fleet import train_fleet, train_run
+from bnstudy.train.seeds import TEST_ORDER, generator
 from tests.reference import Look, averaged, forward, fresh
 
 SIZES = (1, 7, 50)  # of 20 test images: alone, with a shorter last batch, all at once

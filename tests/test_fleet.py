@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bnstudy.spec import RunSpec
-from bnstudy.train import train_fleet, train_run
+from bnstudy.records.spec import RunSpec
+from bnstudy.train.fleet import train_fleet, train_run
 
 # A member differs from its lone run in the order in which sums are added up, and training lets rounding
 # grow: in float64 the losses of some steps stay within the first of these, and in float32 those of two

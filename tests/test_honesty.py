@@ -16,10 +16,10 @@ import pytest
 from scipy import stats
 
 import bnstudy
-from bnstudy.analysis.chapter import DecayChapter
-from bnstudy.analysis.claims.words import write_effect
-from bnstudy.study.store import Store
-from bnstudy.study.tables import to_frame
+from bnstudy.analysis.words import write_effect
+from bnstudy.chapters.decay.page import DecayChapter
+from bnstudy.records.store import Store
+from bnstudy.records.tables import to_frame
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"

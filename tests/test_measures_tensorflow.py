@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bnstudy.other_specs import TensorFlowSpec
-from bnstudy.spec import RunSpec
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.tables import RUNS, columns_of, to_csv
 from bnstudy.study.measures import measure
 from bnstudy.study.measures.tensorflow import (
     ARMS,
@@ -21,8 +22,7 @@ from bnstudy.study.measures.tensorflow import (
     TensorFlowError,
     tensorflow_python,
 )
-from bnstudy.study.tables import RUNS, columns_of, to_csv
-from bnstudy.train import train_run
+from bnstudy.train.fleet import train_run
 
 ROOT = Path(__file__).resolve().parents[1]
 

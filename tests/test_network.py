@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnstudy.network import ArticleNet, max_pool_2x2
 from bnstudy.norm.noise import noisy
+from bnstudy.train.network import ArticleNet, max_pool_2x2
 
 
 def net(**options):

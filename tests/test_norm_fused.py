@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from bnstudy.network import ArticleNet
 from bnstudy.norm import BatchNorm, StatisticsBank, pooled, update_pass
 from bnstudy.norm.bank import Arm
+from bnstudy.train.network import ArticleNet
 
 pytest.importorskip("numba")
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bnstudy.openmp import spin_briefly
+from bnstudy.study.openmp import spin_briefly
 
 NAMES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnstudy.network import ArticleNet
-from bnstudy.optimize import SGD, Adam
+from bnstudy.train.network import ArticleNet
+from bnstudy.train.optimize import SGD, Adam
 
 SEEDS = (3, 5)
 RATES = ((1e-2, 3e-3), (1e-2, 2e-3), (1e-2, 1e-3))  # of each step, of each member: constant, annealed

@@ -7,16 +7,16 @@ import json
 import pytest
 import torch
 
-from bnstudy.data import Dataset
 from bnstudy.other_specs import KINDS, SharingSpec, StepCostSpec, TensorFlowSpec, read_spec
-from bnstudy.spec import RunSpec, SpecError, validate
+from bnstudy.records.package import contents
+from bnstudy.records.spec import RunSpec, SpecError, validate
+from bnstudy.records.store import RecordError, Store
+from bnstudy.records.tables import RUNS, columns_of
 from bnstudy.study import verify
 from bnstudy.study.engine import run_all
 from bnstudy.study.measures import sharing, step_cost
-from bnstudy.study.package import contents
-from bnstudy.study.store import RecordError, Store
-from bnstudy.study.tables import RUNS, columns_of
 from bnstudy.study.work import Failed, perform
+from bnstudy.train.data import Dataset
 
 COST = StepCostSpec(dataset="digits", batch_size=4, rounds=3, steps=1)
 SHARING = {"sharing": {"variables": [4], "shared": [1.0]}}

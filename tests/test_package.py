@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import bnstudy
-from bnstudy.study.package import contents, describe, is_current
-from bnstudy.study.store import Store
+from bnstudy.records.package import contents, describe, is_current
+from bnstudy.records.store import Store
 
 DATA = Path(__file__).parents[1] / "data"
 frictionless = pytest.importorskip("frictionless")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnstudy.network import ArticleNet
-from bnstudy.spec import RunSpec, SpecError, validate
-from bnstudy.train import train_fleet, train_run
+from bnstudy.records.spec import RunSpec, SpecError, validate
+from bnstudy.train.fleet import train_fleet, train_run
+from bnstudy.train.network import ArticleNet
 from tests.reference import Look, averaged, forward, fresh
 
 # Sums run over more values with padding, and training lets rounding grow; see test_fleet.

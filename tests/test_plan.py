@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bnstudy.other_specs import read_spec
-from bnstudy.spec import RunSpec
+from bnstudy.records.spec import RunSpec
 from bnstudy.study.plan import Study
 
 

@@ -11,9 +11,9 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
-from bnstudy.network import ArticleNet
 from bnstudy.norm import BatchNorm
 from bnstudy.probes import ActivationDrift, Gaussianity
+from bnstudy.train.network import ArticleNet
 
 
 def rows(probe, layer):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnstudy.network import ArticleNet
 from bnstudy.norm import pooled
 from bnstudy.probes import ActivationDrift, Gaussianity, InternalCovariateShift
+from bnstudy.train.network import ArticleNet
 
 
 @pytest.mark.parametrize("probe", [ActivationDrift, Gaussianity, InternalCovariateShift])

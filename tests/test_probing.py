@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bnstudy.spec import RunSpec
-from bnstudy.study.probing import Probed
-from bnstudy.train import evaluation_steps, train_run
+from bnstudy.records.spec import RunSpec
+from bnstudy.study.watching import Probed
+from bnstudy.train.fleet import evaluation_steps, train_run
 
 ALL = (
     "activation_drift",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bnstudy.data import DataError, data_folder, load_dataset
-from bnstudy.spec import RunSpec
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import Record, Store
 from bnstudy.study.experiments import EXPERIMENTS, plan_of
-from bnstudy.study.store import Record, Store
 from bnstudy.study.verify import replay, rerun
+from bnstudy.train.data import DataError, data_folder, load_dataset
 
 STORE = Store(Path(__file__).parents[1] / "data")
 SHORT = 30.0  # seconds that a run took when it was recorded: it is trained again as a whole

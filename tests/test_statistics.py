@@ -9,7 +9,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bnstudy.analysis.decay import accuracy, difference, error_split
 from bnstudy.analysis.statistics import (
     Interval,
     hedges_g,
@@ -18,6 +17,7 @@ from bnstudy.analysis.statistics import (
     p_value,
     student_t_quantile,
 )
+from bnstudy.chapters.decay.rules import accuracy, difference, error_split
 
 
 @given(st.floats(0.6, 0.9999), st.integers(1, 60))

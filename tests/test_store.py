@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bnstudy.spec import RunSpec
-from bnstudy.study.store import RecordError, Store
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import RecordError, Store
 
 TABLES = {
     "training": {"step": [1], "loss": [2.5], "accuracy": [0.1], "learning_rate": [0.001]},

@@ -10,13 +10,13 @@ import pytest
 
 import bnstudy
 from bnstudy.other_specs import SharingSpec, StepCostSpec, TensorFlowSpec
-from bnstudy.spec import RunSpec, SpecError
+from bnstudy.records.spec import RunSpec, SpecError
+from bnstudy.records.store import Store
+from bnstudy.records.tables import columns_of
 from bnstudy.study.experiments import EXPERIMENTS, plan_of
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import needs
 from bnstudy.study.plan import Listed
-from bnstudy.study.store import Store
-from bnstudy.study.tables import columns_of
 
 MADE = {"source": "of last year"}
 

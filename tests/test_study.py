@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import bnstudy
-from bnstudy.spec import SpecError
+from bnstudy.records.spec import SpecError
+from bnstudy.records.store import Store
 from bnstudy.study.experiments import plan_of
 from bnstudy.study.needs import needs
-from bnstudy.study.store import Store
 
 SETTINGS = {
     "dataset": "digits",
@@ -33,7 +33,7 @@ def recorded(tmp_path_factory):
 
 def test_what_is_recorded_is_not_trained_again(recorded, monkeypatch):
     folder, frames = recorded
-    monkeypatch.setattr("bnstudy.train.train_fleet", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("bnstudy.train.fleet.train_fleet", lambda *_, **__: pytest.fail("trained again"))
     again = bnstudy.run_study("decay", {**SETTINGS, "decays": [0.9]}, data_dir=folder)
     pd.testing.assert_frame_equal(again["evaluation"], frames["evaluation"])
     loaded = bnstudy.load("decay", folder, **SETTINGS, decays=[0.9])
@@ -96,8 +96,9 @@ def test_reading_and_drawing_import_no_torch():
 import sys, bnstudy
 assert "torch" not in sys.modules and "pandas" not in sys.modules
 frames = bnstudy.load("decay")
-from bnstudy.analysis import figures, page
-from bnstudy.analysis.chapter import DecayChapter
+from bnstudy.analysis import page
+from bnstudy.chapters.decay import figures
+from bnstudy.chapters.decay.page import DecayChapter
 figures.accuracy_over_training(frames["evaluation"]); figures.error_by_decay(frames["evaluation"])
 chapter = DecayChapter(frames["evaluation"], frames.study, frames.runs)
 chapter.answer(), chapter.why(), chapter.table(), list(chapter.frames())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnstudy.study.tables import TABLES, to_csv, to_frame
+from bnstudy.records.tables import TABLES, to_csv, to_frame
 
 numbers = st.floats(width=32)
 rows = st.lists(

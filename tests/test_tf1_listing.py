@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 import bnstudy.tf1 as tf
-from bnstudy.data import data_folder, load_dataset
+from bnstudy.train.data import data_folder, load_dataset
 from tests.article_listing import Batches, Listing, batch_norm_fixed, batch_norm_layer
 
 torch.set_num_threads(1)

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnstudy.device_data import DeviceData
-from bnstudy.seeds import generator
-from bnstudy.spec import RunSpec
-from bnstudy.train import deterministic, evaluation_steps, train_run
+from bnstudy.records.spec import RunSpec
+from bnstudy.train.feed import DeviceData
+from bnstudy.train.fleet import deterministic, evaluation_steps, train_run
+from bnstudy.train.seeds import generator
 
 
 def spec(**changes):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnstudy.data import Dataset
-from bnstudy.device_data import DeviceData
-from bnstudy.spec import RunSpec, SpecError, validate
-from bnstudy.study.probing import Probed
-from bnstudy.train import train_fleet, train_run
+from bnstudy.records.spec import RunSpec, SpecError, validate
+from bnstudy.study.watching import Probed
+from bnstudy.train.data import Dataset
+from bnstudy.train.feed import DeviceData
+from bnstudy.train.fleet import train_fleet, train_run
 from tests.reference import Look, averaged, forward, fresh
 
 MODES = ("in_place", "with_step", "after_step", "never")

@@ -8,7 +8,7 @@ from multiprocessing.process import BaseProcess
 
 # What a run and a chapter import, with what PyTorch and scikit-learn load only once they are used.
 LIBRARIES = [
-    "bnstudy.train",
+    "bnstudy.train.fleet",
     "sklearn.datasets",
     "torch._inductor.config",
     "bnstudy.analysis.style",

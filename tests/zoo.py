@@ -14,8 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models import MobileNetV2, ResNet
 from torchvision.models.resnet import BasicBlock
 
-from bnstudy.network import ArticleNet
 from bnstudy.norm import BatchNorm
+from bnstudy.train.network import ArticleNet
 
 CLASSES = 10
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.claims import CLAIMS, Claim, Finding, NotMeasuredError, Rule, Verdict, judge
-from bnstudy.analysis.claims.words import write_finding
 from bnstudy.analysis.tables import Tables
+from bnstudy.analysis.words import write_finding
 from bnstudy.study.frames import Frames
 
 

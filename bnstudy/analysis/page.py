@@ -16,8 +16,8 @@ import pandas as pd
 from bnstudy.analysis.cite import Cited, Sources
 from bnstudy.analysis.claims import Finding, Verdict
 from bnstudy.analysis.claims.labels import label
-from bnstudy.analysis.claims.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
-from bnstudy.study.store import Record
+from bnstudy.analysis.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
+from bnstudy.records.store import Record
 
 # Where a build wants the tables that its pages offer for download.
 DOWNLOADS = "BNSTUDY_DOWNLOADS"

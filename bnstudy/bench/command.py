@@ -14,7 +14,7 @@ import torch
 from bnstudy.bench.lines import LINES, Settings
 from bnstudy.bench.machine import describe, floors
 from bnstudy.bench.pairs import text
-from bnstudy.data import dataset_names, load_dataset
+from bnstudy.train.data import dataset_names, load_dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 from bnstudy.bench.pairs import Line, compare, not_measured, seconds, single
 from bnstudy.bench.reading import reading
 from bnstudy.bench.steps import ORDINARY, Training, ordinary
-from bnstudy.data import Dataset
 from bnstudy.norm import Arm, BatchNorm, pooled
-from bnstudy.spec import RunSpec
+from bnstudy.records.spec import RunSpec
+from bnstudy.train.data import Dataset
 
 DECAYS = (0.0, 0.5, 0.9, 0.99, 0.997, 0.999, 0.9999)
 BANK = [Arm(decay, debias) for decay in DECAYS for debias in ("none", "both")]
@@ -239,9 +239,9 @@ def import_time(_: Settings) -> Line:
 # Linux hands a parent's peak on to its children, except in /proc; macOS counts in bytes.
 RUN = """
 import pathlib, re, resource, sys
-from bnstudy.data import load_dataset
-from bnstudy.spec import RunSpec
-from bnstudy.train import train_run
+from bnstudy.train.data import load_dataset
+from bnstudy.records.spec import RunSpec
+from bnstudy.train.fleet import train_run
 train_run(RunSpec(dataset=sys.argv[1], epochs=1, evaluations=1), progress=False)
 status = pathlib.Path("/proc/self/status")
 if status.exists():

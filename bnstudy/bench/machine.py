@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from bnstudy.bench.pairs import seconds
-from bnstudy.network import WIDTHS
+from bnstudy.train.network import WIDTHS
 
 SIDE, CHANNELS, CLASSES = 32, 3, 10
 REPEATS = 7

@@ -10,10 +10,10 @@ import tempfile
 from typing import Any
 
 from bnstudy.bench.pairs import Line, single
-from bnstudy.spec import RunSpec
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import Store
+from bnstudy.records.tables import Table
 from bnstudy.study.experiments import plan_of
-from bnstudy.study.store import Store
-from bnstudy.study.tables import Table
 
 SEEDS = 500  # two schedules each: 1,000 records
 STEPS = 1955  # five epochs of CIFAR-10
@@ -23,7 +23,7 @@ READ = """
 import sys, time
 start = time.perf_counter()
 import bnstudy
-from bnstudy.analysis import figures
+from bnstudy.chapters.decay import figures
 frames = bnstudy.load("decay", sys.argv[1], seeds=int(sys.argv[2]))
 figures.accuracy_over_training(frames["evaluation"])
 print(time.perf_counter() - start)

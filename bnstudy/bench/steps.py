@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from bnstudy.data import Dataset
-from bnstudy.evaluate import CPU_FORWARD_SIZE
 from bnstudy.norm import Arm, StatisticsBank
-from bnstudy.spec import RunSpec
-from bnstudy.train import Fleet, deterministic
+from bnstudy.records.spec import RunSpec
+from bnstudy.train.data import Dataset
+from bnstudy.train.evaluate import CPU_FORWARD_SIZE
+from bnstudy.train.fleet import Fleet, deterministic
 
 ORDINARY = Path(__file__).resolve().parents[2] / "benchmarks" / "ordinary_loop.py"
 

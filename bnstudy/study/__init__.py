@@ -1,10 +1,10 @@
 """What a study is made of: records in a store, the runs an experiment needs, and how they are run."""
 
-from bnstudy.spec import RunSpec, SpecError
-from bnstudy.study.decay import DecayStudy
-from bnstudy.study.experiment import NotRecordedError, StudyError, load, run_study
+from bnstudy.chapters.decay.study import DecayStudy
+from bnstudy.records.spec import RunSpec, SpecError
+from bnstudy.records.store import RecordError, Store
 from bnstudy.study.frames import Frames
-from bnstudy.study.store import RecordError, Store
+from bnstudy.study.run import NotRecordedError, StudyError, load, run_study
 
 __all__ = [
     "DecayStudy",

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bnstudy.data import Dataset
-from bnstudy.evaluate import losses_and_hits
-from bnstudy.network import ArticleNet
-from bnstudy.spec import RunSpec
-from bnstudy.study.tables import Table
-from bnstudy.train import LossFunction, train_run
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.tables import Table
+from bnstudy.train.data import Dataset
+from bnstudy.train.evaluate import losses_and_hits
+from bnstudy.train.fleet import LossFunction, train_run
+from bnstudy.train.network import ArticleNet
 
 
 def first_steps(spec: RunSpec, dataset: Dataset, steps: int, device: str = "cpu") -> Table:

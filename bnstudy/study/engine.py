@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from bnstudy.spec import RunSpec, Spec
+from bnstudy.records.lock import RunLock
+from bnstudy.records.spec import RunSpec, Spec
+from bnstudy.records.store import Store
 from bnstudy.study import failures
 from bnstudy.study.executors import InProcess
 from bnstudy.study.interrupt import Interruptible
-from bnstudy.study.lock import RunLock
-from bnstudy.study.store import Store
 from bnstudy.study.work import Failed, Finished, failed, perform
 
 # Each run in flight holds a lock, and each lock an open file.

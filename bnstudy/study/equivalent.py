@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bnstudy.study.provenance import source_digest
-from bnstudy.study.store import Record, RecordError, Store
+from bnstudy.records.provenance import source_digest
+from bnstudy.records.store import Record, RecordError, Store
 
 FILE = "sources.json"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from bnstudy.spec import FLEET_FIELDS, Spec
-from bnstudy.study.provenance import processor
-from bnstudy.study.store import Record
+from bnstudy.records.provenance import processor
+from bnstudy.records.spec import FLEET_FIELDS, Spec
+from bnstudy.records.store import Record
 
 TRAINING_IMAGES = {"cifar10": 50_000, "digits": 1438}
 

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
-from bnstudy.spec import SpecError
+from bnstudy.records.spec import SpecError
 
 P = ParamSpec("P")
 T = TypeVar("T")

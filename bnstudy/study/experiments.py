@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bnstudy.spec import SpecError, validate
-from bnstudy.study.convergence import ConvergenceStudy
-from bnstudy.study.covariate_shift import CovariateShiftStudy
-from bnstudy.study.decay import DecayStudy
-from bnstudy.study.decay_range import DecayRangeStudy
-from bnstudy.study.explosion import ExplosionStudy
-from bnstudy.study.knobs import KnobsStudy
+from bnstudy.chapters.convergence.study import ConvergenceStudy
+from bnstudy.chapters.covariate_shift.study import CovariateShiftStudy
+from bnstudy.chapters.decay.study import DecayStudy
+from bnstudy.chapters.decay_range.study import DecayRangeStudy
+from bnstudy.chapters.explosion.study import ExplosionStudy
+from bnstudy.chapters.knobs.study import KnobsStudy
+from bnstudy.chapters.regularisation.study import RegularisationStudy
+from bnstudy.chapters.train_flag.study import TrainFlagStudy
+from bnstudy.chapters.updates_collections.study import UpdatesCollectionsStudy
+from bnstudy.records.spec import SpecError, validate
 from bnstudy.study.plan import Study
-from bnstudy.study.regularisation import RegularisationStudy
-from bnstudy.study.train_flag import TrainFlagStudy
-from bnstudy.study.updates_collections import UpdatesCollectionsStudy
 
 EXPERIMENTS: dict[str, type[Study]] = {
     study.name: study

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bnstudy.spec import Spec
-from bnstudy.study.store import RecordError, Store
+from bnstudy.records.spec import Spec
+from bnstudy.records.store import RecordError, Store
 from bnstudy.study.work import Failed
 
 

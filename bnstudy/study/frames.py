@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bnstudy.spec import RunSpec
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import Record, Store
+from bnstudy.records.tables import TABLES, to_frame
 from bnstudy.study.equivalent import stale
 from bnstudy.study.needs import Found
 from bnstudy.study.plan import Study
-from bnstudy.study.store import Record, Store
-from bnstudy.study.tables import TABLES, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bnstudy.spec import RunSpec, Spec
+from bnstudy.records.spec import RunSpec, Spec
+from bnstudy.records.store import Record, RecordError, Store
 from bnstudy.study.plan import PlannedRun, Study
-from bnstudy.study.store import Record, RecordError, Store
 
 
 class Found(NamedTuple):

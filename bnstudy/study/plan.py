@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from bnstudy.other_specs import StepCostSpec
-from bnstudy.spec import Checked, RunSpec, Spec
+from bnstudy.records.spec import Checked, RunSpec, Spec
 
 Axis = Mapping[str, Mapping[str, Any]]  # arm -> what it changes in a run's spec
 

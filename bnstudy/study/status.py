@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bnstudy.records.store import Store
 from bnstudy.study import failures
 from bnstudy.study.equivalent import stale
 from bnstudy.study.estimate import seconds
 from bnstudy.study.needs import needs
 from bnstudy.study.plan import Study
-from bnstudy.study.store import Store
 
 
 @dataclass(frozen=True)

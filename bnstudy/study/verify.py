@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from bnstudy.spec import RunSpec
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import Record, Store
+from bnstudy.records.tables import columns_of, to_csv, to_frame
 from bnstudy.study.equivalent import equivalents
-from bnstudy.study.store import Record, Store
-from bnstudy.study.tables import columns_of, to_csv, to_frame
 from bnstudy.study.work import Failed, begin, perform
 
 # What must be the same for a run to come out the same, bit for bit.

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bnstudy.spec import RunSpec, Spec
-from bnstudy.study.tables import Table
+from bnstudy.records.spec import RunSpec, Spec
+from bnstudy.records.tables import Table
 
 if TYPE_CHECKING:
-    from bnstudy.data import Dataset
+    from bnstudy.train.data import Dataset
 
 T = TypeVar("T")
 
@@ -58,8 +58,8 @@ def perform(specs: Sequence[Spec], device: str = "cpu", progress: bool = False) 
 
 def begin(spec: RunSpec, steps: int, device: str = "cpu") -> Finished | Failed:
     """Do the first steps of a training run, and return its ``training`` table so far."""
+    from bnstudy.records.provenance import provenance
     from bnstudy.study.beginning import first_steps
-    from bnstudy.study.provenance import provenance
 
     def do() -> Finished:
         dataset = _dataset(spec.dataset)
@@ -97,9 +97,9 @@ def _freed_afterwards() -> Iterator[None]:
 
 
 def _train(specs: Sequence[RunSpec], device: str, progress: bool) -> list[Finished]:
-    from bnstudy.study.probing import Probed
-    from bnstudy.study.provenance import provenance
-    from bnstudy.train import train_fleet
+    from bnstudy.records.provenance import provenance
+    from bnstudy.study.watching import Probed
+    from bnstudy.train.fleet import train_fleet
 
     dataset = _dataset(specs[0].dataset)
     start = time.perf_counter()
@@ -115,8 +115,8 @@ def _train(specs: Sequence[RunSpec], device: str, progress: bool) -> list[Finish
 
 
 def _measure(spec: Spec, device: str) -> Finished:
+    from bnstudy.records.provenance import provenance
     from bnstudy.study.measures import measure
-    from bnstudy.study.provenance import provenance
 
     name = getattr(spec, "dataset", None)
     dataset = _dataset(name) if name else None
@@ -139,6 +139,6 @@ def failed(error: BaseException) -> Failed:
 
 @lru_cache(maxsize=1)
 def _dataset(name: str) -> Dataset:
-    from bnstudy.data import load_dataset
+    from bnstudy.train.data import load_dataset
 
     return load_dataset(name)

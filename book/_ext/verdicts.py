@@ -10,7 +10,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from bnstudy.analysis.claims import CLAIMS, Claim
-from bnstudy.analysis.claims.words import LANGUAGES
+from bnstudy.analysis.words import LANGUAGES
 
 
 class VerdictTable(SphinxDirective):

@@ -11,11 +11,11 @@ import math
 
 import pandas as pd
 
-from bnstudy.analysis.claims.rule import SMALLEST_EFFECT, Claim, Rule
-from bnstudy.analysis.decay import accuracy
+from bnstudy.analysis.rules import SMALLEST_EFFECT, Claim, Rule
 from bnstudy.analysis.tables import Tables, last_step, paired, rows
-from bnstudy.analysis.train_flag import flag_accuracy
-from bnstudy.analysis.updates_collections import relative_cost
+from bnstudy.chapters.decay.rules import accuracy
+from bnstudy.chapters.train_flag.rules import flag_accuracy
+from bnstudy.chapters.updates_collections.rules import relative_cost
 
 
 def smoothing(decay: float = 0.9, schedule: str = "constant") -> Rule:

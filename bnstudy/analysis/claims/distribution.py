@@ -17,7 +17,7 @@ from typing import Literal
 
 import pandas as pd
 
-from bnstudy.analysis.claims.rule import Claim, Measure, Rule
+from bnstudy.analysis.rules import Claim, Measure, Rule
 from bnstudy.analysis.tables import Tables, last_step, paired, per_seed, rows
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bnstudy.analysis.bootstrap import bootstrap_interval
-from bnstudy.analysis.claims.rule import Answer, Claim, Rule
+from bnstudy.analysis.rules import Answer, Claim, Rule
 from bnstudy.analysis.statistics import Interval, hedges_g, holm, mean_interval, p_value
 from bnstudy.analysis.tables import Tables
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bnstudy.analysis.claims.averages import FLAG_SETTINGS
-from bnstudy.analysis.claims.rule import Rule
 from bnstudy.analysis.claims.training import TARGET
+from bnstudy.analysis.rules import Rule
 
 _TARGET = f"{100 * TARGET:g} %"
 _ORDERS = {"shuffled": "乱序", "sorted by class": "按类别排序"}

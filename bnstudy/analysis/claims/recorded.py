@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from bnstudy.analysis.claims.rule import Claim
+from bnstudy.analysis.rules import Claim
 from bnstudy.analysis.tables import Tables
 from bnstudy.study import SpecError, load
 

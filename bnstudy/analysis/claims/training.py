@@ -10,9 +10,9 @@ import math
 
 import pandas as pd
 
-from bnstudy.analysis.claims.rule import SMALLEST_EFFECT, Claim, Rule
-from bnstudy.analysis.convergence import Clock, best_rate, last_accuracy, time_to
+from bnstudy.analysis.rules import SMALLEST_EFFECT, Claim, Rule
 from bnstudy.analysis.tables import Tables, at_its_best, last_step, paired, per_seed, rows
+from bnstudy.chapters.convergence.rules import Clock, best_rate, last_accuracy, time_to
 
 TARGET = 0.6  # the test accuracy to be reached
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from bnstudy.other_specs import SharingSpec, StepCostSpec, TensorFlowSpec
-from bnstudy.spec import Spec
+from bnstudy.records.spec import Spec
+from bnstudy.records.tables import Table
 from bnstudy.study.measures import sharing, step_cost, tensorflow
-from bnstudy.study.tables import Table
 
 if TYPE_CHECKING:
-    from bnstudy.data import Dataset
+    from bnstudy.train.data import Dataset
 
 # Tables by name, and versions of libraries besides those of every run.
 Measured = tuple[dict[str, Table], dict[str, str]]

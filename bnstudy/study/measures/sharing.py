@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bnstudy.other_specs import SharingSpec
-from bnstudy.study.tables import Table
+from bnstudy.records.tables import Table
 
 if TYPE_CHECKING:
-    from bnstudy.data import Dataset
+    from bnstudy.train.data import Dataset
 
 CHANNELS = 8
 

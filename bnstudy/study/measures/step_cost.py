@@ -6,11 +6,11 @@ import time
 
 import torch
 
-from bnstudy.data import Dataset
 from bnstudy.other_specs import StepCostSpec
-from bnstudy.spec import RunSpec
-from bnstudy.study.tables import Table
-from bnstudy.train import Fleet, deterministic
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.tables import Table
+from bnstudy.train.data import Dataset
+from bnstudy.train.fleet import Fleet, deterministic
 
 # The article's network without normalisation, then with each way to keep the averages.
 ARMS: dict[str, dict[str, str]] = {

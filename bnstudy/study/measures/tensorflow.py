@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bnstudy.data import Dataset
 from bnstudy.other_specs import TensorFlowSpec
-from bnstudy.spec import RunSpec
-from bnstudy.study.tables import Table
-from bnstudy.train import Fleet
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.tables import Table
+from bnstudy.train.data import Dataset
+from bnstudy.train.fleet import Fleet
 
 VARIABLE = "BNSTUDY_TENSORFLOW"
 INSTALL_COMMAND = "python benchmarks/tensorflow_live.py --install-only"

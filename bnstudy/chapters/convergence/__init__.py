@@ -1,0 +1,1 @@
+"""Convergence: how fast, and how far (C4, C13)."""

@@ -1,0 +1,1 @@
+"""The decay of the moving averages (C6, C7)."""

@@ -1,0 +1,1 @@
+"""The same decays at other settings."""

@@ -1,0 +1,277 @@
+"""The sentences and tables of the chapter on decay's other settings: no number on the page is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, partial
+
+import pandas as pd
+
+from bnstudy.analysis.amount import write_amount
+from bnstudy.analysis.bootstrap import bootstrap_interval
+from bnstudy.analysis.cite import Sources
+from bnstudy.analysis.claims.judge import Finding, Verdict
+from bnstudy.analysis.own_study import OwnVerdicts, judge_apart
+from bnstudy.analysis.rules import Answer
+from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.tables import NotMeasuredError, Tables, in_percent, paired
+from bnstudy.analysis.words import write_effect, write_p
+from bnstudy.chapters.decay.rules import PARTS, error_split, statistics_name
+from bnstudy.chapters.decay_range import rules as dr
+from bnstudy.chapters.decay_range.study import CENTRE, DecayRangeStudy
+
+Values = dict[str, "pd.Series[float]"]  # by setting, and in each by seed
+
+
+class DecayRangeChapter:
+    """What the chapter says of a study's tables.
+
+    A setting at which a run diverged, and a contrast of decays that were not run, has no answer; the page
+    says why. No verdict of the front page is decided here.
+    """
+
+    def __init__(self, tables: Tables, study: DecayRangeStudy, runs: list[str]) -> None:
+        self.tables = tables
+        self.study = study
+        self.sources = Sources(study.name, runs)
+        self.settings = list(study.settings())
+        self.same = judge_apart(dr.same_answer(self.settings), self.sources, tables)
+        self.causes = judge_apart(dr.causes(self.settings), self.sources, tables)
+        self.fitting: dict[str, float] = {}
+        for setting in self.settings:
+            try:
+                self.fitting[setting] = dr.fitting_decay(dr.of_setting(tables, setting))
+            except NotMeasuredError:
+                continue
+
+    def answer(self) -> str:
+        """Return the two sentences that answer the chapter's question, and what they rest on, in Markdown."""
+        said = (
+            f"**{self._verdict()}** {self._cause()}",
+            "By rule:",
+            self._by_rule(),
+            self._ranges(),
+            self._lacking(),
+            self._setting(),
+        )
+        return "\n\n".join(filter(None, said))
+
+    def contrasts(self) -> dict[str, Values]:
+        """Return the values behind C6's and C7's contrasts, by claim and setting; those measured alone."""
+        return {name: self._values(verdict) for name, verdict in self.same.verdicts.items()}
+
+    def losses(self) -> dict[str, Values]:
+        """Return the values behind overfitting and staleness, by question and setting."""
+        return {name: self._values(verdict) for name, verdict in self.causes.verdicts.items()}
+
+    @cached_property
+    def parts(self) -> pd.DataFrame:
+        """The accuracy that each decay loses against precise statistics, in parts: setting, decay, part, …
+
+        Of each run that came to its end, after its last step.
+        """
+        frames = [
+            error_split(last).assign(setting=setting)
+            for setting, last in dr.at_the_end(self.tables).groupby("setting", sort=False)
+        ]
+        columns = ["setting", "seed", "decay", "part", "loss_of_accuracy"]
+        return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+    def contrast_table(self) -> pd.DataFrame:
+        """Return C6's and C7's contrast at each setting, their answers, and what they are at the centre."""
+        lines = []
+        for name, verdict in self.same.verdicts.items():
+            values = self._values(verdict)
+            findings = _by_setting(verdict)
+            for setting in self.settings:
+                line = {"contrast of": name, "setting": setting, **_write(findings.get(setting))}
+                moved = "–"
+                if setting != CENTRE and {setting, CENTRE} <= set(values):
+                    moved = _interval(paired(values[setting], values[CENTRE]))
+                line["minus the centre's"] = moved
+                line["answer"] = findings[setting].answer if setting in findings else "not measured"
+                line["as at the centre"] = (
+                    "–" if setting == CENTRE else _SAYS[dr.agreement(verdict, setting, CENTRE)]
+                )
+                lines.append(line)
+        return pd.DataFrame(lines)
+
+    def cause_table(self) -> pd.DataFrame:
+        """Return what the largest decay that fits loses at each setting, in parts, and by which cause."""
+        found = {name: _by_setting(verdict) for name, verdict in self.causes.verdicts.items()}
+        lines = []
+        for setting in self.settings:
+            line = {"setting": setting, "training steps": self._steps(setting)}
+            line |= dict.fromkeys(("decay", *_LOSSES), "–")
+            if setting in self.fitting:
+                decay = self.fitting[setting]
+                last = dr.of_setting(self.tables, setting)
+                line["decay"] = f"{decay:g}"
+                line |= {name: _interval(loss(last, decay)) for name, loss in _LOSSES.items()}
+            for name, findings in found.items():
+                line[f"{name}?"] = findings[setting].answer if setting in findings else "not measured"
+            lines.append(line)
+        return pd.DataFrame(lines)
+
+    def table(self) -> pd.DataFrame:
+        """Return test accuracy in percent by statistics, a column a setting: mean [95 % interval]."""
+        last = dr.at_the_end(self.tables)
+        test = last[last["split"] == "test"]
+        cells: dict[tuple[str, str], dict[str, str]] = {}
+        for setting in self.settings:
+            of_setting = test[test["setting"] == setting]
+            # Every setting was evaluated in the same ways, in the same order.
+            for _, rows in of_setting.groupby(["statistics", "decay", "zero_debias"], dropna=False):
+                row = rows.iloc[0]
+                decay = "" if pd.isna(row["decay"]) else f"{row['decay']:g}"
+                cell = cells.setdefault((statistics_name(row), decay), {})
+                cell[setting] = in_percent(rows["accuracy"])
+            seeds = of_setting["seed"].nunique()
+            cells.setdefault(("seeds that came to their end", ""), {})[setting] = (
+                f"{seeds} of {self.study.seeds}"
+            )
+        lines = [
+            {"statistics": statistics, "decay": decay}
+            | {setting: cell.get(setting, "–") for setting in self.settings}
+            for (statistics, decay), cell in cells.items()
+        ]
+        return pd.DataFrame(lines)
+
+    def _verdict(self) -> str:
+        """Return at how many settings beside the centre each contrast is known to have its answer."""
+        others = [setting for setting in self.settings if setting != CENTRE]
+        if not others:
+            return "There is no setting but the centre."
+        same = {
+            name: [dr.agreement(verdict, setting, CENTRE) for setting in others].count("same")
+            for name, verdict in self.same.verdicts.items()
+        }
+        known = (f"at {self._cite(count)} for {name}" for name, count in same.items())
+        return f"Of {len(others)} other settings, the centre's answer is known to hold {' and '.join(known)}."
+
+    def _by_rule(self) -> str:
+        """Return each contrast's answers and each cause's, by setting, as a list in Markdown."""
+        causes = {
+            "accuracy lost to stale statistics": "staleness",
+            "accuracy lost to overfitting, which widens the gap between training and test accuracy": (
+                "overfitting"
+            ),
+        }
+        lines = [f"{self._agreement(name)}." for name in self.same.verdicts]
+        lines += [f"{said}: {self._told(name)}." for said, name in causes.items()]
+        return "\n".join(f"- {line[0].upper()}{line[1:]}" for line in lines)
+
+    def _agreement(self, claim: str) -> str:
+        """Return at how many of the other settings a contrast has the centre's answer."""
+        verdict = self.same.verdicts[claim]
+        at_centre = _by_setting(verdict).get(CENTRE)
+        text = f"{claim}'s contrast is {at_centre.answer if at_centre else 'not measured'} at the centre"
+        others = [setting for setting in self.settings if setting != CENTRE]
+        if not others:
+            return f"{text}, and there is no other setting"
+        said = [dr.agreement(verdict, setting, CENTRE) for setting in others]
+        told = ", ".join(
+            f"{says} at {self._cite(said.count(kind))}" for kind, says in _SAYS.items() if kind in said
+        )
+        return f"{text} and, of {len(others)} other settings, {told}"
+
+    def _cause(self) -> str:
+        """Return at how many settings a large decay overfits, and at how many its statistics are stale."""
+        stale, overfits = (
+            self._cite([f.answer for f in self.causes.verdicts[name].findings].count("supported"))
+            for name in ("staleness", "overfitting")
+        )
+        return (
+            f"Of {len(self.settings)} settings, the largest decay that fits the training is shown to lose "
+            f"test accuracy to stale statistics at {stale} and to overfitting at {overfits}."
+        )
+
+    def _told(self, cause: str) -> str:
+        """Return at how many settings a cause is answered with yes, no, open or not at all."""
+        answers = [f.answer for f in self.causes.verdicts[cause].findings]
+        answers += ["not measured yet"] * (len(self.settings) - len(answers))
+        return ", ".join(
+            f"{says} at {self._cite(answers.count(answer))}"
+            for answer, says in _YES_OR_NO.items()
+            if answer in answers
+        )
+
+    def _ranges(self) -> str:
+        """Return between which settings' effects each contrast lies, as a list in Markdown, if any do."""
+        lines = []
+        for claim, verdict in self.same.verdicts.items():
+            findings = sorted(verdict.findings, key=lambda f: f.effect.mean)
+            if not findings:
+                continue
+            contrast = findings[0].rule
+            ends = " to ".join(
+                f"{self._cite(write_effect(f.effect, f.rule.unit))} ({f.rule.part})"
+                for f in dict.fromkeys((findings[0], findings[-1]))
+            )
+            lines.append(f"- {claim}: {contrast.quantity}, {contrast.contrast}: {ends}.")
+        return "\n".join(["From the smallest effect to the largest:", "", *lines]) if lines else ""
+
+    def _lacking(self) -> str:
+        """Return what could not be measured, and why, as a list in Markdown; empty if all was."""
+        reasons = {**self.same.lacking, **self.causes.lacking}
+        return OwnVerdicts({}, reasons, {}).sentences()
+
+    def _values(self, verdict: Verdict) -> Values:
+        return {f.rule.part: f.rule.measure(self.tables) for f in verdict.findings}
+
+    def _steps(self, setting: str) -> str:
+        last = dr.at_the_end(self.tables)
+        steps = last[last["setting"] == setting]["step"]
+        return f"{steps.max():,}" if len(steps) else "–"
+
+    def _cite(self, value: object) -> str:
+        return self.sources.cite(str(value))
+
+    def _setting(self) -> str:
+        amount = write_amount(self.study.train_size, self.study.epochs)
+        return (
+            f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds. The centre is "
+            f"a learning rate of {self.study.learning_rate:g} and a batch size of {self.study.batch_size}; "
+            "each other setting departs from it in one of the two."
+        )
+
+
+_LOSSES: dict[str, Callable[[pd.DataFrame, float], pd.Series[float]]] = {
+    "lost on test images": dr.lost,
+    "lost on training images": partial(dr.lost, split="train"),
+    **{part: partial(dr.lost_to, part) for part in PARTS},
+}
+
+_SAYS: dict[dr.Agreement, str] = {
+    "same": "the same",
+    "another": "another",
+    "open": "undecided",
+    "not measured": "not measured",
+}
+
+_YES_OR_NO: dict[Answer, str] = {
+    "supported": "yes",
+    "refuted": "no",
+    "open": "open",
+    "not measured yet": "not measured",
+}
+
+
+def _by_setting(verdict: Verdict) -> dict[str, Finding]:
+    return {finding.rule.part: finding for finding in verdict.findings}
+
+
+def _write(finding: Finding | None) -> dict[str, str]:
+    return {
+        "effect [95 %]": _points(finding.effect) if finding else "–",
+        "p against the bound, after Holm": write_p(finding.p) if finding else "–",
+    }
+
+
+def _interval(values: pd.Series[float]) -> str:
+    return _points(bootstrap_interval(values))
+
+
+def _points(interval: Interval) -> str:
+    """Write an effect in percentage points, which the page names once for all cells of a table."""
+    return interval.percent(signed=True).replace(" percentage points", "")

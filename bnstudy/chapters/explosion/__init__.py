@@ -1,0 +1,1 @@
+"""Exploding gradients (C1)."""

@@ -1,0 +1,80 @@
+"""The remaining arguments of ``batch_norm``: parameters of their study, and its runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from bnstudy.other_specs import SharingSpec
+from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, read_list
+from bnstudy.study.plan import Listed, PlannedRun, once_each
+
+Epsilons = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=2)]
+
+# Ioffe 2017 lets the bounds grow to these.
+RMAX, DMAX = 3.0, 5.0
+
+
+class KnobsStudy(Listed):
+    """Epsilon, scale, bias, the last layer, tiny batches, and reuse (claims C8, C9 and C12)."""
+
+    name: ClassVar[str] = "knobs"
+
+    dataset: DatasetName = "cifar10"
+    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
+    precise_images: int = Field(default=5_000, ge=2)
+    epsilons: Epsilons = (1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-1)
+    epochs: Positive = 1
+    learning_rate: Rate = 1e-3
+    batch_size: int = Field(default=128, ge=2)
+    tiny_batch: int = Field(default=4, ge=2)
+    tiny_train_size: int = Field(default=6_400, ge=2)
+    precision: Precision = "bfloat16"
+
+    @model_validator(mode="after")
+    def _once_each(self) -> KnobsStudy:
+        once_each(self, "epsilons")
+        return self
+
+    def base(self) -> dict[str, Any]:
+        """Return what all training runs have in common."""
+        names = ("dataset", "train_size", "epochs", "learning_rate", "batch_size", "precision")
+        return {
+            **{name: getattr(self, name) for name in (*names, "precise_images")},
+            "evaluations": 1,
+            "zero_debias": ("none",),
+            "statistics": ("batch", "moving", "precise"),
+        }
+
+    def variants(self) -> list[tuple[dict[str, str], dict[str, Any]]]:
+        """Return the arms, and for the arm ``epsilon`` its values."""
+        linear: dict[str, Any] = {"relu_on_logits": False}
+        tiny = {"batch_size": self.tiny_batch, "train_size": self.tiny_train_size}
+        padded = {**tiny, "padding": self.tiny_batch}
+        arms: dict[str, dict[str, Any]] = {
+            "no gamma": {},
+            "gamma": {"scale": True},
+            "no gamma, linear logits": linear,
+            "gamma, linear logits": {**linear, "scale": True},
+            "no bias": {"conv_bias": False},
+            "last layer not normalised": {"norm_last": False},
+            "last layer not normalised, linear logits": {**linear, "norm_last": False},
+            "tiny batch": tiny,
+            "tiny batch, renorm": {**tiny, "renorm": True, "renorm_rmax": RMAX, "renorm_dmax": DMAX},
+            "tiny batch, padded": padded,
+            "tiny batch, padded, weighted": {**padded, "batch_weights": True},
+        }
+        return [
+            *(({"arm": "epsilon", "epsilon": f"{e:g}"}, {"epsilon": e}) for e in self.epsilons),
+            *(({"arm": arm, "epsilon": ""}, changes) for arm, changes in arms.items()),
+        ]
+
+    def runs(self) -> list[PlannedRun]:
+        """Return the training runs, and the counts of shared variables."""
+        shared = [
+            PlannedRun({"arm": arm, "epsilon": ""}, SharingSpec(reuse=reuse, seed=seed))
+            for seed in range(self.seeds)
+            for arm, reuse in (("reuse", True), ("no reuse", False))
+        ]
+        return [*super().runs(), *shared]

@@ -1,0 +1,1 @@
+"""Batch normalization as a regulariser (C5)."""

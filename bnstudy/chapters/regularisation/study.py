@@ -1,0 +1,61 @@
+"""Batch normalization against, and with, what it is said to replace: parameters and runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, Share
+from bnstudy.study.plan import Axis, Study
+
+
+class RegularisationStudy(Study):
+    """None, L2, dropout, batch normalization, and it with each of them, on much and little data (C5).
+
+    ``small_size`` images make up the little data; ``small_epochs`` passes over them.
+    """
+
+    name: ClassVar[str] = "regularisation"
+
+    dataset: DatasetName = "cifar10"
+    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
+    small_size: int = Field(default=5_000, ge=2)
+    epochs: Positive = 2
+    small_epochs: Positive = 12
+    learning_rate: Rate = 1e-3
+    # At 0 an arm would be another arm.
+    weight_decay: Rate = 1e-3
+    dropout: Annotated[Share, Field(gt=0.0, description="a number above 0 and below 1")] = 0.3
+    batch_size: int = Field(default=128, ge=2)
+    precision: Precision = "bfloat16"
+    precise_images: int = Field(default=5_000, ge=2)
+
+    def base(self) -> dict[str, Any]:
+        """Return what all runs have in common."""
+        names = ("dataset", "learning_rate", "batch_size", "precision", "precise_images")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "evaluations": 1,
+            "zero_debias": ("none",),
+            "statistics": ("moving", "precise"),
+        }
+
+    def axes(self) -> dict[str, Axis]:
+        """Return what regularises (``arm``), and how much data there is (``fraction``)."""
+        none, l2, dropout = {"norm": "none"}, {"weight_decay": self.weight_decay}, {"dropout": self.dropout}
+        return {
+            "arm": {
+                "none": none,
+                "l2": {**none, **l2},
+                "dropout": {**none, **dropout},
+                "batch": {},
+                "batch + l2": l2,
+                "batch + dropout": dropout,
+                "dropout + batch": {**dropout, "dropout_place": "before_norm"},
+            },
+            "fraction": {
+                "all": {"train_size": self.train_size, "epochs": self.epochs},
+                "a tenth": {"train_size": self.small_size, "epochs": self.small_epochs},
+            },
+        }

@@ -1,0 +1,1 @@
+"""The flag is_training at test time (C10)."""

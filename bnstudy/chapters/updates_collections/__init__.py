@@ -1,0 +1,1 @@
+"""When the moving averages are updated (C11)."""

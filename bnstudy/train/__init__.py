@@ -1,0 +1,20 @@
+"""One run or many side by side, from a specification and a data set to tables of what was measured.
+
+Importing this package imports no torch; what needs it is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bnstudy.train.fleet import RunResult, check_device, check_fleet, train_fleet, train_run
+
+__all__ = ["RunResult", "check_device", "check_fleet", "train_fleet", "train_run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'bnstudy.train' has no attribute {name!r}")
+    return getattr(importlib.import_module("bnstudy.train.fleet"), name)

@@ -1,0 +1,370 @@
+"""Runs, one or several side by side as a fleet: from specs and a data set to tables of what was measured."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils import deterministic as _memory_settings
+from tqdm.auto import tqdm
+
+from bnstudy.norm import Arm, StatisticsBank, apply_updates, update_pass
+from bnstudy.norm.kernel import statistics_dtype
+from bnstudy.records.spec import FLEET_FIELDS, RunSpec
+from bnstudy.train.build import build_networks, build_optimizer, learning_rates
+from bnstudy.train.captured import Captured
+from bnstudy.train.data import Dataset, load_dataset
+from bnstudy.train.evaluate import Evaluator, losses_and_hits
+from bnstudy.train.feed import DeviceData, Feed, balanced_order, batch_sizes
+from bnstudy.train.flag import flag_table
+from bnstudy.train.network import ArticleNet
+from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, ORDER, SUBSET, TEST_ORDER, generator
+
+LOOK_EVERY = 50  # steps between looks at the loss
+
+_memory: Any = _memory_settings  # a module that sets itself up as an object with properties
+
+Table = dict[str, list[Any]]
+
+DIVERGED = 1e3  # Bjorck et al. 2018: a run has diverged once its loss is 10^3 times the first one.
+
+
+@dataclass
+class RunResult:
+    """What a run gave: ``outcome`` (``"finished"`` or ``"diverged at step n"``) and tidy tables by name.
+
+    ``training``: step, loss, accuracy, learning_rate, of each batch as it was trained on.
+    ``evaluation``: step, split, statistics, decay, zero_debias, loss, accuracy, of the
+    network with each choice of normalisation statistics.
+    ``weights``: step, parameter, digest, at the evaluated steps, where the layers keep the averages.
+    ``flag``: what ``bnstudy.train.flag`` gives at the last step, where the spec names ``test_batches``.
+
+    ``fleet_size`` and ``fleet_index`` say how many runs trained side by side, and which of them this is.
+    """
+
+    outcome: str
+    tables: dict[str, Table] = field(default_factory=dict)
+    fleet_size: int = 1
+    fleet_index: int = 0
+
+
+class Watch(Protocol):
+    """Something that looks at chosen steps of a run from outside and leaves no trace in it."""
+
+    def due(self, step: int) -> bool:
+        """Say whether it looks at this step, counted from 1."""
+
+    def around(self, x: Tensor, y: Tensor) -> AbstractContextManager[None]:
+        """Return the context in which a step is taken that it looks at, on images ``x`` and labels ``y``."""
+
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+
+# From a run's network, loss, and learning rates of all its steps.
+WatchMaker = Callable[[ArticleNet, LossFunction, list[float]], Watch]
+
+
+def train_run(
+    spec: RunSpec,
+    dataset: Dataset | None = None,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    watch: WatchMaker | None = None,
+) -> RunResult:
+    """Train one run and measure along it. The same spec gives the same result on one machine, bit for bit.
+
+    Args:
+        spec: what to run.
+        dataset: the data, if already loaded; must be the one the spec names.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        progress: whether to show a bar with loss and accuracy.
+        watch: makes what looks at the run from outside.
+    """
+    return train_fleet([spec], dataset, device=device, progress=progress, watch=watch)[0]
+
+
+def train_fleet(
+    specs: Sequence[RunSpec],
+    dataset: Dataset | None = None,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    watch: WatchMaker | None = None,
+) -> list[RunResult]:
+    """Train runs side by side, as one network that many times as wide; return a result for each.
+
+    The runs may differ in ``seed`` (initial weights, order of the images, dropout, noise), ``learning_rate``,
+    ``schedule`` and ``weight_decay``. Each computes what it would compute alone, save that sums may be added
+    up in another order. So the same specs together give the same results, bit for bit, and a member's step
+    equals that of its lone run within rounding, which training then lets grow as any other. A member
+    that diverges leaves the others as they are.
+
+    Args:
+        specs: what to run, at least one.
+        dataset: the data, if already loaded; must be the one the specs name.
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        progress: whether to show a bar with mean loss and accuracy.
+        watch: makes what looks at the run from outside; for a single run.
+
+    Raises:
+        ValueError: names what is wrong with the specs, data or device. Nothing has run then.
+    """
+    check_device(device)
+    check_fleet(specs)
+    spec = specs[0]
+    dataset = dataset or load_dataset(spec.dataset)
+    if dataset.name != spec.dataset:
+        raise ValueError(f"dataset is {dataset.name!r}; allowed: {spec.dataset!r}, which the spec names")
+    there = len(dataset.y_train)
+    for name, most in (("train_size", there), ("precise_images", spec.train_size or there)):
+        if (getattr(spec, name) or 0) > most:
+            raise ValueError(f"{name} is {getattr(spec, name)}; allowed: at most {most}, the training images")
+    for name, alone in (("watch", watch is not None), ("test_batches", spec.test_batches)):
+        if alone and len(specs) > 1:
+            raise ValueError(f"{name} is given for {len(specs)} runs side by side; allowed: for one run")
+    with deterministic():
+        return Fleet(specs, dataset, torch.device(device)).train(progress, watch)
+
+
+def check_fleet(specs: Sequence[RunSpec]) -> None:
+    """Raise a ``ValueError`` that names the field, unless ``specs`` can train side by side."""
+    if not specs:
+        raise ValueError("specs is empty; allowed: at least one RunSpec")
+    for name in sorted(set(RunSpec.model_fields) - FLEET_FIELDS):
+        values = {getattr(spec, name): None for spec in specs}
+        if len(values) > 1:
+            raise ValueError(
+                f"{name} is {', '.join(map(repr, values))} in one fleet; allowed: one value (runs "
+                f"of a fleet may differ in {', '.join(sorted(FLEET_FIELDS))})"
+            )
+
+
+def check_device(device: str) -> None:
+    """Raise a ``ValueError`` that names the devices there are, unless ``device`` is one."""
+    there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.cuda.is_available():
+        there.insert(1, "cuda")
+    if device not in there:
+        raise ValueError(f"device is {device!r}; allowed here: {', '.join(there)}")
+
+
+class deterministic:
+    """A context in which PyTorch uses deterministic algorithms alone, and float32 is float32 on a GPU too."""
+
+    def __enter__(self) -> None:
+        self._kept = torch.are_deterministic_algorithms_enabled()
+        self._tf32 = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.allow_tf32 = False
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        # No kernel here reads memory it has not written, and filling it costs a pass over every output.
+        self._fill = _memory.fill_uninitialized_memory
+        _memory.fill_uninitialized_memory = False
+
+    def __exit__(self, *_: object) -> None:
+        torch.use_deterministic_algorithms(self._kept)
+        torch.backends.cudnn.allow_tf32 = self._tf32
+        _memory.fill_uninitialized_memory = self._fill
+
+
+def evaluation_steps(total: int, count: int, spacing: Literal["log", "linear"] = "log") -> list[int]:
+    """Return up to ``count`` steps from 1 to ``total``, the last one always among them.
+
+    They are evenly spaced on a log axis from step 1, or on a linear one from 0, which isn't among them.
+    """
+    if count == 1:
+        return [total]
+    steps = np.geomspace(1, total, count) if spacing == "log" else np.linspace(0, total, count + 1)[1:]
+    return sorted({max(1, round(s)) for s in steps})
+
+
+class Fleet:
+    """The state of a fleet in training; a lone run is a fleet of one.
+
+    ``step(size)`` trains on the next ``size`` images of ``feed``. What it reads and writes is on the device,
+    the count of steps ``done`` included: it waits for nothing that Python does, and a GPU replays it as
+    one graph.
+    """
+
+    def __init__(self, specs: Sequence[RunSpec], dataset: Dataset, device: torch.device) -> None:
+        self.specs = specs
+        spec = self.spec = specs[0]
+        precision = getattr(torch, spec.precision)
+        weights = statistics_dtype(precision)  # float32 or better
+        self.data = DeviceData(dataset, precision, device)
+        noise = [generator(s.seed, NOISE, device) for s in specs]
+        self.net = build_networks(specs, noise).to(device, weights)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = build_optimizer(specs, self.net)
+        layers = self.net.norm_layers()
+        arms = [Arm(d, z) for d in spec.decays for z in spec.zero_debias]
+        self.bank = StatisticsBank(layers, arms) if layers else None
+
+        self.images = torch.stack([_train_images(s, dataset) for s in specs], 1)
+        self.orders = [generator(s.seed, ORDER) for s in specs]
+        self.feed = Feed(self.data.train, self.images.to(device))
+        measured = _shuffled(self.images, [generator(s.seed, EVALUATION_ORDER) for s in specs])
+        self.evaluator = Evaluator(
+            self.net, self.bank, self.data, spec, self.images.to(device), measured.to(device)
+        )
+
+        self.sizes = batch_sizes(len(self.images), spec.batch_size)
+        self.total = len(self.sizes) * spec.epochs
+        self.rates = [learning_rates(s, self.total) for s in specs]
+        self._rates = torch.tensor(self.rates, dtype=torch.float64, device=device).T.contiguous()
+        self._losses = torch.zeros(self.total, len(specs), dtype=weights, device=device)
+        self._accuracies = torch.zeros_like(self._losses)
+        self.done = torch.zeros(1, dtype=torch.int64, device=device)
+        self.step = Captured(self._train_step, device, noise)
+
+    def train(self, progress: bool, watch: WatchMaker | None = None) -> list[RunResult]:
+        """Take every step, measure along the way, and return each member's result."""
+        watching = None if watch is None else watch(self.net, mean_loss, self.rates[0])
+        due = set(evaluation_steps(self.total, self.spec.evaluations, self.spec.spacing))
+        evaluations: list[Table] = [{} for _ in self.specs]
+        weights: list[Table] = [{} for _ in self.specs]
+        outcomes = ["finished"] * len(self.specs)
+        last_step = [self.total] * len(self.specs)
+        training = set(range(len(self.specs)))
+        name = f"run {self.spec.name[:8]}" if len(self.specs) == 1 else f"{len(self.specs)} runs"
+        with tqdm(total=self.total, desc=name, unit="step", disable=not progress, leave=False) as bar:
+            for step, size in enumerate(self._batch_sizes(), start=1):
+                if watching is not None and watching.due(step):
+                    with watching.around(*self.feed.peek(size)):
+                        self.step(size)
+                else:
+                    self.step(size)
+                bar.update()
+                if step % LOOK_EVERY != 0 and step not in due:
+                    continue
+                # Reading the loss waits for the device, so it is read now and then.
+                loss, accuracy = self._losses[step - 1].mean(), self._accuracies[step - 1].mean()
+                bar.set_postfix(loss=f"{float(loss):.3f}", accuracy=f"{float(accuracy):.3f}")
+                for member, diverged in enumerate(self._diverged(step)):
+                    if diverged and member in training:
+                        outcomes[member] = f"diverged at step {diverged}"
+                        last_step[member] = step
+                        training.remove(member)
+                if not training:
+                    break
+                if step in due:
+                    self._evaluate(step, training, evaluations)
+                    self._digest(step, training, weights)
+        flag = self._flag() if training else {}
+        losses, accuracies = self._losses.T.tolist(), self._accuracies.T.tolist()
+        return [
+            RunResult(
+                outcomes[member],
+                {
+                    "training": {
+                        "step": list(range(1, last + 1)),
+                        "loss": losses[member][:last],
+                        "accuracy": accuracies[member][:last],
+                        "learning_rate": self.rates[member][:last],
+                    },
+                    "evaluation": evaluations[member],
+                    **({"weights": weights[member]} if self.spec.updates != "bank" else {}),
+                    **({"flag": flag} if self.spec.test_batches else {}),
+                },
+                fleet_size=len(self.specs),
+                fleet_index=member,
+            )
+            for member, last in enumerate(last_step)
+        ]
+
+    def _batch_sizes(self) -> Iterator[int]:
+        """Yield the size of each batch to train on, having put its epoch's order on the device."""
+        for _ in range(self.spec.epochs):
+            self.feed.rewind(_shuffled(self.images, self.orders))
+            yield from self.sizes
+
+    def _train_step(self, size: int) -> None:
+        self.net.train()
+        images, labels = self.feed.take(size)
+        losses, hits = losses_and_hits(self._logits(images), labels)
+        loss = losses.mean(0)
+        self.optimizer.zero_grad()
+        # Members share no weight, so each gets its own loss's gradient from the sum.
+        loss.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step(self._rates.index_select(0, self.done)[0])
+        if self.bank is not None:
+            self.bank.update()
+        apply_updates(self.net)
+        if self.spec.updates == "after_step":
+            with torch.no_grad(), update_pass(self.net):
+                self._logits(images)
+        self._losses.index_copy_(0, self.done, loss.detach()[None])
+        self._accuracies.index_copy_(0, self.done, hits.to(loss.dtype).mean(0, keepdim=True))
+        self.done += 1
+
+    def _logits(self, images: Tensor) -> Tensor:
+        if not self.spec.padding:
+            return self.net(images)  # type: ignore[no-any-return]
+        size, blank = len(images), self.spec.padding
+        padded = F.pad(images, (0, 0, 0, 0, 0, 0, 0, blank)).contiguous(memory_format=torch.channels_last)
+        weights = None
+        if self.spec.batch_weights:
+            weights = F.pad(torch.ones(size, dtype=self._losses.dtype, device=images.device), (0, blank))
+        logits: Tensor = self.net(padded, weights)
+        return logits[:size]
+
+    def _diverged(self, steps: int) -> list[int]:
+        """Return each member's first step whose loss is not finite or far above its first one, or 0."""
+        losses = self._losses[:steps]
+        bad = ~(losses <= DIVERGED * losses[0])  # also true of NaN
+        first = bad.int().argmax(0) + 1
+        return torch.where(bad.any(0), first, 0).tolist()
+
+    def _evaluate(self, step: int, members: set[int], tables: list[Table]) -> None:
+        splits = ("test", "train") if step == self.total else ("test",)
+        for row in self.evaluator.rows(step, splits):
+            for member in members:
+                for key, value in {"step": step, **row.table_row(member)}.items():
+                    tables[member].setdefault(key, []).append(value)
+
+    def _digest(self, step: int, members: set[int], tables: list[Table]) -> None:
+        if self.spec.updates == "bank":
+            return
+        for name, parameter in self.net.named_parameters():
+            for member in members:
+                part = parameter.detach().chunk(len(self.specs))[member].cpu().contiguous()
+                digest = hashlib.sha256(part.numpy().tobytes()).hexdigest()[:16]
+                for key, value in {"step": step, "parameter": name, "digest": digest}.items():
+                    tables[member].setdefault(key, []).append(value)
+
+    def _flag(self) -> Table:
+        if not self.spec.test_batches or self.bank is None:
+            return {}
+        arm = Arm(self.spec.decays[0], "none")
+        order = generator(self.spec.seed, TEST_ORDER)
+        return flag_table(
+            self.net, arm, self.bank.statistics(arm), self.data.test, self.spec.test_batches, order
+        )
+
+
+def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits [N, classes] and labels [N, 1], a scalar."""
+    return losses_and_hits(logits, labels)[0].mean()
+
+
+def _train_images(spec: RunSpec, dataset: Dataset) -> torch.Tensor:
+    """Return the indices of the images that a run trains on: [n]."""
+    if spec.train_size is None:
+        return torch.arange(len(dataset.y_train))
+    return balanced_order(dataset.y_train, generator(spec.seed, SUBSET))[: spec.train_size]
+
+
+def _shuffled(images: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+    """Return each column of ``images`` [n, R] in an order of its own."""
+    n = len(images)
+    order = torch.stack([torch.randperm(n, generator=g) for g in generators], 1)
+    return images.gather(0, order)
