@@ -106,7 +106,7 @@ def test_a_restore_that_lacks_a_variable_changes_nothing(tmp_path: Path) -> None
         assert session.run(v) == 7.0
 
 
-def def test_arrays_are_taken_by_name() -> None:
+def test_arrays_are_taken_by_name() -> None:
     tf.batch_norm(tf.placeholder(tf.float32, [None, 2]), scope="bn", scale=True)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
