@@ -15,6 +15,13 @@ from typing import Any
 MOVED: dict[str, str] = {
     "bnstudy.analysis.amount": "bnstudy.analysis.words",
     "bnstudy.analysis.bootstrap": "bnstudy.analysis.statistics",
+    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
+    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
+    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
+    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
+    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
+    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
+    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
     "bnstudy.analysis.chapter": "bnstudy.chapters.decay.page",
     "bnstudy.analysis.cite": "bnstudy.analysis.words",
     "bnstudy.analysis.claims": "bnstudy.chapters.claims",
