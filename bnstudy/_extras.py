@@ -16,6 +16,7 @@ EXTRAS: dict[str, str] = {
     "myst_nb": "book",
     "platformdirs": "data",
     "pydantic": "records",
+    "scipy": "figures",
     "seaborn": "figures",
     "sklearn": "data",
     "torchvision": "data",

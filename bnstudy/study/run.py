@@ -87,9 +87,7 @@ def _train(
         check_device(device)
         for dataset in {d for spec in found.missing if (d := getattr(spec, "dataset", None))}:
             load_dataset(dataset)
-    report = run_all(
-        found.missing, store, executor=executor, device=device, progress=progress, rules=rules
-    )
+    report = run_all(found.missing, store, executor=executor, device=device, progress=progress, rules=rules)
     if report.trained:
         describe(store)
     if report.interrupted:
