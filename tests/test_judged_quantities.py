@@ -1,4 +1,4 @@
-"""What quantities read off recorded trainings: against sums by hand, with what is late, dead or missing planted."""
+"""What quantities read off recorded trainings, against sums by hand, with what is late or missing planted."""
 
 from __future__ import annotations
 

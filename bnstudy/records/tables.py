@@ -164,6 +164,8 @@ RUNS: tuple[Column, ...] = (
     Column("statistics", "string", "1", "statistics that the run is evaluated with, a JSON list"),
     Column("probes", "string", "1", "probes that looked at the run, a JSON list"),
     Column("probed_steps", "integer", "1", "number of log-spaced steps at which they looked"),
+    Column("probed_images", "integer", "images", "images that gaussianity looks at; 0: the batch"),
+    Column("redrawn", "boolean", "1", "whether covariate shift is measured with redrawn noise too"),
     Column("precise_images", "integer", "images", "images behind precise statistics; empty: all"),
     Column("updates", "string", "1", "who keeps the moving averages: bank, or the layers, and when"),
     Column("spacing", "string", "1", "axis on which the evaluated steps are evenly spaced: log or linear"),
