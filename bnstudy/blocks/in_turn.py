@@ -21,7 +21,7 @@ class InTurnStudy(Study):
     name: ClassVar[str] = "in_turn"
     first_seed: ClassVar[int] = 100
 
-    seeds: int = Field(default=12, ge=2, le=32)
+    seeds: int = Field(default=16, ge=2, le=32)
     dataset: DatasetName = "cifar10"
     train_size: int = Field(default=100 * 128, ge=2)
     rate: Rate = 1.0
