@@ -19,12 +19,12 @@ from matplotlib import pyplot as plt
 
 import bnstudy
 from bnstudy.analysis import page
-from bnstudy.analysis.cite import Cited, Sources
-from bnstudy.analysis.claims import CLAIMS, Finding, Rule, Verdict
+from bnstudy.analysis.rules import Finding, Rule, Verdict
 from bnstudy.analysis.slider import Frame, inline_svg, slider
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.style import ARMS, WITHOUT, decay_colour
-from bnstudy.analysis.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
+from bnstudy.analysis.words import LANGUAGES, Cited, Sources, write_asked, write_bound, write_effect, write_p
+from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.convergence import figures as convergence_figures
 from bnstudy.chapters.covariate_shift import figures as covariate_shift_figures
 from bnstudy.chapters.decay.figures import accuracy_by_decay, spread
@@ -41,7 +41,7 @@ BOOK = Path(__file__).parents[1] / "book"
 @pytest.fixture(scope="module")
 def chapter():
     frames = bnstudy.load("decay")
-    return DecayChapter(frames["evaluation"], frames.study, frames.runs)
+    return DecayChapter(frames, frames.study, frames.runs)
 
 
 def examples() -> list:

@@ -152,7 +152,7 @@ def halve_accuracy_with_batch_statistics(store: Store) -> None:
 
 def effects(data_dir: Path) -> list[str]:
     frames = bnstudy.load("decay", data_dir)
-    chapter = DecayChapter(frames["evaluation"], frames.study, frames.runs)
+    chapter = DecayChapter(frames, frames.study, frames.runs)
     findings = [verdict.findings[0] for verdict in chapter.verdicts.values()]
     return [write_effect(f.effect, f.rule.unit, "points") for f in findings]
 
@@ -214,8 +214,7 @@ def test_a_deleted_record_fails_the_build_and_says_which(tmp_path):
 
 @pytest.mark.slow
 def test_the_coverage_and_the_width_on_the_methods_page_are_simulated():
-    from bnstudy.analysis.bootstrap import bootstrap_interval
-    from bnstudy.analysis.statistics import mean_interval
+    from bnstudy.analysis.statistics import bootstrap_interval, mean_interval
 
     text = (BOOK / "methods.md").read_text()
     lines = text.split("| values | Student's t |")[1].splitlines()[2:6]

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from papermill import inspect_notebook
 
-from bnstudy.study.experiments import EXPERIMENTS
+from bnstudy.chapters import EXPERIMENTS
 from tests import chapters
 from tests.chapters import BOOK
 

@@ -18,8 +18,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bnstudy.analysis.claims import CLAIMS
-from bnstudy.study.experiments import EXPERIMENTS
+from bnstudy.chapters import EXPERIMENTS
+from bnstudy.chapters.claims import CLAIMS
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"

@@ -9,11 +9,11 @@ from typing import ClassVar
 import pytest
 
 import bnstudy
+from bnstudy.chapters import EXPERIMENTS, plan_of
 from bnstudy.other_specs import SharingSpec, StepCostSpec, TensorFlowSpec
 from bnstudy.records.spec import RunSpec, SpecError
 from bnstudy.records.store import Store
 from bnstudy.records.tables import columns_of
-from bnstudy.study.experiments import EXPERIMENTS, plan_of
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import needs
 from bnstudy.study.plan import Listed
@@ -287,6 +287,43 @@ def test_knobs_turn_one_thing_at_a_time():
 )
 def test_errors_name_parameter_value_and_what_is_allowed(experiment, parameters, message):
     with pytest.raises(SpecError, match=message):
+        plan_of(experiment, parameters)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_defaults_fit_the_data_set(experiment):
+    for settings in ({}, {"train_size": 1000}):
+        for run in plan_of(experiment, {"dataset": "digits", "seeds": 2, **settings}).runs():
+            most = settings.get("train_size", 1438)
+            assert (getattr(run.spec, "train_size", None) or 0) <= most
+            images = getattr(run.spec, "train_size", None) or most
+            assert (getattr(run.spec, "precise_images", None) or 0) <= images
+            assert not isinstance(run.spec, TensorFlowSpec)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "parameters", "message"),
+    [
+        ("decay", {"train_size": 1439}, "train_size is 1439; allowed: at most 1438, the training images"),
+        ("regularisation", {"small_size": 5000}, "small_size is 5000; allowed: at most 1438"),
+        (
+            "regularisation",
+            {"precise_images": 500},
+            "precise_images is 500; allowed: at most 143, the images",
+        ),
+        ("knobs", {"tiny_train_size": 6400}, "tiny_train_size is 6400; allowed: at most 1438"),
+        (
+            "updates_collections",
+            {"tensorflow_train_size": 1500},
+            "tensorflow_train_size is 1500; allowed: at",
+        ),
+    ],
+)
+def test_a_size_that_was_typed_is_refused_by_its_own_name(experiment, parameters, message):
+    with pytest.raises(SpecError, match=message):
+        plan_of(experiment, {"dataset": "digits", **parameters})
+    # Of CIFAR-10 there are enough; nothing but the number of images is against it.
+    if "precise_images" not in parameters:
         plan_of(experiment, parameters)
 
 

@@ -15,6 +15,40 @@ from bnstudy.norm.bank import batch_moments, gather
 from bnstudy.norm.layer import BatchNorm
 
 
+class PooledMoments:
+    """Pools the moments of unequal batches of one layer, in float64, into those of all values together.
+
+    With weight ``n_b``, mean ``m_b`` and population variance ``v_b`` of batch ``b``:
+    ``mean = sum(n_b m_b) / n`` and ``variance = sum(n_b (v_b + (m_b - mean)^2)) / n``, the law of total
+    variance, by the running update of Chan et al. 1979, since ``E[x^2] - E[x]^2`` cancels.
+    """
+
+    def __init__(self) -> None:
+        self.weight = 0.0
+        self._mean: Tensor | None = None
+        self._sum_squares: Tensor | None = None
+
+    def add(self, mean: Tensor, variance: Tensor, weight: float) -> None:
+        """Absorb a batch's mean [C] and population variance [C]; one of weight 0 changes nothing."""
+        if weight == 0:
+            return
+        mean, variance = mean.double(), variance.double()
+        if self._mean is None or self._sum_squares is None:
+            self.weight, self._mean, self._sum_squares = weight, mean, variance * weight
+            return
+        total = self.weight + weight
+        delta = mean - self._mean
+        self._mean = self._mean + delta * (weight / total)
+        self._sum_squares = self._sum_squares + variance * weight + delta**2 * (self.weight * weight / total)
+        self.weight = total
+
+    def statistics(self) -> Tensor:
+        """Return the mean and population variance of all values: float64 [2, C]."""
+        if self._mean is None or self._sum_squares is None:
+            raise RuntimeError("pooled moments have absorbed no batch yet; call add() first")
+        return torch.stack([self._mean, self._sum_squares / self.weight])
+
+
 class PreciseStatistics:
     """Pools batch moments of unequal batches into those of all values together.
 

@@ -26,7 +26,7 @@ def deciding_modules() -> list[str]:
     files = (
         p
         for name in DECIDING
-        for p in ([root / name] if name.endswith(".py") else (root / name).glob("*.py"))
+        for p in ([root / name] if name.endswith(".py") else (root / name).rglob("*.py"))
     )
     return sorted(p.relative_to(root).as_posix() for p in files)
 

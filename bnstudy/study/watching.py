@@ -19,9 +19,9 @@ from bnstudy.probes import (
 from bnstudy.records.spec import Probe, RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.fleet import LossFunction, evaluation_steps
-from bnstudy.train.network import ArticleNet
+from bnstudy.train.networks import Network
 
-_Make = Callable[[ArticleNet, LossFunction, Callable[[], float]], Any]
+_Make = Callable[[Network, LossFunction, Callable[[], float]], Any]
 
 _PROBES: dict[Probe, _Make] = {
     "activation_drift": lambda net, loss, rate: ActivationDrift(net),
@@ -38,7 +38,7 @@ class Probed:
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
 
-    def __call__(self, net: ArticleNet, loss: LossFunction, rates: list[float]) -> Probed:
+    def __call__(self, net: Network, loss: LossFunction, rates: list[float]) -> Probed:
         """Attach the probes to a network that will be trained at ``rates``."""
         self._rates = rates
         self._steps = evaluation_steps(len(rates), self._spec.probed_steps)

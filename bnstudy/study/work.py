@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bnstudy.records.spec import RunSpec, Spec
-from bnstudy.records.tables import Table
 
 if TYPE_CHECKING:
     from bnstudy.train.data import Dataset
@@ -30,7 +29,7 @@ class Finished:
 
     provenance: dict[str, Any]
     outcome: str
-    tables: dict[str, Table]
+    tables: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from bnstudy.analysis.row_labels import row_labels
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above, row_labels
 from bnstudy.analysis.tables import Tables, per_seed, rows, summary
 from bnstudy.chapters.convergence.rules import first_step_at, seconds_per_step, tested, time_to
 

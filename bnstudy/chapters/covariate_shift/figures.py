@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from bnstudy.analysis.claims.distribution import C3
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, legend_above
 from bnstudy.analysis.tables import last_step, summary
+from bnstudy.chapters.covariate_shift.rules import C3
 
 NAMES = {"none": WITHOUT, "batch": "batch norm", "noisy batch": "noisy batch norm"}
 MARKERS = {"none": "o", "batch": "s", "noisy batch": "^"}

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnstudy.analysis.rules import SMALLEST_EFFECT
-from bnstudy.analysis.seed_points import seed_points
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, decay_colour, legend_above
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, decay_colour, legend_above, seed_points
 from bnstudy.chapters.decay.rules import PARTS
 from bnstudy.chapters.decay_range.rules import LARGE, USUAL
 

@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnstudy.analysis.row_labels import row_labels
-from bnstudy.analysis.seed_points import seed_points
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
-from bnstudy.chapters.regularisation.page import BASES, NAMES, NORMALISED, of
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above, row_labels, seed_points
+from bnstudy.chapters.regularisation.page import NAMES
+from bnstudy.chapters.regularisation.rules import BASES, NORMALISED, of
 
 MARKERS = dict(zip(NAMES, "oDvsPX^", strict=True))
 
