@@ -13,6 +13,7 @@ EXTRAS: dict[str, str] = {
     "distributed": "cluster",
     "filelock": "records",
     "matplotlib": "figures",
+    "myst_nb": "book",
     "platformdirs": "data",
     "pydantic": "records",
     "scipy": "figures",
