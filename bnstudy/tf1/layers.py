@@ -13,7 +13,7 @@ from bnstudy.tf1.control import smart_cond
 from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.initializers import ones_initializer, zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.math import matmul
+from bnstudy.tf1.math import identity, matmul
 from bnstudy.tf1.scopes import get_variable, variable_scope
 from bnstudy.tf1.shapes import TensorShape
 from bnstudy.tf1.shaping import reshape, shape
@@ -232,7 +232,9 @@ def dropout(
     x = convert_to_tensor(inputs)
     with variable_scope(name, "dropout", [inputs]):
         result: Tensor = smart_cond(
-            training, lambda: nn.dropout(x, noise_shape=noise_shape, seed=seed, rate=rate), lambda: x
+            training,
+            lambda: nn.dropout(x, noise_shape=noise_shape, seed=seed, rate=rate),
+            lambda: identity(x),
         )
         return result
 
