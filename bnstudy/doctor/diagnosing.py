@@ -127,17 +127,19 @@ def _examine(
     answers[PRECISE] = passes.answers(held, noisy, Grader(loss_fn))
     if draws:
         answers[QUIET] = passes.answers(held, quiet, Grader(loss_fn))
-    if _whole(held):
-        answers[BATCH] = passes.answers_by_batch(_whole(held), Grader(loss_fn))
+    whole = [batch for batch in held if size_of(batch) != 1]
+    if whole:
+        answers[BATCH] = passes.answers_by_batch(whole, Grader(loss_fn))
     if held_back:
         remarks.append(
             f"There were no eval_batches: harm was measured on {len(held)} training batches that the precise "
             "statistics didn't see, and overfitting can't be told."
         )
     else:
-        domain = _precise(passes, held, training=False)
-        found.of_evaluation = named(domain, passes.layers)
-        answers[DOMAIN] = passes.answers(held, domain, Grader(loss_fn))
+        if whole:
+            domain = _precise(passes, whole, training=False)
+            found.of_evaluation = named(domain, passes.layers)
+            answers[DOMAIN] = passes.answers(held, domain, Grader(loss_fn))
         some = list(islice(iter(train), len(held)))
         found.trained = passes.answers(some, noisy, Grader(loss_fn))
     leak = find_leak(passes, held[0], held[-1])
@@ -175,10 +177,6 @@ def _precise(passes: Passes, batches: Iterable[Any], training: bool) -> Statisti
     if not found:
         raise ValueError("train_batches reach no batch-norm layer; allowed: batches of at least two images")
     return found
-
-
-def _whole(batches: list[Any]) -> list[Any]:
-    return [batch for batch in batches if size_of(batch) != 1]
 
 
 def _passes(train: Iterable[Any], held: list[Any], evaluated: bool) -> int:
