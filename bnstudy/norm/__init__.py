@@ -2,7 +2,7 @@
 
 from bnstudy.norm.affine import batch_normalization
 from bnstudy.norm.bank import Arm, StatisticsBank
-from bnstudy.norm.convert import convert, from_torch, to_torch
+from bnstudy.norm.convert import Conversion, convert, from_torch, to_torch
 from bnstudy.norm.ema import ExponentialMovingAverage
 from bnstudy.norm.kernel import BatchMoments, normalize_by_batch, normalize_by_statistics
 from bnstudy.norm.layer import BatchNorm
@@ -17,6 +17,7 @@ __all__ = [
     "Arm",
     "BatchMoments",
     "BatchNorm",
+    "Conversion",
     "ExponentialMovingAverage",
     "L1Regularizer",
     "L2Regularizer",

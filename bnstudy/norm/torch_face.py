@@ -50,6 +50,9 @@ class TorchFace(_BatchNorm):
         self.eps = epsilon
         self.track_running_stats = True
         self._cumulative = False
+        self._momentum: float | None = None
+        # What the layer was before it was converted.
+        self.torch_class: type[_BatchNorm] | None = None
 
     @property
     def gamma(self) -> nn.Parameter | None:
@@ -99,14 +102,19 @@ class TorchFace(_BatchNorm):
     @property
     def momentum(self) -> float | None:
         """PyTorch's weight of the *new* value, ``1 - decay``; None while averages are cumulative."""
-        return None if self._cumulative else momentum_from_decay(self.decay)
+        if self._cumulative:
+            return None
+        # 1 - (1 - momentum) is not always momentum: a value that comes in goes out as it was.
+        given = self._momentum
+        if given is not None and decay_from_momentum(given) == self.decay:
+            return given
+        return momentum_from_decay(self.decay)
 
     @momentum.setter
     def momentum(self, value: float | None) -> None:
         self._cumulative = value is None
-        # 1 - (1 - decay) is not always decay: a value that goes out and comes back changes nothing.
-        if value is not None and value != momentum_from_decay(self.decay):
-            self.decay = decay_from_momentum(value)
+        if value is not None and value != self.momentum:
+            self._momentum, self.decay = value, decay_from_momentum(value)
 
     @property
     def affine(self) -> bool:  # type: ignore[override]

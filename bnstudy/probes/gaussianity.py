@@ -12,7 +12,7 @@ from bnstudy.probes.log import Row, Schedule, always
 from bnstudy.probes.moment import Moment, undisturbed
 from bnstudy.probes.probe import Batch, Probe
 from bnstudy.probes.stages import Stages
-from bnstudy.probes.units import check_sample_size
+from bnstudy.probes.units import check_sample_size, sorted_by_unit
 
 
 class Gaussianity(Probe):
@@ -37,9 +37,10 @@ class Gaussianity(Probe):
     at its first call, an accumulated step at its first micro-batch. A normalisation layer is one of PyTorch's
     or this package's, or any module that passes its own scale and offset to ``torch.nn.functional``'s
     normalisations; what it does to the value afterwards lies behind the ``output_`` stage. A unit is a
-    channel, or a feature on the last axis, as PyTorch's layers have it; for other modules the axis is inferred
-    from the shapes of parameters and activations, and a warning says where it was guessed. Everything is measured with
-    the weights before the step, on its batch, in the mode at the entry of the ``with`` statement.
+    channel, or a feature on the last axis, as PyTorch's layers have it; for other modules the axis is
+    inferred from the shapes of parameters and activations, and a warning says where it was guessed.
+    Everything is measured with the weights before the step, on its batch, in the mode at the entry of the
+    ``with`` statement.
 
     Cost: a forward pass and sorts of ``values_per_unit`` values of each unit. Memory: a copy of the
     parameters.
@@ -95,7 +96,7 @@ def _shape(sample: Tensor) -> dict[str, float]:
     # A constant unit divides 0 by 0, and drops out as NaN.
     z = (sample - mean) / variance.sqrt()
     quantiles = torch.special.ndtri((torch.arange(n, device=sample.device).double() + 0.5) / n)
-    distance = (sample.sort(dim=1).values - quantiles.to(sample)).abs().mean(dim=1)
+    distance = (sorted_by_unit(sample) - quantiles.to(sample)).abs().mean(dim=1)
     return {
         "skewness": float((z**3).mean(dim=1).abs().nanmean()),
         "excess_kurtosis": float((z**4).mean(dim=1).nanmean() - 3.0),

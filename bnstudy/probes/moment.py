@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from bnstudy.probes.forward import Feed
@@ -38,6 +37,18 @@ class RandomStates:
         self._python = random.getstate()
         self._numpy = np.random.get_state()  # noqa: NPY002  the global state is what a model may draw from
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RandomStates) or len(self._cuda) != len(other._cuda):
+            return False
+        return (
+            torch.equal(self._cpu, other._cpu)
+            and all(torch.equal(a, b) for a, b in zip(self._cuda, other._cuda, strict=True))
+            and self._python == other._python
+            and all(np.array_equal(a, b) for a, b in zip(self._numpy, other._numpy, strict=True))
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     def restore(self) -> None:
         """Put the generators back."""
         torch.set_rng_state(self._cpu)
@@ -48,7 +59,7 @@ class RandomStates:
 
 
 class Moment:
-    """Weights, buffers, attributes and random states of ``model`` as they are now, all copied.
+    """Weights, buffers, state and random states of ``model`` as they are now, all copied.
 
     Memory: one copy of parameters and buffers.
     """
@@ -59,6 +70,17 @@ class Moment:
         self._buffers = copied(model.named_buffers())
         self._state = State(model)
         self._random = RandomStates()
+        names = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+        # Where tensors hang: the dictionary, its name there, and its first name in the model.
+        places = [
+            (d, k, t) for m in model.modules() for d in (m._parameters, m._buffers) for k, t in d.items()
+        ]
+        self._places = [
+            (there, key, names[id(tensor)]) for there, key, tensor in places if tensor is not None
+        ]
+        self._hanging = [
+            (there, dict(there)) for there in {id(there): there for there, _, _ in places}.values()
+        ]
 
     def run(self, weights: Weights, body: Callable[[nn.Module], Result]) -> Result:
         """Return ``body(model)``, with these parameters and all else as it was at this moment.
@@ -67,10 +89,15 @@ class Moment:
         """
         self._state.restore()
         self._random.restore()
-        tensors = {f"model.{name}": value for name, value in weights.items()}
-        tensors |= {f"model.{name}": value.clone() for name, value in self._buffers.items()}
-        result: Result = functional_call(_Inside(self.model), tensors, (body,))
-        return result
+        tensors = {**weights, **{name: value.clone() for name, value in self._buffers.items()}}
+        try:
+            for there, key, name in self._places:
+                there[key] = tensors[name]
+            return body(self.model)
+        finally:
+            for there, kept in self._hanging:
+                there.clear()
+                there.update(kept)
 
     def gradients(
         self, tensors: Weights, wanted: Iterable[str], feed: Feed, batches: Sequence[tuple[Any, Any]]
@@ -114,20 +141,6 @@ def _gradients(loss: Tensor, inputs: list[Tensor]) -> list[Tensor]:
         torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g
         for p, g in zip(inputs, found, strict=True)
     ]
-
-
-class _Inside(nn.Module):
-    """Lets a function of the model run where ``functional_call`` has swapped the parameters.
-
-    The backward pass runs there too, since checkpointed models call their layers again in it.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, body: Callable[[nn.Module], Result]) -> Result:
-        return body(self.model)
 
 
 @contextmanager

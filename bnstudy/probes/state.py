@@ -17,7 +17,7 @@ import functools
 import io
 import random
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -25,11 +25,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# Swapped as a whole by functional_call, or for the time of a pass by `intercepted`.
-NOT_STATE = frozenset({"_parameters", "_buffers", "_modules", "forward"})
+# Swapped as a whole by `Moment.run`, or for the time of a pass by `intercepted`; a constant of PyTorch's.
+NOT_STATE = frozenset({"_parameters", "_buffers", "_modules", "forward", "_reversed_padding_repeated_twice"})
 
 _ATOMS = frozenset(
-    {type(None), bool, int, float, complex, str, bytes, range, slice, torch.dtype, torch.device, torch.Size}
+    {
+        type(None),
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        range,
+        slice,
+        type,
+        torch.dtype,
+        torch.device,
+        torch.Size,
+    }
     | {torch.memory_format, torch.layout, types.BuiltinFunctionType, types.ModuleType, types.CodeType}
 )
 # Where the world outside of a model begins: packages of classes, and classes.
@@ -47,11 +61,11 @@ Restore = Callable[[], None]
 class State:
     """The state of ``module`` and its submodules, beside parameters, buffers and submodules.
 
-    Raises ``TypeError`` naming what can't be put back.
+    With ``only``, that of these submodules. Raises ``TypeError`` naming what can't be put back.
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        self._walk = _Walk(module)
+    def __init__(self, module: nn.Module, only: Iterable[nn.Module] | None = None) -> None:
+        self._walk = _Walk(module, only)
 
     def restore(self) -> None:
         """Put everything back, and drop what came since."""
@@ -64,10 +78,23 @@ class State:
             restore()
 
 
+def is_plain(module: nn.Module) -> bool:
+    """Whether the module's own attributes are values that can't change in place, and empty containers."""
+    for name, value in vars(module).items():
+        kind = type(value)
+        if kind in _ATOMS or name in NOT_STATE:
+            continue
+        if kind is tuple and all(type(member) in _ATOMS for member in value):
+            continue
+        if kind not in _EMPTIABLE or value:
+            return False
+    return True
+
+
 class _Walk:
     """Everything that can be reached from a module, with copies of what can change."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, only: Iterable[nn.Module] | None) -> None:
         self.empty: list[Any] = []
         self.spaces: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
         self.others: list[Restore] = []
@@ -78,7 +105,8 @@ class _Walk:
             self._seen.add(id(inside))
             for tensor in (*inside._parameters.values(), *inside._buffers.values()):
                 self._seen.add(id(tensor))
-        for name, inside in module.named_modules():
+        named = module.named_modules() if only is None else ((type(m).__name__, m) for m in only)
+        for name, inside in named:
             there = vars(inside)
             kept = {key: value for key, value in there.items() if key not in NOT_STATE}
             self.spaces.append((there, kept))
@@ -97,7 +125,7 @@ class _Walk:
             kind = type(value)
             if kind in atoms or id(value) in seen:
                 continue
-            if (kind is dict or kind is list or kind is _ORDERED) and not value:
+            if kind in _EMPTIABLE and not value:
                 seen.add(id(value))
                 empty.append(value)
             else:
@@ -187,7 +215,7 @@ class _Walk:
                 self._add_all(f"{name} ({kind.__name__})", kept)
 
 
-_ORDERED = type(nn.Identity()._forward_hooks)
+_EMPTIABLE = frozenset({dict, list, set, OrderedDict})
 
 
 def _outside(value: Any) -> bool:

@@ -67,9 +67,11 @@ class Body:
         self._copies = [(p, p.detach().clone()) for p in small]
         self._gradients = [_mark(p.grad) for p in known]
         self._known = known
+        self._computed = False
         self._handles = [
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
+            *(p.register_post_accumulate_grad_hook(self._note_gradient) for p in small if p.is_leaf),
         ]
         _open.append(self)
         return self
@@ -119,12 +121,14 @@ class Body:
             return Outcome.STEP
         gradients = [p.grad for p in self._known]
         marks = zip(gradients, self._gradients, strict=True)
-        if all(_same(gradient, mark) for gradient, mark in marks) or not any(
-            g is not None for g in gradients
-        ):
+        there = [g for g in gradients if g is not None]
+        if not self._computed and (not there or all(_same(gradient, mark) for gradient, mark in marks)):
             return Outcome.NOTHING
-        finite = all(_is_finite(g) for g in gradients if g is not None)
-        return Outcome.PART if finite else Outcome.SKIPPED
+        # What a scaler skips isn't finite, or is cleared already.
+        return Outcome.PART if there and all(map(_is_finite, there)) else Outcome.SKIPPED
+
+    def _note_gradient(self, parameter: Tensor) -> None:
+        self._computed = True
 
     def _changed(self) -> bool:
         if any(p._version != v for p, v in zip(self._known, self._versions, strict=True)):
@@ -147,8 +151,8 @@ def stepped() -> None:
 
 def _comes_later(optimizer: Optimizer, args: Any, kwargs: Any) -> bool:
     """Whether the step's gradients are those behind the step: computed, or unscaled, within it."""
-    closure = kwargs.get("closure") or (args[0] if args and callable(args[0]) else None)
-    return closure is not None or getattr(optimizer, "grad_scale", None) is not None
+    closure = kwargs.get("closure") is not None or any(callable(a) for a in args if a is not optimizer)
+    return closure or getattr(optimizer, "grad_scale", None) is not None
 
 
 def _is_finite(gradient: Tensor) -> bool:
