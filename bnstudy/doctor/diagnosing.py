@@ -78,11 +78,13 @@ def diagnose(
         raise ValueError(f"max_batches is {max_batches!r}; allowed: an integer of at least 1, or None")
     check_again(train_batches, "train_batches")
     inside = underlying(model)
+    train: Iterable[Any]
     with untouched(inside), undisturbed(inside):
         if eval_batches is None:
             train, held = split(train_batches, max_batches)
         else:
-            train, held = Batches(train_batches, max_batches), list(islice(iter(eval_batches), max_batches))
+            train = Batches(train_batches, max_batches)
+            held = list(islice(iter(eval_batches), max_batches))
         if not held:
             raise ValueError("eval_batches is empty; allowed: at least one batch")
         with Progress(_passes(train, held, eval_batches is not None), progress) as shown:
