@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate
-from bnstudy.study.plan import Axis, Study
+from bnstudy.study.plan import Axis, Study, by_default
 
 
 class SecondNetworkStudy(Study):
@@ -24,6 +24,9 @@ class SecondNetworkStudy(Study):
     annealed_epochs: Positive = 4
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
+    precise_images: Annotated[int, by_default(lambda images, _: min(10_000, images))] = Field(
+        default=None, ge=2
+    )
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
@@ -39,7 +42,12 @@ class SecondNetworkStudy(Study):
             "evaluations": 0,
             "looks": (
                 {"ratio": 1.1, "images": 2000},
-                {"epochs": (constant, self.epochs), **looked, "precise_images": 10_000, "hits": True},
+                {
+                    "epochs": (constant, self.epochs),
+                    **looked,
+                    "precise_images": self.precise_images,
+                    "hits": True,
+                },
             ),
         }
 
