@@ -47,6 +47,7 @@ class CoreStudy(Study):
             "decays": (0.9,),
             "zero_debias": ("none",),
             "evaluations": 0,
+            "logged_every": 10,
         }
 
     def axes(self) -> dict[str, Axis]:

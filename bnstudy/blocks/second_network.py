@@ -32,7 +32,11 @@ class SecondNetworkStudy(Study):
         """Return what all runs have in common."""
         names = ("dataset", "epochs", "annealed_epochs", "batch_size", "precision")
         constant = self.epochs - self.annealed_epochs
-        looked = {"statistics": ("batch", "moving", "precise"), "decays": (0.0, 0.9, 0.99, 0.999)}
+        looked: dict[str, Any] = {
+            "statistics": ("batch", "moving", "precise"),
+            "decays": (0.0, 0.9, 0.99, 0.999),
+        }
+        looked["precise_images"] = self.precise_images
         return {
             **{name: getattr(self, name) for name in names},
             "network": "resnet8",
@@ -40,14 +44,10 @@ class SecondNetworkStudy(Study):
             "decays": (0.9,),
             "zero_debias": ("none",),
             "evaluations": 0,
+            "logged_every": 10,
             "looks": (
                 {"ratio": 1.1, "images": 2000},
-                {
-                    "epochs": (constant, self.epochs),
-                    **looked,
-                    "precise_images": self.precise_images,
-                    "hits": True,
-                },
+                {"epochs": (constant, self.epochs), **looked, "hits": True},
             ),
         }
 

@@ -11,6 +11,8 @@ from bnstudy.study.plan import Axis, Study, by_default
 
 Doses = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
 
+PROBES = ("gradient_health", "internal_covariate_shift")
+
 
 class ShiftStudy(Study):
     """What internal covariate shift does, and what batch norm keeps in place (C1, C2, C3).
@@ -37,7 +39,7 @@ class ShiftStudy(Study):
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
-        names = ("dataset", "train_size", "batch_size", "probed_steps", "probed_images", "precision")
+        names = ("dataset", "train_size", "batch_size", "probed_steps", "precision")
         return {
             **{name: getattr(self, name) for name in names},
             "epochs": 1,
@@ -45,19 +47,24 @@ class ShiftStudy(Study):
             "statistics": ("batch",),
             "decays": (0.9,),
             "zero_debias": ("none",),
-            "probes": ("activation_drift", "gaussianity", "gradient_health", "internal_covariate_shift"),
-            "redrawn": True,
+            "probes": PROBES,
         }
 
     def axes(self) -> dict[str, Axis]:
         """Return the network with its noise (``arm``), and the optimiser (``training``)."""
+        quiet = {"probes": (*PROBES, "activation_drift", "gaussianity"), "probed_images": self.probed_images}
         noisy = {
-            f"{kind} {dose:g}": {"norm": "noisy", "noise_frozen": kind == "frozen", "noise_dose": dose}
+            f"{kind} {dose:g}": {
+                "norm": "noisy",
+                "noise_frozen": kind == "frozen",
+                "noise_dose": dose,
+                "redrawn": True,
+            }
             for kind in ("fresh", "frozen")
             for dose in self.doses
         }
         return {
-            "arm": {**{norm: {"norm": norm} for norm in ("none", "batch")}, **noisy},
+            "arm": {**{norm: {"norm": norm, **quiet} for norm in ("none", "batch")}, **noisy},
             "training": {
                 "sgd": {"optimizer": "sgd", "learning_rate": self.rate_sgd},
                 "adam": {"optimizer": "adam", "learning_rate": self.rate_adam},

@@ -28,6 +28,7 @@ def small_training(
         "decays": (0.9,),
         "zero_debias": ("none",),
         "evaluations": 0,
+        "logged_every": 10,
     }
 
 
