@@ -109,21 +109,40 @@ clean: ## remove what was built (the environments and the recorded results stay)
 distclean: clean ## remove the environments too (the recorded results stay)
 	@rm -rf $(VENV) _build/tensorflow
 
+# Prints an interpreter's version and, where the set-up can't work with it, why.
+define CHECK_PYTHON
+import platform, sys, sysconfig
+why = ""
+if sys.version_info < (3, 11):
+    why = "too old"
+elif platform.python_implementation() != "CPython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    why = "not the usual CPython, which PyTorch and Numba are built for"
+elif sys.maxsize < 2**32 or "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
+    why = "32 bits or musl, which PyTorch is not built for"
+else:
+    try:
+        import ensurepip, venv
+    except ImportError:
+        why = "no venv module; on Debian and Ubuntu: apt-get install python3-venv"
+print(platform.python_version() + (why and ": " + why))
+sys.exit(bool(why))
+endef
+export CHECK_PYTHON
+
+# A name on the PATH may be a mere shim, which doesn't start: such a one is passed over.
 $(STAMP): pyproject.toml constraints.txt
 	@if [ ! -x $(BIN)/python ]; then \
 	  found=; seen=; \
 	  for p in $(PYTHON); do \
-	    v=$$($$p --version 2>/dev/null) || continue; seen="$$seen $$p ($$v)"; \
-	    if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$p; break; fi; \
+	    if v=$$($$p -c "$$CHECK_PYTHON" 2>/dev/null) && [ -n "$$v" ]; then found=$$p; break; fi; \
+	    ! command -v $$p >/dev/null || seen="$$seen $$p ($${v:-does not start})"; \
 	  done; \
 	  if [ -z "$$found" ]; then \
 	    echo "Python 3.11 or newer is needed; found:$${seen:- none}. Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
-	  if ! $$found -c 'import venv, ensurepip' 2>/dev/null; then \
-	    echo "$$found has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
 	  free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}'); \
 	  if [ "$$free" -lt $(NEED_GB) ]; then \
 	    echo "The set-up needs $(NEED_GB) GB of free disk here; $$free GB are free." >&2; exit 1; fi; \
-	  echo "Setting up .venv with $$($$found --version) (once; a minute or more, by the network)"; \
+	  echo "Setting up .venv with Python $$v (once; a minute or more, by the network)"; \
 	  $$found -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
 	fi
 	@# setuptools comes first and builds without isolation, so that it too is the pinned one.

@@ -15,10 +15,12 @@ from bnstudy.norm import decay_from_momentum as decay_from_momentum
 from bnstudy.norm import from_torch as from_torch
 from bnstudy.norm import moments as moments
 from bnstudy.norm import momentum_from_decay as momentum_from_decay
+from bnstudy.norm import recalibrate as recalibrate
 from bnstudy.norm import to_torch as to_torch
 from bnstudy.norm import update_pass as update_pass
 from bnstudy.norm import weighted_moments as weighted_moments
 from bnstudy.records.spec import RunSpec as RunSpec
+from bnstudy.train import networks as networks
 from bnstudy.train.data import Dataset as Dataset
 from bnstudy.train.data import load_dataset as load_dataset
 from bnstudy.train.fleet import train_fleet as train_fleet

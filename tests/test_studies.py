@@ -12,7 +12,7 @@ import yaml
 
 import bnstudy
 from bnstudy.chapters import EXPERIMENTS, plan_of
-from bnstudy.other_specs import SharingSpec, StepCostSpec, TensorFlowSpec
+from bnstudy.records.kinds import SharingSpec, StepCostSpec, TensorFlowSpec
 from bnstudy.records.spec import RunSpec, SpecError
 from bnstudy.records.store import Store
 from bnstudy.records.tables import columns_of

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
+import bnstudy.blocks as _blocks
 from bnstudy.records.spec import SpecError, validate
 from bnstudy.study.plan import Study
 
@@ -26,24 +28,35 @@ def only(module: ModuleType, base: type[Any]) -> Any:
     Raises:
         TypeError: it defines none, or several.
     """
-    own = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
-    ]
+    own = _defined(module, base)
     if len(own) != 1:
         raise TypeError(f"{module.__name__} defines {len(own)} subclasses of {base.__name__}; allowed: one")
     return own[0]
 
 
+def _defined(module: ModuleType, base: type[Any]) -> list[type[Any]]:
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__
+    ]
+
+
+def blocks() -> list[str]:
+    """Return the names of the blocks of trainings that several chapters read, in alphabetical order."""
+    modules = (importlib.import_module(f"bnstudy.blocks.{m.name}") for m in iter_modules(_blocks.__path__))
+    return [m.__name__.rpartition(".")[2] for m in modules if _defined(m, Study)]
+
+
 def _studies() -> dict[str, type[Study]]:
-    found = {
-        chapter: only(importlib.import_module(f"bnstudy.chapters.{chapter}.study"), Study)
-        for chapter in parts("study")
-    }
+    modules = {chapter: f"bnstudy.chapters.{chapter}.study" for chapter in parts("study")}
+    modules |= {block: f"bnstudy.blocks.{block}" for block in blocks()}
+    found = {name: only(importlib.import_module(module), Study) for name, module in modules.items()}
     for chapter, study in found.items():
         if study.name != chapter:
-            raise TypeError(f"{study.__name__}.name is {study.name!r}; allowed: {chapter!r}, its folder")
+            raise TypeError(
+                f"{study.__name__}.name is {study.name!r}; allowed: {chapter!r}, its folder or file"
+            )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from bnstudy.other_specs import StepCostSpec
+from bnstudy.records.kinds import StepCostSpec
 from bnstudy.records.spec import Checked, DatasetName, Positive, Precision, Rate, RunSpec, Spec, read_list
 
 # Training images of each data set.
@@ -29,12 +29,13 @@ class PlannedRun(NamedTuple):
 class Study(Checked):
     """The parameters of a study, and the runs that they ask for.
 
-    A study's runs are the product of its axes with its seeds, 0 to ``seeds - 1``. Runs of one seed
+    A study's runs are the product of its axes with its seeds, counted from ``first_seed``. Runs of one seed
     start from the same weights and see the data in the same order in every arm, so that differences
     between arms are paired.
     """
 
     name: ClassVar[str]
+    first_seed: ClassVar[int] = 0
 
     # Parameters that count the training images of some runs, or of all.
     training_sets: ClassVar[tuple[str, ...]] = ("train_size",)
@@ -73,6 +74,10 @@ class Study(Checked):
     def axes(self) -> dict[str, Axis]:
         """Return the axes by name, each with its arms by label; axes become columns of the frames."""
 
+    def seed_range(self) -> range:
+        """Return its seeds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
     def runs(self) -> list[PlannedRun]:
         """Return every run, paired runs of one seed beside each other."""
         axes = self.axes()
@@ -81,7 +86,7 @@ class Study(Checked):
                 dict(zip(axes, labels, strict=True)),
                 RunSpec(**{**self.base(), **_merged(axes, labels), "seed": seed}),
             )
-            for seed in range(self.seeds)
+            for seed in self.seed_range()
             for labels in itertools.product(*axes.values())
         ]
 
@@ -116,7 +121,7 @@ class Listed(Study):
         """Return every run, paired runs of one seed beside each other."""
         return [
             PlannedRun(arms, RunSpec(**{**self.base(), **changes, "seed": seed}))
-            for seed in range(self.seeds)
+            for seed in self.seed_range()
             for arms, changes in self.variants()
         ]
 
@@ -140,7 +145,7 @@ def by_default(default: Callable[[int, Mapping[str, Any]], Any]) -> BeforeValida
 def step_costs(study: Study, **settings: Any) -> list[PlannedRun]:
     """Return the timings of a training step, one for each seed; ``settings`` are fields of their spec."""
     return [
-        PlannedRun({"arm": "step cost"}, StepCostSpec(**settings, seed=seed)) for seed in range(study.seeds)
+        PlannedRun({"arm": "step cost"}, StepCostSpec(**settings, seed=seed)) for seed in study.seed_range()
     ]
 
 

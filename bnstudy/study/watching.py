@@ -14,15 +14,17 @@ from bnstudy.probes import (
     GradientHealth,
     GradientPredictiveness,
     InternalCovariateShift,
+    stepped,
 )
 from bnstudy.records.spec import Probe, RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.fleet import LossFunction, evaluation_steps
-from bnstudy.train.network import ArticleNet
+from bnstudy.train.networks import Network
 
-_Make = Callable[[ArticleNet, LossFunction, Callable[[], float]], Any]
+_Make = Callable[[Network, LossFunction, Callable[[], float]], Any]
 
-_PROBES: dict[Probe, _Make] = {
+# A record is stale when one of its own probes changes; see bnstudy.study.deciding.
+PROBES: dict[Probe, _Make] = {
     "activation_drift": lambda net, loss, rate: ActivationDrift(net),
     "gaussianity": lambda net, loss, rate: Gaussianity(net),
     "gradient_health": lambda net, loss, rate: GradientHealth(net),
@@ -37,12 +39,12 @@ class Probed:
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
 
-    def __call__(self, net: ArticleNet, loss: LossFunction, rates: list[float]) -> Probed:
+    def __call__(self, net: Network, loss: LossFunction, rates: list[float]) -> Probed:
         """Attach the probes to a network that will be trained at ``rates``."""
         self._rates = rates
         self._steps = evaluation_steps(len(rates), self._spec.probed_steps)
         self._seen = 0
-        self._probes = {name: _PROBES[name](net, loss, self._rate) for name in self._spec.probes}
+        self._probes = {name: PROBES[name](net, loss, self._rate) for name in self._spec.probes}
         return self
 
     def due(self, step: int) -> bool:
@@ -56,6 +58,8 @@ class Probed:
             for probe in self._probes.values():
                 stack.enter_context(probe(x, y))
             yield
+            # Where all gradients are 0 nobody could tell.
+            stepped()
         self._seen += 1
 
     def tables(self) -> dict[str, Table]:
