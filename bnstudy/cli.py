@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnstudy import __version__
+from bnstudy.chapters import EXPERIMENTS, plan_of, run_study
 from bnstudy.records.package import DESCRIPTOR, INDEX, describe
 from bnstudy.records.spec import SpecError
 from bnstudy.records.store import RecordError, Scan, Store
 from bnstudy.study.estimate import in_words
-from bnstudy.study.experiments import EXPERIMENTS, default_data_dir, plan_of
 from bnstudy.study.openmp import spin_briefly
-from bnstudy.study.run import StudyError, run_study
+from bnstudy.study.run import StudyError, default_data_dir
 from bnstudy.study.status import Status, status
 from bnstudy.train.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
 
@@ -45,6 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from bnstudy.bench import command
 
             return command.main(arguments[1:])
+        if arguments[:1] == ["doctor"]:
+            from bnstudy.doctor import command as doctor
+
+            return doctor.main(arguments[1:])
+        if arguments[:1] == ["simulate"]:
+            from bnstudy.analysis.simulate import command as simulate
+            from bnstudy.chapters.judged import claims
+
+            return simulate.main(arguments[1:], list(claims().values()), default_data_dir())
         options = _parser().parse_args(arguments)
         return int(options.command(options))
     except StudyError as error:
@@ -73,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_describe(commands)
     _add_data(commands)
     commands.add_parser("bench", help="measure what a run costs on this machine, in ratios")
+    commands.add_parser("simulate", help="judge studies of known truth: how often the book errs")
+    commands.add_parser("doctor", help="say what is wrong with the batch norm in a checkpoint")
     return parser
 
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 import bnstudy
+from bnstudy.chapters import plan_of
 from bnstudy.records.lock import RunLock
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.store import Store
 from bnstudy.study import StudyError
 from bnstudy.study.engine import run_all
-from bnstudy.study.experiments import plan_of
 from bnstudy.study.status import status
 from bnstudy.study.work import perform
 from bnstudy.train.network import ArticleNet

@@ -15,7 +15,7 @@ from bnstudy.study.watching import Probed
 from bnstudy.train.data import Dataset
 from bnstudy.train.evaluate import losses_and_hits
 from bnstudy.train.fleet import LossFunction, train_run
-from bnstudy.train.network import ArticleNet
+from bnstudy.train.networks import Network
 
 
 def first_steps(spec: RunSpec, dataset: Dataset, steps: int, device: str = "cpu") -> dict[str, Table]:
@@ -45,7 +45,7 @@ class _First:
         self._logits: Tensor | None = None
         self.table: Table = {"step": [], "loss": [], "accuracy": [], "learning_rate": []}
 
-    def __call__(self, net: ArticleNet, loss: LossFunction, rates: list[float]) -> _First:
+    def __call__(self, net: Network, loss: LossFunction, rates: list[float]) -> _First:
         self._rates = rates
         self.probed(net, loss, rates)
         net.register_forward_hook(self._keep)

@@ -14,13 +14,14 @@ from bnstudy.probes import (
     GradientHealth,
     GradientPredictiveness,
     InternalCovariateShift,
+    stepped,
 )
 from bnstudy.records.spec import Probe, RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.fleet import LossFunction, evaluation_steps
-from bnstudy.train.network import ArticleNet
+from bnstudy.train.networks import Network
 
-_Make = Callable[[ArticleNet, LossFunction, Callable[[], float]], Any]
+_Make = Callable[[Network, LossFunction, Callable[[], float]], Any]
 
 # A record is stale when one of its own probes changes; see bnstudy.study.deciding.
 PROBES: dict[Probe, _Make] = {
@@ -38,7 +39,7 @@ class Probed:
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
 
-    def __call__(self, net: ArticleNet, loss: LossFunction, rates: list[float]) -> Probed:
+    def __call__(self, net: Network, loss: LossFunction, rates: list[float]) -> Probed:
         """Attach the probes to a network that will be trained at ``rates``."""
         self._rates = rates
         self._steps = evaluation_steps(len(rates), self._spec.probed_steps)
@@ -57,6 +58,8 @@ class Probed:
             for probe in self._probes.values():
                 stack.enter_context(probe(x, y))
             yield
+            # Where all gradients are 0 nobody could tell.
+            stepped()
         self._seen += 1
 
     def tables(self) -> dict[str, Table]:

@@ -24,6 +24,11 @@ class DType:
         return self.torch.is_floating_point
 
     @property
+    def is_integer(self) -> bool:
+        """Return whether it is a type of whole numbers, not that of flags."""
+        return not self.torch.is_floating_point and self.torch is not torch.bool
+
+    @property
     def as_numpy_dtype(self) -> type:
         """Return NumPy's type of the same name."""
         return np.dtype(self.name).type
@@ -45,6 +50,8 @@ boolean = DType("bool", torch.bool)
 ALL = (float16, bfloat16, float32, float64, int32, int64, uint8, boolean)
 _BY_TORCH = {d.torch: d for d in ALL}
 _BY_NAME = {d.name: d for d in ALL}
+# Names that programs of the time used, as TensorFlow understood them.
+_SHORT = {"float": "float32", "double": "float64", "half": "float16"}
 _BY_PYTHON: dict[type, DType] = {float: float32, int: int32, bool: boolean}
 
 
@@ -55,11 +62,16 @@ def as_dtype(value: object) -> DType:
     """
     if isinstance(value, DType):
         return value
+    if isinstance(value, str):
+        value = _SHORT.get(value, value)
     if isinstance(value, torch.dtype) and value in _BY_TORCH:
         return _BY_TORCH[value]
     if isinstance(value, type) and value in _BY_PYTHON:
         return _BY_PYTHON[value]
-    name = value if isinstance(value, str) else getattr(np.dtype(value), "name", None)  # type: ignore[call-overload]
+    try:
+        name = value if isinstance(value, str) else np.dtype(value).name  # type: ignore[call-overload]
+    except TypeError:
+        name = None
     if name not in _BY_NAME:
         raise TypeError(f"Cannot convert value {value!r} to a TensorFlow DType.")
     return _BY_NAME[name]

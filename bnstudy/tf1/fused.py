@@ -11,10 +11,8 @@ from bnstudy.norm.kernel import normalize_by_batch, normalize_by_statistics, sta
 from bnstudy.norm.moments import moments as batch_moments
 from bnstudy.tf1 import versions
 from bnstudy.tf1.graph import Tensor, get_default_graph
-from bnstudy.tf1.session import Run
+from bnstudy.tf1.run import Run
 from bnstudy.tf1.shapes import TensorShape
-
-OP_NAME = "FusedBatchNorm"
 
 
 def fused_batch_norm(
@@ -26,6 +24,7 @@ def fused_batch_norm(
     epsilon: float | None,
     channel: int,
     training: bool,
+    name: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the output, and the mean [C] and *Bessel-corrected* variance [C] for the averages.
 
@@ -64,7 +63,10 @@ def fused_batch_norm(
     statistic = (scale.dtype, channels)
     inputs = [x, scale, offset] if training else [x, scale, offset, mean, variance]
     op = get_default_graph().add(
-        OP_NAME, inputs, train if training else infer, [(x.dtype, x.shape), statistic, statistic]
+        name or versions.current().fused_operation,
+        inputs,
+        train if training else infer,
+        [(x.dtype, x.shape), statistic, statistic],
     )
     out, used_mean, used_variance = op.outputs
     return out, used_mean, used_variance

@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import torch
 
-from bnstudy.tf1.dtypes import DType, as_dtype
+from bnstudy.tf1.dtypes import DType
 from bnstudy.tf1.errors import OperatorNotAllowedInGraphError
+from bnstudy.tf1.names import Names
 from bnstudy.tf1.operators import Operators
 from bnstudy.tf1.shapes import TensorShape
 
-if TYPE_CHECKING:
-    from bnstudy.tf1.session import Run
-
 Compute = Callable[..., Any]
-
-# Stand-ins for unknown sizes: an output size that differs between the two is unknown too. They
-# have many divisors, so that reshapes of unknown batches divide.
-_STAND_INS = (720, 1440)
 
 
 class Operation:
-    """A node: ``compute(run, *input values)`` gives the values of its outputs."""
+    """A node: ``compute(run, *input values)`` gives the values of its outputs.
+
+    ``differentiable`` says whether ``tf.gradients`` looks behind it. ``role`` marks what sessions look out
+    for.
+    """
+
+    merges = False
 
     def __init__(
         self,
@@ -47,23 +48,18 @@ class Operation:
         self.control_inputs = list(control_inputs)
         self.outputs: list[Tensor] = []
         self.constant: torch.Tensor | None = None
+        self.branch: Branch | None = None
+        self.differentiable = True
+        self.role: str = ""
+        self.writes: tuple[Tensor, ...] = ()
 
-    def requires(self, run: Run) -> list[Operation]:
-        """Return the operations that must have run before this one."""
-        del run
+    @property
+    def dependencies(self) -> list[Operation]:
+        """Return the operations that have to run before this one."""
         return [*self.control_inputs, *(t.op for t in self.inputs)]
-
-    def execute(self, run: Run) -> tuple[torch.Tensor, ...]:
-        """Compute the outputs."""
-        result = self.compute(run, *(run.value(t) for t in self.inputs))
-        if result is None:
-            return ()
-        return result if isinstance(result, tuple) else (result,)
 
     def run(self, feed_dict: dict[Any, Any] | None = None, session: Any = None) -> None:
         """Run it in ``session``, by default the one whose ``with`` block this is."""
-        from bnstudy.tf1.session import default_session
-
         default_session(session).run(self, feed_dict)
 
     def __repr__(self) -> str:
@@ -95,13 +91,11 @@ class Tensor(Operators):
         return self.shape
 
     def set_shape(self, shape: Sequence[int | None] | TensorShape) -> None:
-        """Declare its shape."""
-        self.shape = TensorShape(shape)
+        """Add what ``shape`` knows to its shape; raises ``ValueError`` where they contradict each other."""
+        self.shape = self.shape.merge_with(TensorShape(shape))
 
     def eval(self, feed_dict: dict[Any, Any] | None = None, session: Any = None) -> Any:
         """Return its value in ``session``, by default the one whose ``with`` block this is."""
-        from bnstudy.tf1.session import default_session
-
         return default_session(session).run(self, feed_dict)
 
     def __bool__(self) -> NoReturn:
@@ -118,6 +112,14 @@ class Tensor(Operators):
         return f"<tf.Tensor {self.name!r} shape={self.shape} dtype={self.dtype.name}>"
 
 
+@dataclass(frozen=True)
+class Branch:
+    """One side of a ``tf.cond`` while it is built: what is created in it waits for ``pivot``."""
+
+    pivot: Operation
+    outer: Branch | None
+
+
 class Graph:
     """Operations, collections and variables; ``with Graph().as_default():`` builds into it."""
 
@@ -129,9 +131,12 @@ class Graph:
         self.variable_scope_stack: list[Any] = []
         self.template_counts: dict[str, int] = {}
         self.seed: int | None = None
-        self._names: dict[str, int] = {}
-        self._name_stack: list[str] = []
+        self.names = Names()
+        self._said: set[str] = set()
+        # The flags with which batch_norm was called, and whether it updates in place: for the traps.
+        self.batch_norm_flags: list[tuple[Any, bool]] = []
         self._control_stack: list[list[Operation]] = []
+        self._branch: Branch | None = None
 
     @contextmanager
     def as_default(self) -> Iterator[Graph]:
@@ -140,57 +145,48 @@ class Graph:
         try:
             yield self
         finally:
+            _STACK.reverse()
             _STACK.remove(self)
+            _STACK.reverse()
 
     def unique_name(self, name: str) -> str:
-        """Return ``name`` in the current name scope, with a number if it is taken.
+        """Return ``name`` in the current name scope, with a number if it is taken."""
+        return self.names.unique(name)
 
-        A name ending in ``/`` is taken as it is, without the slash.
-        """
-        if name.endswith("/"):
-            full = name[:-1]
-        else:
-            full = (
-                "/".join([*self._name_stack[-1:], name])
-                if self._name_stack and self._name_stack[-1]
-                else name
-            )
-        count = self._names.get(full, 0)
-        self._names[full] = count + 1
-        if count == 0 or name.endswith("/"):
-            return full
-        candidate = f"{full}_{count}"
-        while candidate in self._names:
-            count += 1
-            candidate = f"{full}_{count}"
-        self._names[candidate] = 1
-        return candidate
-
-    @contextmanager
-    def name_scope(self, name: str | None) -> Iterator[str]:
+    def name_scope(self, name: str | None) -> AbstractContextManager[str]:
         """Return a context that prefixes operation names; ``name`` ending in ``/`` re-enters one."""
-        scope = "" if not name else self.unique_name(name)
-        self._name_stack.append(scope)
-        try:
-            yield f"{scope}/" if scope else ""
-        finally:
-            self._name_stack.pop()
+        return self.names.within(name)
 
     @contextmanager
     def control_dependencies(self, inputs: Iterable[Any] | None) -> Iterator[None]:
-        """Return a context in which new operations run after ``inputs``; None clears outer ones."""
+        """Return a context in which new operations run after ``inputs``.
+
+        None leaves outer control dependencies, and the branch of a ``tf.cond`` around it.
+        """
+        kept = self._control_stack, self._branch
         if inputs is None:
-            kept, self._control_stack = self._control_stack, []
-            try:
-                yield
-            finally:
-                self._control_stack = kept
-            return
-        self._control_stack.append([as_operation(i) for i in inputs])
+            self._control_stack, self._branch = [], None
+        else:
+            self._control_stack = [*kept[0], [as_operation(i) for i in inputs]]
         try:
             yield
         finally:
-            self._control_stack.pop()
+            self._control_stack, self._branch = kept
+
+    @contextmanager
+    def inside(self, pivot: Operation) -> Iterator[None]:
+        """Return a context in which new operations belong to the branch of ``pivot``."""
+        outer = self._branch
+        self._branch = Branch(pivot, outer)
+        try:
+            yield
+        finally:
+            self._branch = outer
+
+    @property
+    def in_branch(self) -> bool:
+        """Return whether a branch of a ``tf.cond`` is being built."""
+        return self._branch is not None
 
     def add(
         self,
@@ -200,12 +196,25 @@ class Graph:
         outputs: Sequence[tuple[DType, TensorShape]],
         kind: type[Operation] = Operation,
     ) -> Operation:
-        """Add an operation whose outputs have the given types and shapes."""
+        """Add an operation whose outputs have the given types and shapes; ``ValueError`` across graphs."""
+        for tensor in inputs:
+            if tensor.op.graph is not self:
+                raise ValueError(f"{tensor!r} must be from the same graph as {name!r}.")
         control = [op for frame in self._control_stack for op in frame]
-        op = kind(self, self.unique_name(name), inputs, compute, control)
+        if self._branch is not None:
+            control.append(self._branch.pivot)
+        op = kind(self, self.unique_name(name), inputs, compute, list(dict.fromkeys(control)))
+        op.branch = self._branch
         op.outputs = [Tensor(op, i, dtype, shape) for i, (dtype, shape) in enumerate(outputs)]
         self.operations[op.name] = op
         return op
+
+    def get_operation_by_name(self, name: str) -> Operation:
+        """Return the operation ``name``; raises ``KeyError`` if there is none."""
+        try:
+            return self.operations[name]
+        except KeyError:
+            raise KeyError(f"The name {name!r} refers to an Operation not in the graph.") from None
 
     def get_tensor_by_name(self, name: str) -> Tensor:
         """Return the tensor ``operation:index``; raises ``KeyError`` if there is none."""
@@ -215,6 +224,10 @@ class Graph:
         except (KeyError, IndexError):
             raise KeyError(f"The name {name!r} refers to a Tensor which does not exist.") from None
 
+    def get_operations(self) -> list[Operation]:
+        """Return all operations, in the order of their creation."""
+        return list(self.operations.values())
+
     def add_to_collection(self, key: Any, value: Any) -> None:
         """Append ``value`` to the collection ``key``."""
         self.collections.setdefault(key, []).append(value)
@@ -222,14 +235,29 @@ class Graph:
     def get_collection(self, key: Any, scope: str | None = None) -> list[Any]:
         """Return a copy of the collection, or of its items whose names match the regex ``scope``."""
         items = list(self.collections.get(key, []))
-        if scope is None:
+        if not scope:
             return items
         pattern = re.compile(scope)
         return [item for item in items if hasattr(item, "name") and pattern.match(item.name)]
 
+    def get_collection_ref(self, key: Any) -> list[Any]:
+        """Return the collection itself: what is appended to it is in it."""
+        return self.collections.setdefault(key, [])
+
+    def once(self, what: str) -> bool:
+        """Return whether this is the first time that ``what`` is asked of this graph."""
+        new = what not in self._said
+        self._said.add(what)
+        return new
+
+    def finalize(self) -> None:
+        """Do nothing: the graph stays open for more operations."""
+
 
 _STACK: list[Graph] = []
 _DEFAULT = [Graph()]
+# Sessions in whose `with` block the program is, the innermost last.
+SESSIONS: list[Any] = []
 
 
 def get_default_graph() -> Graph:
@@ -244,6 +272,18 @@ def reset_default_graph() -> None:
     _DEFAULT[0] = Graph()
 
 
+def default_session(session: Any = None) -> Any:
+    """Return ``session`` or the one whose ``with`` block this is; ``ValueError`` without either."""
+    if session is not None:
+        return session
+    if not SESSIONS:
+        raise ValueError(
+            "Cannot evaluate tensor using `eval()`: No default session is registered. Use "
+            "`with sess.as_default()` or pass an explicit session to `eval(session=sess)`"
+        )
+    return SESSIONS[-1]
+
+
 def as_operation(value: Any) -> Operation:
     """Return the operation of a tensor, operation or variable."""
     if isinstance(value, Operation):
@@ -252,45 +292,3 @@ def as_operation(value: Any) -> Operation:
     if not isinstance(op, Operation):
         raise TypeError(f"Can not convert a {type(value).__name__} into a Operation.")
     return op
-
-
-def make(name: str | None, default: str, function: Compute, *inputs: Tensor) -> Any:
-    """Add a stateless operation ``function(*input values)``; return its tensor or tuple of tensors.
-
-    Types and static shapes come from running ``function`` on tensors without data. Raises
-    ``ValueError`` if it refuses inputs whose shapes are fully known.
-    """
-    outputs, several = infer(function, inputs)
-    op = get_default_graph().add(name or default, inputs, lambda run, *values: function(*values), outputs)
-    return tuple(op.outputs) if several else op.outputs[0]
-
-
-def infer(function: Compute, inputs: Sequence[Tensor]) -> tuple[list[tuple[DType, TensorShape]], bool]:
-    """Return type and static shape of each output, and whether there are several."""
-    known = all(t.shape.is_fully_defined() for t in inputs)
-    ranked = all(t.shape.ndims is not None for t in inputs)
-    results = []
-    for size in _STAND_INS[: 1 if known else 2]:
-        sizes = [[size if d.value is None else d.value for d in t.shape] for t in inputs]
-        fakes = [
-            torch.empty(s, dtype=t.dtype.torch, device="meta") for s, t in zip(sizes, inputs, strict=True)
-        ]
-        try:
-            result = function(*fakes)
-        except (RuntimeError, IndexError) as error:
-            if known:
-                raise ValueError(
-                    f"{error}; input shapes: {', '.join(str(t.shape) for t in inputs)}"
-                ) from error
-            return [(inputs[0].dtype, TensorShape(None))], False
-        several = isinstance(result, tuple)
-        results.append(result if several else (result,))
-    outputs = []
-    for versions in zip(*results, strict=True):
-        dims = [
-            s if len(set(sizes)) == 1 else None
-            for sizes in zip(*(v.shape for v in versions), strict=True)
-            for s in sizes[:1]
-        ]
-        outputs.append((as_dtype(versions[0].dtype), TensorShape(dims if ranked else None)))
-    return outputs, several

@@ -16,3 +16,8 @@ class GraphKeys:
     LOSSES = "losses"
     SUMMARIES = "summaries"
     GLOBAL_STEP = "global_step"
+    TRAIN_OP = "train_op"
+    WEIGHTS = "weights"
+    BIASES = "biases"
+    ACTIVATIONS = "activations"
+    INIT_OP = "init_op"

@@ -8,24 +8,20 @@ from typing import Any
 import torch
 
 from bnstudy.tf1 import math, versions
-from bnstudy.tf1.constants import constant, convert_to_tensor
+from bnstudy.tf1.constants import convert_to_tensor
 from bnstudy.tf1.control import group
 from bnstudy.tf1.dtypes import float16, float32, float64
 from bnstudy.tf1.graph import Operation, Tensor, get_default_graph
 from bnstudy.tf1.initializers import zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.session import Run
-from bnstudy.tf1.variables import (
-    Variable,
-    get_variable,
-    get_variable_scope,
-    trainable_variables,
-    variable_scope,
-)
+from bnstudy.tf1.run import Run
+from bnstudy.tf1.scopes import get_variable, get_variable_scope, variable_scope
+from bnstudy.tf1.slots import slot
+from bnstudy.tf1.variables import Variable, moving_average_variables, trainable_variables
 
 
 def assign_moving_average(
-    variable: Variable, value: Any, decay: Any, zero_debias: bool = True, name: str = "AssignMovingAvg"
+    variable: Variable, value: Any, decay: Any, zero_debias: bool = True, name: str | None = None
 ) -> Tensor:
     """Return a tensor whose evaluation does ``variable -= (variable - value) * (1 - decay)``.
 
@@ -37,34 +33,28 @@ def assign_moving_average(
     Source: ``tensorflow.python.training.moving_averages.assign_moving_average``.
     """
     kind = variable.dtype
-    rate = convert_to_tensor(1.0 - decay)
-    if rate.dtype is not kind:
-        rate = math.cast(rate, kind)
-    source = convert_to_tensor(value)
-    if source.dtype is not kind:
-        source = math.cast(source, kind)
     graph = get_default_graph()
-    if not zero_debias:
+    with graph.name_scope(name or "AssignMovingAvg") as scope:
+        rate = math.cast(convert_to_tensor(1.0 - decay, name="decay"), kind)
+        source = math.cast(convert_to_tensor(value), kind)
+        state = _debias_state(variable) if zero_debias else None
 
-        def move(run: Run, new: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
-            held = variable.stored(run)
-            return variable.store(run, held - (held - new.detach()) * part.detach())
-
-        return graph.add(name, [source, rate], move, [(kind, variable.shape)]).outputs[0]
-
-    with variable_scope(variable.op.name):
-        shape = variable.shape
-        names = [_free_name(n) for n in ("biased", "local_step")]
-        biased = get_variable(names[0], shape, kind, zeros_initializer(kind), trainable=False)
-        local_step = get_variable(names[1], [], kind, zeros_initializer(kind), trainable=False)
+    def move(run: Run, new: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+        held = variable.stored(run)
+        return variable.store(run, held - (held - new.detach()) * part.detach())
 
     def debias(run: Run, new: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
+        assert state is not None
+        biased, local_step = state
         held = biased.stored(run)
         moved = biased.store(run, held - (held - new.detach()) * part.detach())
         step = local_step.store(run, local_step.stored(run) + 1.0)
         return variable.store(run, moved / (1.0 - torch.pow(1.0 - part.detach(), step)))
 
-    return graph.add(name, [source, rate], debias, [(kind, variable.shape)]).outputs[0]
+    op = graph.add(scope, [source, rate], debias if zero_debias else move, [(kind, variable.shape)])
+    op.differentiable = False
+    op.role, op.writes = "moving", (variable.snapshot,)
+    return op.outputs[0]
 
 
 class ExponentialMovingAverage:
@@ -107,15 +97,16 @@ class ExponentialMovingAverage:
             self._averages[value] = self._shadow(value)
             if isinstance(value, Variable):
                 graph.add_to_collection(GraphKeys.MOVING_AVERAGE_VARIABLES, value)
-        decay = convert_to_tensor(self._decay, name="decay")
-        if self._num_updates is not None:
-            count = math.cast(self._num_updates, float32)
-            decay = math.minimum(decay, (1.0 + count) / (10.0 + count))
-        updates = [
-            assign_moving_average(self._averages[value], value, decay, value in self._debiased)
-            for value in values
-        ]
-        return group(*updates, name=self._name)
+        with graph.name_scope(self._name) as scope:
+            decay = convert_to_tensor(self._decay, name="decay")
+            if self._num_updates is not None:
+                count = math.cast(self._num_updates, float32)
+                decay = math.minimum(decay, (1.0 + count) / (10.0 + count))
+            updates = [
+                assign_moving_average(self._averages[value], value, decay, value in self._debiased)
+                for value in values
+            ]
+            return group(*updates, name=scope)
 
     def average(self, var: Any) -> Variable | None:
         """Return the shadow variable of ``var``, or None before ``apply``."""
@@ -126,22 +117,34 @@ class ExponentialMovingAverage:
         found = self._averages.get(var)
         return found.op.name if found is not None else f"{var.op.name}/{self._name}"
 
-    def variables_to_restore(self) -> dict[str, Any]:
-        """Return variables by the names from which to restore them: averages where there are any."""
-        named = {self.average_name(v): v for v in trainable_variables()}
-        named.update({self.average_name(v): v for v in self._averages if isinstance(v, Variable)})
+    def variables_to_restore(self, moving_avg_variables: Sequence[Any] | None = None) -> dict[str, Any]:
+        """Return variables by the names from which to restore them: averages where there are any.
+
+        ``moving_avg_variables`` are those with averages, by default all trainable and all averaged ones.
+        """
+        averaged = moving_avg_variables
+        if averaged is None:
+            averaged = [*trainable_variables(), *moving_average_variables()]
+        named = {self.average_name(v): v for v in averaged}
         for variable in get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES):
-            if variable not in named.values() and variable.op.name not in named:
-                named[variable.op.name] = variable
+            if not any(variable is v for v in averaged):
+                named.setdefault(variable.op.name, variable)
         return named
 
     def _shadow(self, value: Any) -> Variable:
-        name = f"{value.op.name}/{self._name}"
         if isinstance(value, Variable):
-            return Variable(value.initial_value, trainable=False, full_name=name)
+            return slot(value, value.initialized_value, self._name)
         if self._zero_debias:
             self._debiased.add(value)
-        return Variable(constant(0.0, value.dtype, _static(value)), trainable=False, full_name=name)
+        return slot(value, None, self._name)
+
+
+def _debias_state(variable: Variable) -> tuple[Variable, Variable]:
+    with variable_scope(variable.op.name):
+        names = [_free_name(n) for n in ("biased", "local_step")]
+        kind, zeros = variable.dtype, zeros_initializer(variable.dtype)
+        biased = get_variable(names[0], variable.shape, kind, zeros, trainable=False)
+        return biased, get_variable(names[1], [], kind, zeros, trainable=False)
 
 
 def _free_name(name: str) -> str:
@@ -154,9 +157,3 @@ def _free_name(name: str) -> str:
         count += 1
         candidate = f"{name}_{count}"
     return candidate
-
-
-def _static(value: Tensor) -> list[int]:
-    if not value.shape.is_fully_defined():
-        raise ValueError(f"the average of {value.name} needs a fully known shape, not {value.shape}")
-    return [int(d) for d in value.shape]

@@ -2,66 +2,96 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    from bnstudy.tf1.graph import Tensor
+# What an operator does builds on tensors, so that it is filled in by ``math``, which comes after them.
+MEANING: dict[str, Callable[..., Any]] = {}
 
 
 class Operators:
     """Operators that build operations; ``==`` stays identity, as in TensorFlow 1."""
 
-    def __add__(self, other: Any) -> Tensor:
-        return _apply("add", self, other)
+    def __add__(self, other: Any) -> Any:
+        return MEANING["add"](self, other)
 
-    def __radd__(self, other: Any) -> Tensor:
-        return _apply("add", other, self)
+    def __radd__(self, other: Any) -> Any:
+        return MEANING["add"](other, self)
 
-    def __sub__(self, other: Any) -> Tensor:
-        return _apply("subtract", self, other)
+    def __sub__(self, other: Any) -> Any:
+        return MEANING["sub"](self, other)
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return _apply("subtract", other, self)
+    def __rsub__(self, other: Any) -> Any:
+        return MEANING["sub"](other, self)
 
-    def __mul__(self, other: Any) -> Tensor:
-        return _apply("multiply", self, other)
+    def __mul__(self, other: Any) -> Any:
+        return MEANING["mul"](self, other)
 
-    def __rmul__(self, other: Any) -> Tensor:
-        return _apply("multiply", other, self)
+    def __rmul__(self, other: Any) -> Any:
+        return MEANING["mul"](other, self)
 
-    def __truediv__(self, other: Any) -> Tensor:
-        return _apply("divide", self, other)
+    def __truediv__(self, other: Any) -> Any:
+        return MEANING["truediv"](self, other)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return _apply("divide", other, self)
+    def __rtruediv__(self, other: Any) -> Any:
+        return MEANING["truediv"](other, self)
 
-    def __pow__(self, other: Any) -> Tensor:
-        return _apply("pow", self, other)
+    def __floordiv__(self, other: Any) -> Any:
+        return MEANING["floordiv"](self, other)
 
-    def __rpow__(self, other: Any) -> Tensor:
-        return _apply("pow", other, self)
+    def __rfloordiv__(self, other: Any) -> Any:
+        return MEANING["floordiv"](other, self)
 
-    def __matmul__(self, other: Any) -> Tensor:
-        return _apply("matmul", self, other)
+    def __mod__(self, other: Any) -> Any:
+        return MEANING["mod"](self, other)
 
-    def __lt__(self, other: Any) -> Tensor:
-        return _apply("less", self, other)
+    def __rmod__(self, other: Any) -> Any:
+        return MEANING["mod"](other, self)
 
-    def __gt__(self, other: Any) -> Tensor:
-        return _apply("greater", self, other)
+    def __pow__(self, other: Any) -> Any:
+        return MEANING["pow"](self, other)
 
-    def __neg__(self) -> Tensor:
-        return _apply("negative", self)
+    def __rpow__(self, other: Any) -> Any:
+        return MEANING["pow"](other, self)
 
-    def __invert__(self) -> Tensor:
-        return _apply("logical_not", self)
+    def __matmul__(self, other: Any) -> Any:
+        return MEANING["matmul"](self, other)
 
-    def __getitem__(self, key: Any) -> Tensor:
-        return _apply("strided_slice", self, key)
+    def __rmatmul__(self, other: Any) -> Any:
+        return MEANING["matmul"](other, self)
 
+    def __and__(self, other: Any) -> Any:
+        return MEANING["and"](self, other)
 
-def _apply(name: str, *operands: Any) -> Tensor:
-    # Looked up when used: arithmetic builds on tensors, so it can't be imported before them.
-    result: Tensor = getattr(importlib.import_module("bnstudy.tf1.math"), name)(*operands)
-    return result
+    def __rand__(self, other: Any) -> Any:
+        return MEANING["and"](other, self)
+
+    def __or__(self, other: Any) -> Any:
+        return MEANING["or"](self, other)
+
+    def __ror__(self, other: Any) -> Any:
+        return MEANING["or"](other, self)
+
+    def __lt__(self, other: Any) -> Any:
+        return MEANING["lt"](self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return MEANING["le"](self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return MEANING["gt"](self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return MEANING["ge"](self, other)
+
+    def __neg__(self) -> Any:
+        return MEANING["neg"](self)
+
+    def __abs__(self) -> Any:
+        return MEANING["abs"](self)
+
+    def __invert__(self) -> Any:
+        return MEANING["invert"](self)
+
+    def __getitem__(self, key: Any) -> Any:
+        return MEANING["getitem"](self, key)

@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from bnstudy.tf1.errors import InvalidArgumentError
-from bnstudy.tf1.graph import Graph, Operation, Tensor, as_operation, get_default_graph
+from bnstudy.tf1.graph import SESSIONS, Graph, Operation, Tensor, as_operation, get_default_graph
+from bnstudy.tf1.run import Plan, Run
 from bnstudy.tf1.shapes import TensorShape
-
-_SESSIONS: list[Session] = []
-
-
-class Run:
-    """The values of one ``Session.run``."""
-
-    def __init__(self, session: Session, watched: set[Tensor]) -> None:
-        self.session = session
-        self.watched = watched
-        self.values: dict[Operation, tuple[torch.Tensor, ...]] = {}
-
-    def value(self, tensor: Tensor) -> torch.Tensor:
-        """Return the value of ``tensor``, whose operation has run."""
-        return self.values[tensor.op][tensor.index]
-
-    def store(self, op: Operation, values: tuple[torch.Tensor, ...]) -> None:
-        """Keep the outputs of ``op``; those that gradients are asked for become differentiable."""
-        watched = [
-            v.detach().requires_grad_()
-            if t in self.watched and not v.requires_grad and v.is_floating_point()
-            else v
-            for t, v in zip(op.outputs, values, strict=False)
-        ]
-        self.values[op] = tuple(watched)
-
-    def evaluate(self, targets: Sequence[Operation]) -> None:
-        """Run ``targets`` and what they need, without recursion (graphs can be deep)."""
-        stack = list(reversed(targets))
-        while stack:
-            op = stack[-1]
-            if op in self.values:
-                stack.pop()
-                continue
-            missing = [needed for needed in op.requires(self) if needed not in self.values]
-            if missing:
-                stack.extend(reversed(missing))
-                continue
-            self.store(op, op.execute(self))
-            stack.pop()
+from bnstudy.tf1.watch import Watch
 
 
 class Session:
@@ -68,50 +30,103 @@ class Session:
         self.device = torch.device(device)
         self.storage: dict[Any, torch.Tensor] = {}
         self.generators: dict[Operation, torch.Generator] = {}
-        self._watched: dict[tuple[Operation, ...], set[Tensor]] = {}
+        self._plans: dict[tuple[tuple[Operation, ...], frozenset[Operation]], Plan] = {}
+        self._watch = Watch(self.graph)
+        self._graph_contexts: list[Any] = []
+        self._closed = False
 
     def __enter__(self) -> Session:
-        _SESSIONS.append(self)
+        SESSIONS.append(self)
+        context = self.graph.as_default()
+        context.__enter__()
+        self._graph_contexts.append(context)
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        _SESSIONS.remove(self)
+    def __exit__(self, *exception: Any) -> None:
+        self._graph_contexts.pop().__exit__(*exception)
+        SESSIONS.remove(self)
+        self.close()
 
-    def as_default(self) -> Session:
-        """Return it, to be the default session of a ``with`` block."""
-        return self
+    @contextmanager
+    def as_default(self) -> Iterator[Session]:
+        """Return a context in which it is the default session, and after which it is still open."""
+        SESSIONS.append(self)
+        try:
+            with self.graph.as_default():
+                yield self
+        finally:
+            SESSIONS.remove(self)
 
     def close(self) -> None:
-        """Forget the variables' values."""
+        """Forget the variables' values; it can't run any more."""
         self.storage.clear()
+        self._closed = True
 
-    def run(self, fetches: Any, feed_dict: dict[Any, Any] | None = None) -> Any:
+    def run(
+        self,
+        fetches: Any,
+        feed_dict: dict[Any, Any] | None = None,
+        options: Any = None,
+        run_metadata: Any = None,
+    ) -> Any:
         """Return the values of ``fetches``: a tensor, variable, name, or a list, tuple or dict of them.
 
-        An operation's value is None.
+        An operation's value is None. ``options`` and ``run_metadata`` are accepted and ignored.
 
-        Raises ``InvalidArgumentError`` for a placeholder without a value, ``ValueError`` for a value of
-        the wrong shape, ``FailedPreconditionError`` for a variable that is not initialised.
+        Raises ``InvalidArgumentError`` for a placeholder without a value and for a value that belongs to a
+        branch not taken, ``ValueError`` for a value of the wrong shape and for what is inside a branch of
+        ``tf.cond``, ``FailedPreconditionError`` for a variable that is not initialised, ``RuntimeError``
+        after ``close``.
         """
+        del options, run_metadata
+        if self._closed:
+            raise RuntimeError("Attempted to use a closed Session.")
         flat: list[Any] = []
         _flatten(fetches, self.graph, flat)
         targets = tuple(as_operation(f) for f in flat)
-        if targets not in self._watched:
-            self._watched[targets] = _gradient_sources(targets)
-        watched = self._watched[targets]
-        run = Run(self, watched)
-        for key, value in (feed_dict or {}).items():
-            self._feed(run, key, value)
-        with torch.set_grad_enabled(bool(watched)):
-            run.evaluate(targets)
+        fed = {self._fed(key): value for key, value in (feed_dict or {}).items()}
+        key = targets, frozenset(t.op for t in fed)
+        plan, new = self._plans.get(key), False
+        if plan is None:
+            for op in targets:
+                _check_fetchable(op, self.graph)
+            plan, new = Plan(targets, key[1]), True
+            self._plans[key] = plan
+        self._watch.before(plan, new=new)
+        run = Run(self, plan)
+        for tensor, value in fed.items():
+            run.feed(tensor, self._value(tensor, value))
+        run.evaluate()
         return _unflatten(fetches, iter([_fetched(run, f) for f in flat]))
 
-    def _feed(self, run: Run, key: Any, value: Any) -> None:
+    def load(self, variable: Any, value: torch.Tensor) -> None:
+        """Set a variable's value at once."""
+        self._watch.assigned(variable.op.name)
+        self.storage[variable] = value
+
+    def _fed(self, key: Any) -> Tensor:
+        if isinstance(key, str):
+            key = self.graph.get_tensor_by_name(key)
         tensor = key if isinstance(key, Tensor) else getattr(key, "snapshot", None)
         if tensor is None or len(tensor.op.outputs) != 1:
             raise TypeError(f"Cannot interpret feed_dict key as Tensor: {key!r}")
+        if tensor.op.graph is not self.graph:
+            raise TypeError(
+                f"Cannot interpret feed_dict key as Tensor: {key!r} is not an element of this graph."
+            )
+        if tensor.op.branch is not None:
+            raise ValueError(f"Tensor {tensor.name} may not be fed.")
+        return tensor
+
+    def _value(self, tensor: Tensor, value: Any) -> torch.Tensor:
         if isinstance(value, torch.Tensor):
             array = value.detach().to(self.device, tensor.dtype.torch)
+        elif isinstance(value, Tensor):
+            raise TypeError(
+                "The value of a feed cannot be a tf.Tensor object. Acceptable feed values include Python "
+                "scalars, "
+                "strings, lists and numpy ndarrays."
+            )
         else:
             array = torch.from_numpy(np.array(value)).to(self.device, tensor.dtype.torch)
         if not tensor.shape.is_compatible_with(TensorShape(list(array.shape))):
@@ -119,7 +134,7 @@ class Session:
                 f"Cannot feed value of shape {tuple(array.shape)} for Tensor {tensor.name!r}, "
                 f"which has shape '{tensor.shape}'"
             )
-        run.store(tensor.op, (array,))
+        return array
 
 
 class InteractiveSession(Session):
@@ -129,51 +144,29 @@ class InteractiveSession(Session):
         self, target: str = "", graph: Graph | None = None, config: Any = None, device: str = "cpu"
     ) -> None:
         super().__init__(target, graph, config, device)
-        _SESSIONS.append(self)
+        SESSIONS.append(self)
 
     def close(self) -> None:
         """Forget the variables' values and stop being the default."""
         super().close()
-        if self in _SESSIONS:
-            _SESSIONS.remove(self)
+        if self in SESSIONS:
+            SESSIONS.remove(self)
 
 
-class Gradients(Operation):
-    """Derivatives of the sum of its first inputs by the others (``sources``)."""
+def get_default_session() -> Session | None:
+    """Return the session whose ``with`` block this is, or None."""
+    return SESSIONS[-1] if SESSIONS else None
 
-    sources: Sequence[Tensor] = ()
 
-
-def default_session(session: Any = None) -> Session:
-    """Return ``session`` or the one whose ``with`` block this is; ``ValueError`` without either."""
-    if isinstance(session, Session):
-        return session
-    if not _SESSIONS:
+def _check_fetchable(op: Operation, graph: Graph) -> None:
+    if op.graph is not graph:
+        raise ValueError(f"{op!r} is not an element of this graph.")
+    if op.branch is not None:
         raise ValueError(
-            "Cannot evaluate tensor using `eval()`: No default session is registered. Use "
-            "`with sess.as_default()` or pass an explicit session to `eval(session=sess)`"
+            f"Operation {op.name!r} has been marked as not fetchable: it was created inside a branch of "
+            "tf.cond. "
+            "Return it from the branch, or depend on what cond returns."
         )
-    return _SESSIONS[-1]
-
-
-def missing_feed(name: str) -> InvalidArgumentError:
-    """Return the error of a placeholder without a value."""
-    return InvalidArgumentError(f"You must feed a value for placeholder tensor {name!r}")
-
-
-def _gradient_sources(targets: Sequence[Operation]) -> set[Tensor]:
-    seen: set[Operation] = set()
-    sources: set[Tensor] = set()
-    stack = list(targets)
-    while stack:
-        op = stack.pop()
-        if op in seen:
-            continue
-        seen.add(op)
-        if isinstance(op, Gradients):
-            sources.update(op.sources)
-        stack.extend([*op.control_inputs, *(t.op for t in op.inputs)])
-    return sources
 
 
 def _flatten(fetches: Any, graph: Graph, into: list[Any]) -> None:
@@ -184,7 +177,8 @@ def _flatten(fetches: Any, graph: Graph, into: list[Any]) -> None:
         for value in fetches:
             _flatten(value, graph, into)
     elif isinstance(fetches, str):
-        into.append(graph.get_tensor_by_name(fetches))
+        by_name = graph.get_tensor_by_name if ":" in fetches else graph.get_operation_by_name
+        into.append(by_name(fetches))
     elif isinstance(fetches, (Tensor, Operation)):
         into.append(fetches)
     elif hasattr(fetches, "snapshot"):
@@ -196,6 +190,8 @@ def _flatten(fetches: Any, graph: Graph, into: list[Any]) -> None:
 def _unflatten(fetches: Any, values: Any) -> Any:
     if isinstance(fetches, dict):
         return {key: _unflatten(value, values) for key, value in fetches.items()}
+    if isinstance(fetches, tuple) and hasattr(fetches, "_fields"):
+        return type(fetches)(*[_unflatten(value, values) for value in fetches])
     if isinstance(fetches, (list, tuple)):
         return type(fetches)([_unflatten(value, values) for value in fetches])
     return next(values)
@@ -204,7 +200,7 @@ def _unflatten(fetches: Any, values: Any) -> Any:
 def _fetched(run: Run, fetch: Any) -> Any:
     if isinstance(fetch, Operation):
         return None
-    value = run.value(fetch).detach().cpu()
+    value = run.fetched(fetch).detach().cpu()
     if value.dtype == torch.bfloat16:
         value = value.float()
     return value.numpy().copy()[()]

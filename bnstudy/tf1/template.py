@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bnstudy.tf1.graph import get_default_graph
-from bnstudy.tf1.variables import Variable, VariableScope, variable_scope
+from bnstudy.tf1.scopes import VariableScope, variable_scope
+from bnstudy.tf1.variables import Variable
 
 
 class Template:

@@ -1,31 +1,20 @@
-"""Variables, and the scopes that name and share them."""
+"""Variables: values that a session keeps between runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from bnstudy.tf1.constants import convert_to_tensor
-from bnstudy.tf1.dtypes import DType, as_dtype, float32
-from bnstudy.tf1.errors import FailedPreconditionError
-from bnstudy.tf1.graph import Operation, Tensor, get_default_graph
-from bnstudy.tf1.initializers import default_initializer
+from bnstudy.tf1.dtypes import DType, boolean
+from bnstudy.tf1.errors import FailedPreconditionError, warn_of_trap
+from bnstudy.tf1.graph import Operation, Tensor, default_session, get_default_graph
 from bnstudy.tf1.keys import GraphKeys
 from bnstudy.tf1.operators import Operators
+from bnstudy.tf1.run import Run
 from bnstudy.tf1.shapes import TensorShape
-
-
-class _AutoReuse:
-    """The type of ``AUTO_REUSE``."""
-
-    def __repr__(self) -> str:
-        return "tf.AUTO_REUSE"
-
-
-AUTO_REUSE = _AutoReuse()
 
 
 class Variable(Operators):
@@ -33,35 +22,51 @@ class Variable(Operators):
 
     As in TensorFlow 1 it has no truth value of its own: ``if variable:`` is always taken,
     ``variable == False`` and ``variable is False`` never hold.
+
+    ``initial_value`` is a value, a tensor or a function that returns one. ``validate_shape``,
+    ``caching_device`` and ``use_resource`` are accepted and ignored. Raises ``ValueError`` for a tensor
+    that was made inside a branch of ``tf.cond``: a variable is made outside of it, wherever the call
+    stands.
     """
 
     def __init__(
         self,
         initial_value: Any = None,
-        trainable: bool = True,
+        trainable: bool | None = True,
         collections: Sequence[str] | None = None,
         validate_shape: bool = True,
+        caching_device: Any = None,
         name: str | None = None,
+        variable_def: Any = None,
         dtype: Any = None,
-        *,
-        full_name: str | None = None,
+        expected_shape: Any = None,
+        use_resource: bool | None = None,
     ) -> None:
-        del validate_shape
+        del validate_shape, caching_device, variable_def, expected_shape, use_resource
         graph = get_default_graph()
-        if callable(initial_value):
-            initial_value = initial_value()
-        with graph.control_dependencies(None):
-            self.initial_value: Tensor = convert_to_tensor(initial_value, dtype)
+        self.trainable = trainable is not False
+        # A variable waits for nothing, and belongs to no branch.
+        with graph.control_dependencies(None), graph.name_scope(name or "Variable") as scope:
+            if callable(initial_value):
+                with graph.name_scope("Initializer"):
+                    initial_value = initial_value()
+            self.initial_value: Tensor = convert_to_tensor(initial_value, dtype, name="initial_value")
+            if self.initial_value.op.branch is not None:
+                raise ValueError(
+                    f"Initializer for variable {scope} is from inside a control-flow construct, such as a "
+                    "loop or "
+                    "conditional. When creating a variable inside a loop or conditional, use a lambda as the "
+                    "initializer."
+                )
             self.dtype: DType = self.initial_value.dtype
             self.shape: TensorShape = self.initial_value.shape
-            self.trainable = trainable
-            output = [(self.dtype, self.shape)]
-            own = f"{full_name}/" if full_name else (name or "Variable")
-            self.op: Operation = graph.add(own, [], self._read, output)
+            self.op: Operation = graph.add(scope, [], self._read, [(self.dtype, self.shape)])
+            self.op.role = "variable"
             self.snapshot: Tensor = self.op.outputs[0]
-            self.initializer: Operation = self.assign(self.initial_value, name=f"{self.op.name}/Assign/").op
+            self.initializer: Operation = self._change("Assign", self.initial_value, lambda old, new: new).op
+            self.initializer.role = "initialise"
         keys = list(collections or [GraphKeys.GLOBAL_VARIABLES])
-        if trainable and GraphKeys.TRAINABLE_VARIABLES not in keys:
+        if self.trainable and GraphKeys.TRAINABLE_VARIABLES not in keys:
             keys.append(GraphKeys.TRAINABLE_VARIABLES)
         for key in keys:
             graph.add_to_collection(key, self)
@@ -70,6 +75,11 @@ class Variable(Operators):
     def name(self) -> str:
         """Return the name of its value, ``scope/name:0``."""
         return f"{self.op.name}:0"
+
+    @property
+    def graph(self) -> Any:
+        """Return the graph that it belongs to."""
+        return self.op.graph
 
     def get_shape(self) -> TensorShape:
         """Return its shape."""
@@ -81,31 +91,46 @@ class Variable(Operators):
 
     def read_value(self) -> Tensor:
         """Return its value at the moment of this read, after the control dependencies around it."""
-        op = get_default_graph().add(f"{self.op.name}/read/", [], self._read, [(self.dtype, self.shape)])
-        return op.outputs[0]
+
+        def compute(run: Run, held: torch.Tensor) -> torch.Tensor:
+            now = self.stored(run)
+            return now + (held - held.detach()) if held.requires_grad else now
+
+        kind = [(self.dtype, self.shape)]
+        return get_default_graph().add("read", [self.snapshot], compute, kind).outputs[0]
 
     def initialized_value(self) -> Tensor:
-        """Return the value that its initialiser gives it."""
-        return self.initial_value
+        """Return its value if a session has initialised it before this run, else its initial value."""
 
-    def assign(self, value: Any, name: str | None = None) -> Tensor:
+        def compute(run: Run, initial: torch.Tensor) -> torch.Tensor:
+            held = run.session.storage.get(self)
+            return initial if held is None or self.initializer in run.plan.present else held
+
+        kind = [(self.dtype, self.shape)]
+        return get_default_graph().add("initialized_value", [self.initial_value], compute, kind).outputs[0]
+
+    def assign(self, value: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
         """Return a tensor whose evaluation sets the variable; it has the new value."""
+        del use_locking
         return self._change(name or "Assign", value, lambda old, new: new)
 
-    def assign_add(self, delta: Any, name: str | None = None) -> Tensor:
+    def assign_add(self, delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
         """Return a tensor whose evaluation adds ``delta``."""
+        del use_locking
         return self._change(name or "AssignAdd", delta, lambda old, new: old() + new)
 
-    def assign_sub(self, delta: Any, name: str | None = None) -> Tensor:
+    def assign_sub(self, delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
         """Return a tensor whose evaluation subtracts ``delta``."""
+        del use_locking
         return self._change(name or "AssignSub", delta, lambda old, new: old() - new)
 
     def load(self, value: Any, session: Any = None) -> None:
-        """Set it in ``session`` at once."""
-        from bnstudy.tf1.session import default_session
-
+        """Set it in ``session`` at once; raises ``ValueError`` for a value of another shape."""
         held = default_session(session)
-        held.storage[self] = torch.as_tensor(value, dtype=self.dtype.torch, device=held.device).clone()
+        new = torch.as_tensor(value, dtype=self.dtype.torch, device=held.device).clone()
+        if not self.shape.is_compatible_with(list(new.shape)):
+            raise ValueError(f"Cannot load a value of shape {tuple(new.shape)} into {self!r}")
+        held.load(self, new)
 
     def eval(self, session: Any = None) -> Any:
         """Return its value in ``session``."""
@@ -125,6 +150,17 @@ class Variable(Operators):
         run.session.storage[self] = value
         return value
 
+    def __bool__(self) -> bool:
+        if self.dtype is boolean:
+            warn_of_trap(
+                f"{self!r} is used as a Python flag: a Variable is always true, whatever is assigned to it; "
+                "give it to is_training, or use tf.cond"
+            )
+        return True
+
+    def __iter__(self) -> Any:
+        raise TypeError("'Variable' object is not iterable.")
+
     def __repr__(self) -> str:
         return f"<tf.Variable {self.name!r} shape={self.shape} dtype={self.dtype.name}>"
 
@@ -132,193 +168,50 @@ class Variable(Operators):
         return self.stored(run)
 
     def _change(self, name: str, value: Any, function: Callable[..., torch.Tensor]) -> Tensor:
-        source = convert_to_tensor(value, self.dtype)
+        graph = get_default_graph()
+        with graph.name_scope(name) as scope:
+            source = convert_to_tensor(value, self.dtype, name="value")
+        if not self.shape.is_compatible_with(source.shape):
+            raise ValueError(f"Shape {source.shape} of the assigned value does not fit {self!r}")
 
         def compute(run: Any, new: torch.Tensor) -> torch.Tensor:
             # A copy, so that no later writer of the source can change the variable.
             return self.store(run, function(lambda: self.stored(run), new.to(run.session.device)).clone())
 
-        return get_default_graph().add(name, [source], compute, [(self.dtype, self.shape)]).outputs[0]
+        op = graph.add(scope, [source], compute, [(self.dtype, self.shape)])
+        op.differentiable = False
+        op.role, op.writes = "assign", (self.snapshot,)
+        return op.outputs[0]
 
 
-class VariableScope:
-    """Where ``get_variable`` looks: a name and a reuse policy."""
-
-    def __init__(
-        self, name: str, reuse: Any, initializer: Any = None, regularizer: Any = None, dtype: Any = float32
-    ) -> None:
-        self.name = name
-        self.reuse = reuse
-        self.initializer = initializer
-        self.regularizer = regularizer
-        self.dtype = dtype
-        self.original_name_scope = f"{name}/" if name else ""
-
-    def reuse_variables(self) -> None:
-        """From now on, ``get_variable`` here finds and never creates."""
-        self.reuse = True
-
-    def get_collection(self, key: Any) -> list[Any]:
-        """Return the items of a collection whose names are in this scope."""
-        return get_default_graph().get_collection(key, self.name)
-
-    def global_variables(self) -> list[Variable]:
-        """Return the variables of this scope."""
-        return self.get_collection(GraphKeys.GLOBAL_VARIABLES)
-
-    def trainable_variables(self) -> list[Variable]:
-        """Return the trainable variables of this scope."""
-        return self.get_collection(GraphKeys.TRAINABLE_VARIABLES)
+def assign(
+    ref: Variable, value: Any, validate_shape: bool = True, use_locking: bool = False, name: Any = None
+) -> Tensor:
+    """Return a tensor whose evaluation sets the variable ``ref``."""
+    del validate_shape, use_locking
+    return ref.assign(value, name=name)
 
 
-def get_variable_scope() -> VariableScope:
-    """Return the current scope."""
-    stack = get_default_graph().variable_scope_stack
-    if not stack:
-        stack.append(VariableScope("", False))
-    scope: VariableScope = stack[-1]
-    return scope
+def assign_add(ref: Variable, value: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+    """Return a tensor whose evaluation adds ``value`` to the variable ``ref``."""
+    del use_locking
+    return ref.assign_add(value, name=name)
 
 
-@contextmanager
-def variable_scope(
-    name_or_scope: str | VariableScope | None,
-    default_name: str | None = None,
-    values: Sequence[Any] | None = None,
-    initializer: Any = None,
-    regularizer: Any = None,
-    reuse: Any = None,
-    dtype: Any = None,
-) -> Iterator[VariableScope]:
-    """Return a context in which variables are named and shared under ``name_or_scope``.
-
-    Without a name, ``default_name`` is made unique (``BatchNorm``, ``BatchNorm_1``, ...). Raises
-    ``ValueError`` as TensorFlow does for ``reuse=True`` without a name, and for no name at all.
-
-    Source: ``tf.variable_scope``.
-    """
-    del values
-    graph = get_default_graph()
-    outer = get_variable_scope()
-    counts = graph.variable_scopes
-    if name_or_scope is None and default_name is None:
-        raise ValueError("If default_name is None then name_or_scope is required")
-    if isinstance(name_or_scope, VariableScope):
-        full = name_or_scope.name
-        inherited: VariableScope = name_or_scope
-    else:
-        if name_or_scope is None:
-            if reuse and not isinstance(reuse, _AutoReuse):
-                raise ValueError("reuse=True cannot be used without a name_or_scope")
-            own = _unique_scope(outer.name, str(default_name), counts)
-        else:
-            own = name_or_scope
-        full = f"{outer.name}/{own}" if outer.name else own
-        inherited = outer
-    scope = VariableScope(
-        full,
-        reuse or inherited.reuse,
-        initializer or inherited.initializer,
-        regularizer or inherited.regularizer,
-        dtype or inherited.dtype,
-    )
-    counts[full] = counts.get(full, 0) + 1
-    graph.variable_scope_stack.append(scope)
-    try:
-        with graph.name_scope(full.rsplit("/", 1)[-1] if full else None) as names:
-            scope.original_name_scope = names
-            yield scope
-    finally:
-        graph.variable_scope_stack.pop()
-        # A scope entered again numbers its inner default names from the start, so that reuse finds them.
-        for name in counts:
-            if name.startswith(f"{full}/") or (not full and name):
-                counts[name] = 0
-
-
-def get_variable(
-    name: str,
-    shape: Sequence[Any] | TensorShape | None = None,
-    dtype: Any = None,
-    initializer: Any = None,
-    regularizer: Any = None,
-    trainable: bool = True,
-    collections: Sequence[str] | None = None,
-) -> Variable:
-    """Return the variable ``name`` of the current scope, creating it if the scope's reuse allows.
-
-    Raises ``ValueError`` where TensorFlow does: it exists and is not to be reused, does not exist
-    and is to be, or has another shape or type.
-
-    Source: ``tf.get_variable``.
-    """
-    graph = get_default_graph()
-    scope = get_variable_scope()
-    full = f"{scope.name}/{name}" if scope.name else name
-    found: Variable | None = graph.variables.get(full)
-    automatic = isinstance(scope.reuse, _AutoReuse)
-    if found is not None:
-        if not scope.reuse:
-            raise ValueError(
-                f"Variable {full} already exists, disallowed. Did you mean to set reuse=True or "
-                "reuse=tf.AUTO_REUSE in VarScope?"
-            )
-        if shape is not None and not found.shape.is_compatible_with(TensorShape(shape)):
-            raise ValueError(
-                f"Trying to share variable {full}, but specified shape {TensorShape(shape)} and found shape "
-                f"{found.shape}."
-            )
-        if dtype is not None and as_dtype(dtype) is not found.dtype:
-            raise ValueError(
-                f"Trying to share variable {full}, but specified dtype {as_dtype(dtype).name} and "
-                f"found dtype {found.dtype.name}."
-            )
-        return found
-    if scope.reuse and not automatic:
-        raise ValueError(
-            f"Variable {full} does not exist, or was not created with tf.get_variable(). Did you mean to set "
-            "reuse=tf.AUTO_REUSE in VarScope?"
-        )
-    kind = as_dtype(dtype or scope.dtype)
-    chosen = initializer if initializer is not None else scope.initializer or default_initializer(kind)
-    variable = Variable(
-        _initial(full, chosen, shape, kind), trainable, collections, name=name, dtype=kind, full_name=full
-    )
-    graph.variables[full] = variable
-    penalty = regularizer or scope.regularizer
-    if penalty is not None:
-        with graph.control_dependencies(None), graph.name_scope(f"{full}/Regularizer/"):
-            loss = penalty(variable)
-        if loss is not None:
-            graph.add_to_collection(GraphKeys.REGULARIZATION_LOSSES, loss)
-    return variable
-
-
-def _initial(name: str, initializer: Any, shape: Any, dtype: DType) -> Tensor:
-    with get_default_graph().control_dependencies(None):
-        if not callable(initializer):
-            return convert_to_tensor(initializer, dtype)
-        if shape is None or not TensorShape(shape).is_fully_defined():
-            raise ValueError(
-                f"Shape of a new variable ({name}) must be fully defined, but instead was {shape}."
-            )
-        made = initializer(TensorShape(shape).as_list(), dtype)
-        return convert_to_tensor(made, dtype)
-
-
-def _unique_scope(outer: str, name: str, counts: dict[str, int]) -> str:
-    prefix = f"{outer}/" if outer else ""
-    if not counts.get(prefix + name):
-        return name
-    index = 1
-    while counts.get(f"{prefix}{name}_{index}"):
-        index += 1
-    return f"{name}_{index}"
+def assign_sub(ref: Variable, value: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+    """Return a tensor whose evaluation subtracts ``value`` from the variable ``ref``."""
+    del use_locking
+    return ref.assign_sub(value, name=name)
 
 
 def global_variables(scope: str | None = None) -> list[Variable]:
     """Return the variables of the default graph."""
     return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
+
+
+def local_variables(scope: str | None = None) -> list[Variable]:
+    """Return the variables of the default graph that are neither saved nor trained."""
+    return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
 
 
 def trainable_variables(scope: str | None = None) -> list[Variable]:
@@ -331,9 +224,19 @@ def model_variables(scope: str | None = None) -> list[Variable]:
     return get_default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
 
 
+def moving_average_variables(scope: str | None = None) -> list[Variable]:
+    """Return the variables that have moving averages."""
+    return get_default_graph().get_collection(GraphKeys.MOVING_AVERAGE_VARIABLES, scope)
+
+
 def global_variables_initializer() -> Operation:
     """Return an operation that gives every variable its initial value."""
     return variables_initializer(global_variables())
+
+
+def local_variables_initializer() -> Operation:
+    """Return an operation that gives every local variable its initial value."""
+    return variables_initializer(local_variables())
 
 
 def variables_initializer(var_list: Sequence[Variable], name: str = "init") -> Operation:

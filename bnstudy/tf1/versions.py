@@ -27,7 +27,7 @@ class Version:
     ``fused_regularizers``: whether a regulariser leaves the call fused. ``strict_fused``: whether
     ``fused=True`` with batch weights or renorm raises. ``second_apply``: whether an average
     may be applied twice to one variable. ``fused_float64``: whether the core layer falls back to
-    the plain path for float64 instead of raising.
+    the plain path for float64 instead of raising. ``fused_operation``: what its operation is called.
     """
 
     fused_default: bool = True
@@ -39,6 +39,7 @@ class Version:
     strict_fused: bool = False
     second_apply: bool = True
     fused_float64: bool = False
+    fused_operation: str = "FusedBatchNormV3"
 
 
 VERSIONS: dict[Name, Version] = {
@@ -49,6 +50,7 @@ VERSIONS: dict[Name, Version] = {
         fused_regularizers=False,
         strict_fused=True,
         second_apply=False,
+        fused_operation="FusedBatchNorm",
     ),
     "1.4": Version(
         minimal_epsilon=1.001e-5,
@@ -56,8 +58,9 @@ VERSIONS: dict[Name, Version] = {
         frozen_averages=False,
         fused_regularizers=False,
         second_apply=False,
+        fused_operation="FusedBatchNorm",
     ),
-    "1.12": Version(minimal_epsilon=1.001e-5, renorm="tf1.12"),
+    "1.12": Version(minimal_epsilon=1.001e-5, renorm="tf1.12", fused_operation="FusedBatchNorm"),
     "1.15": Version(minimal_epsilon=1.001e-5),
     "2.12": Version(fused_ranks=(4, 5), fused_float64=True),
 }

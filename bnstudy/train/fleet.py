@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,21 +19,26 @@ from tqdm.auto import tqdm
 
 from bnstudy.norm import Arm, StatisticsBank, apply_updates, update_pass
 from bnstudy.norm.kernel import statistics_dtype
+from bnstudy.norm.torch_face import parameters_by_tensorflow_name
 from bnstudy.records.spec import FLEET_FIELDS, RunSpec
 from bnstudy.train.build import build_networks, build_optimizer, learning_rates
 from bnstudy.train.captured import Captured
 from bnstudy.train.data import Dataset, load_dataset
-from bnstudy.train.evaluate import Evaluator, losses_and_hits
-from bnstudy.train.feed import DeviceData, Feed, balanced_order, batch_sizes
+from bnstudy.train.evaluate import Asked, Evaluator, losses_and_hits
+from bnstudy.train.feed import DeviceData, Feed, batch_sizes
 from bnstudy.train.flag import flag_table
+from bnstudy.train.images import split_feeds, train_images
+from bnstudy.train.looks import Looks, all_arms, spec_arms
 from bnstudy.train.network import ArticleNet
-from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, ORDER, SUBSET, TEST_ORDER, generator
+from bnstudy.train.networks import Network
+from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, ORDER, TEST_ORDER, generator
 
 LOOK_EVERY = 50  # steps between looks at the loss
 
 _memory: Any = _memory_settings  # a module that sets itself up as an object with properties
 
 Table = dict[str, list[Any]]
+Array = npt.NDArray[Any]
 
 DIVERGED = 1e3  # Bjorck et al. 2018: a run has diverged once its loss is 10^3 times the first one.
 
@@ -47,11 +53,14 @@ class RunResult:
     ``weights``: step, parameter, digest, at the evaluated steps, where the layers keep the averages.
     ``flag``: what ``bnstudy.train.flag`` gives at the last step, where the spec names ``test_batches``.
 
+    What the spec's looks gave, see ``bnstudy.train.looks``: ``checkpoints``, ``arrivals``, ``test_batches``,
+    ``hits`` and ``snapshots``.
+
     ``fleet_size`` and ``fleet_index`` say how many runs trained side by side, and which of them this is.
     """
 
     outcome: str
-    tables: dict[str, Table] = field(default_factory=dict)
+    tables: dict[str, Table | Array] = field(default_factory=dict)
     fleet_size: int = 1
     fleet_index: int = 0
 
@@ -69,7 +78,7 @@ class Watch(Protocol):
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 # From a run's network, loss, and learning rates of all its steps.
-WatchMaker = Callable[[ArticleNet, LossFunction, list[float]], Watch]
+WatchMaker = Callable[[Network, LossFunction, list[float]], Watch]
 
 
 def train_run(
@@ -125,7 +134,12 @@ def train_fleet(
     if dataset.name != spec.dataset:
         raise ValueError(f"dataset is {dataset.name!r}; allowed: {spec.dataset!r}, which the spec names")
     there = len(dataset.y_train)
-    for name, most in (("train_size", there), ("precise_images", spec.train_size or there)):
+    left = there - spec.held_out
+    for name, most in (
+        ("held_out", there - 2),
+        ("train_size", left),
+        ("precise_images", spec.train_size or left),
+    ):
         if (getattr(spec, name) or 0) > most:
             raise ValueError(f"{name} is {getattr(spec, name)}; allowed: at most {most}, the training images")
     for name, alone in (("watch", watch is not None), ("test_batches", spec.test_batches)):
@@ -206,19 +220,29 @@ class Fleet:
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(specs, self.net)
         layers = self.net.norm_layers()
-        arms = [Arm(d, z) for d in spec.decays for z in spec.zero_debias]
-        self.bank = StatisticsBank(layers, arms) if layers else None
+        self.bank = StatisticsBank(layers, all_arms(spec)) if layers else None
 
-        self.images = torch.stack([_train_images(s, dataset) for s in specs], 1)
+        self.images = torch.stack([train_images(s, dataset) for s in specs], 1)
         self.orders = [generator(s.seed, ORDER) for s in specs]
         self.feed = Feed(self.data.train, self.images.to(device))
         measured = _shuffled(self.images, [generator(s.seed, EVALUATION_ORDER) for s in specs])
-        self.evaluator = Evaluator(
-            self.net, self.bank, self.data, spec, self.images.to(device), measured.to(device)
-        )
+        measured_feed = Feed(self.data.train, measured.to(device))
+        feeds = split_feeds(specs, dataset, self.data, self.images)
+        self.evaluator = None
+        if spec.evaluations:
+            asked = Asked(
+                spec.statistics,
+                tuple(spec_arms(spec)),
+                spec.decays,
+                spec.batch_size,
+                spec.precise_images,
+                spec.updates != "bank",
+            )
+            self.evaluator = Evaluator(self.net, self.bank, asked, feeds, measured_feed)
 
         self.sizes = batch_sizes(len(self.images), spec.batch_size)
         self.total = len(self.sizes) * spec.epochs
+        self.looks = Looks(specs, self.net, self.bank, dataset, self.data, feeds, measured_feed, self.total)
         self.rates = [learning_rates(s, self.total) for s in specs]
         self._rates = torch.tensor(self.rates, dtype=torch.float64, device=device).T.contiguous()
         self._losses = torch.zeros(self.total, len(specs), dtype=weights, device=device)
@@ -229,7 +253,8 @@ class Fleet:
     def train(self, progress: bool, watch: WatchMaker | None = None) -> list[RunResult]:
         """Take every step, measure along the way, and return each member's result."""
         watching = None if watch is None else watch(self.net, mean_loss, self.rates[0])
-        due = set(evaluation_steps(self.total, self.spec.evaluations, self.spec.spacing))
+        count = self.spec.evaluations
+        due = set(evaluation_steps(self.total, count, self.spec.spacing)) if count else set()
         evaluations: list[Table] = [{} for _ in self.specs]
         weights: list[Table] = [{} for _ in self.specs]
         outcomes = ["finished"] * len(self.specs)
@@ -244,7 +269,7 @@ class Fleet:
                 else:
                     self.step(size)
                 bar.update()
-                if step % LOOK_EVERY != 0 and step not in due:
+                if step % LOOK_EVERY != 0 and step not in due and step not in self.looks.steps:
                     continue
                 # Reading the loss waits for the device, so it is read now and then.
                 loss, accuracy = self._losses[step - 1].mean(), self._accuracies[step - 1].mean()
@@ -259,6 +284,7 @@ class Fleet:
                 if step in due:
                     self._evaluate(step, training, evaluations)
                     self._digest(step, training, weights)
+                self.looks.look(step, training)
         flag = self._flag() if training else {}
         losses, accuracies = self._losses.T.tolist(), self._accuracies.T.tolist()
         return [
@@ -271,7 +297,8 @@ class Fleet:
                         "accuracy": accuracies[member][:last],
                         "learning_rate": self.rates[member][:last],
                     },
-                    "evaluation": evaluations[member],
+                    **({"evaluation": evaluations[member]} if count else {}),
+                    **self.looks.tables(member),
                     **({"weights": weights[member]} if self.spec.updates != "bank" else {}),
                     **({"flag": flag} if self.spec.test_batches else {}),
                 },
@@ -325,6 +352,7 @@ class Fleet:
         return torch.where(bad.any(0), first, 0).tolist()
 
     def _evaluate(self, step: int, members: set[int], tables: list[Table]) -> None:
+        assert self.evaluator is not None
         splits = ("test", "train") if step == self.total else ("test",)
         for row in self.evaluator.rows(step, splits):
             for member in members:
@@ -334,7 +362,7 @@ class Fleet:
     def _digest(self, step: int, members: set[int], tables: list[Table]) -> None:
         if self.spec.updates == "bank":
             return
-        for name, parameter in self.net.named_parameters():
+        for name, parameter in parameters_by_tensorflow_name(self.net):
             for member in members:
                 part = parameter.detach().chunk(len(self.specs))[member].cpu().contiguous()
                 digest = hashlib.sha256(part.numpy().tobytes()).hexdigest()[:16]
@@ -346,6 +374,7 @@ class Fleet:
             return {}
         arm = Arm(self.spec.decays[0], "none")
         order = generator(self.spec.seed, TEST_ORDER)
+        assert isinstance(self.net, ArticleNet)
         return flag_table(
             self.net, arm, self.bank.statistics(arm), self.data.test, self.spec.test_batches, order
         )
@@ -354,13 +383,6 @@ class Fleet:
 def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the mean cross-entropy of logits [N, classes] and labels [N, 1], a scalar."""
     return losses_and_hits(logits, labels)[0].mean()
-
-
-def _train_images(spec: RunSpec, dataset: Dataset) -> torch.Tensor:
-    """Return the indices of the images that a run trains on: [n]."""
-    if spec.train_size is None:
-        return torch.arange(len(dataset.y_train))
-    return balanced_order(dataset.y_train, generator(spec.seed, SUBSET))[: spec.train_size]
 
 
 def _shuffled(images: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:

@@ -11,11 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from bnstudy.analysis.row_labels import row_labels
-from bnstudy.analysis.seed_points import seed_points
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
-from bnstudy.chapters.knobs.page import STATISTICS, Contrast, difference, of
-from bnstudy.chapters.knobs.rules import DEFAULT_EPSILON
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above, row_labels, seed_points
+from bnstudy.chapters.knobs.rules import DEFAULT_EPSILON, STATISTICS, Contrast, difference, of
 
 MARKERS = {"moving": "o", "batch": "s", "precise": "^"}
 

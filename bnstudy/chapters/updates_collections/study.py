@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from bnstudy.records.kinds import TensorFlowSpec
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate
-from bnstudy.study.plan import Axis, PlannedRun, Study, step_costs
+from bnstudy.study.plan import Axis, PlannedRun, Study, by_default, step_costs
 
 UPDATES = {
     "in place": "in_place",
@@ -25,6 +25,7 @@ class UpdatesCollectionsStudy(Study):
     """In place, with the step, after the step, or never (claim C11); here, and in a real TensorFlow."""
 
     name: ClassVar[str] = "updates_collections"
+    training_sets: ClassVar[tuple[str, ...]] = ("train_size", "tensorflow_train_size")
 
     dataset: DatasetName = "cifar10"
     train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
@@ -33,9 +34,12 @@ class UpdatesCollectionsStudy(Study):
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
     evaluations: int = Field(default=8, ge=1, le=1000)
-    tensorflow: bool = True
-    tensorflow_train_size: int | None = Field(
-        default=12_800, ge=2, description="an integer of at least 2, or None"
+    # Its environment is one of its own, which who has no CIFAR-10 need not have either.
+    tensorflow: Annotated[bool, by_default(lambda _, of: of.get("dataset") == "cifar10")] = Field(
+        default=None
+    )
+    tensorflow_train_size: Annotated[int, by_default(lambda images, _: min(12_800, images))] = Field(
+        default=None, ge=2, description="an integer of at least 2"
     )
 
     def base(self) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _given(spec: TensorFlowSpec, dataset: Dataset) -> Arrays:
         "test_labels": test.labels,
         "orders": torch.stack(orders),
     }
-    for i in range(1, len(fleet.net.blocks) + 1):
+    for i in range(1, len(fleet.net.turns()) + 1):
         convolution = f"blocks.conv{i}.conv"
         given[f"weights_{i}"] = fleet.net.get_parameter(f"{convolution}.weight").permute(2, 3, 1, 0)
         given[f"biases_{i}"] = fleet.net.get_parameter(f"{convolution}.bias")

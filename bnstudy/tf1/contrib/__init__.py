@@ -1,5 +1,5 @@
 """``tf.contrib``, as far as batch normalization goes."""
 
-from bnstudy.tf1.contrib import layers
+from bnstudy.tf1.contrib import framework, layers, slim
 
-__all__ = ["layers"]
+__all__ = ["framework", "layers", "slim"]
