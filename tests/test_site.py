@@ -42,7 +42,7 @@ CHAPTERS = (
         "reproduce",
         "references",
     ),
-    *("api/index", "api/norm", "api/probes", "api/records", "api/tf1"),
+    *("api/index", "api/loops", "api/norm", "api/probes", "api/records", "api/tf1"),
 )
 
 # The chapters of experiments.
