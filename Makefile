@@ -4,10 +4,11 @@
 PYTHON  ?= python3.13 python3.12 python3.11 python3
 # torch and its libraries unpack to about 5 GB, and pip needs room for the archives beside them.
 NEED_GB ?= 8
-# The re-run is small, to take minutes a chapter on two cores. Some chapters alone, other parameters of theirs:
+# The re-run is small, to take minutes a chapter on two cores: small.yaml beside each study says in what. Some
+# chapters alone, other parameters of theirs:
 # make rerun CHAPTERS=decay RERUN_ARGS='-p learning_rate 0.01'.
-CHAPTERS ?= decay decay_range updates_collections train_flag covariate_shift explosion convergence regularisation knobs
-EPOCHS  ?= 3
+CHAPTERS ?= $(sort $(patsubst bnstudy/chapters/%/study.py,%,$(wildcard bnstudy/chapters/*/study.py)))
+EPOCHS  ?=
 SEEDS   ?= 3
 RERUN_ARGS ?=
 # TensorFlow 2.12, the last that tf-slim runs on, has no wheel for a later one.
@@ -61,17 +62,6 @@ pdf: report ## print the book into _build/bnstudy.pdf (needs Chromium)
 test: $(STAMP) ## run the tests (no GPU, no download)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# What keeps each chapter's re-run small.
-SMALL_decay := -p epochs $(EPOCHS)
-SMALL_decay_range := -p epochs $(EPOCHS) -y "batch_sizes: [32, 64]"
-SMALL_updates_collections := -p epochs $(EPOCHS) -p tensorflow False
-SMALL_train_flag := -p epochs $(EPOCHS) -y "test_batches: [1, 10, 100]"
-SMALL_covariate_shift := -p train_size 512 -p batch_size 64 -p probed_steps 4
-SMALL_explosion := -p train_size 512 -p batch_size 64 -p probed_steps 4
-SMALL_convergence := -p epochs $(EPOCHS) -p batch_size 64
-SMALL_regularisation := -p epochs $(EPOCHS) -p small_size 256 -p small_epochs $(EPOCHS) -p precise_images 256
-SMALL_knobs := -p train_size 512 -p tiny_train_size 64 -p precise_images 64
-
 # The re-run has records and a book of its own, so that it can't touch the published ones.
 rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that, in _build/rerun
 	@rm -rf $(RERUN)/book $(RERUN)/_build
@@ -81,7 +71,8 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 	@set -e; $(foreach chapter,$(CHAPTERS),echo "$(chapter): training"; \
 	  $(BIN)/papermill book/$(chapter).ipynb $(RERUN)/$(chapter).executed.ipynb -k python3 \
 	  --no-progress-bar --stdout-file - --stderr-file - \
-	  -p dataset digits -p seeds $(SEEDS) $(SMALL_$(chapter)) \
+	  $(addprefix -f ,$(wildcard bnstudy/chapters/$(chapter)/small.yaml)) \
+	  -p dataset digits -p seeds $(SEEDS) $(addprefix -p epochs ,$(EPOCHS)) \
 	  -p data_dir "$(CURDIR)/$(RERUN)/data" $(RERUN_ARGS); \
 	  sed 's/"injected-parameters"/"injected-parameters", "hide-input"/' \
 	    $(RERUN)/$(chapter).executed.ipynb > $(RERUN)/book/$(chapter).ipynb;)

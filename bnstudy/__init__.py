@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from bnstudy._extras import name_missing
+from bnstudy._loaded import keep_sources
 from bnstudy._moved import find_moved
 
 __version__ = "0.1.0"
 
+keep_sources()
 find_moved()
 name_missing()
 

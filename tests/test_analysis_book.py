@@ -30,6 +30,7 @@ from bnstudy.chapters.covariate_shift import figures as covariate_shift_figures
 from bnstudy.chapters.decay.figures import accuracy_by_decay, spread
 from bnstudy.chapters.decay.page import DecayChapter
 from bnstudy.chapters.explosion import figures as explosion_figures
+from bnstudy.chapters.found import parts
 from bnstudy.chapters.regularisation import figures as regularisation_figures
 from bnstudy.chapters.regularisation import page as regularisation
 
@@ -163,8 +164,26 @@ def luminance(colour: str) -> float:
 
 def test_every_arm_is_seen_on_white():
     # 3 to 1 is what WCAG asks of graphics; the dark theme inverts lightness.
-    for colour in [*ARMS.values(), *map(decay_colour, (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999))]:
+    colours = [colour for own in every_colour().values() for colour in own.values()]
+    for colour in [*colours, *map(decay_colour, (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999))]:
         assert 1.05 / (luminance(colour) + 0.05) >= 3, colour
+
+
+def every_colour() -> dict[str, dict[str, str]]:
+    """The colours of the arms, by the chapter whose figures have them."""
+    drawn = {chapter: import_module(f"bnstudy.chapters.{chapter}.figures") for chapter in parts("figures")}
+    return {
+        "": ARMS,
+        **{name: figures.COLOURS for name, figures in drawn.items() if "COLOURS" in vars(figures)},
+    }
+
+
+def test_an_arm_has_one_colour_in_every_chapter():
+    found = {}
+    for chapter, own in every_colour().items():
+        for arm, colour in own.items():
+            assert found.setdefault(arm, colour) == colour, (chapter, arm)
+    assert len(found) > len(ARMS)
 
 
 def test_a_decay_has_one_colour_and_no_other_has_it():

@@ -7,12 +7,14 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 Table = dict[str, list[Any]]
+Values: TypeAlias = "Table | NDArray[Any]"  # of a table of rows, or of an array
 Kind = Literal["integer", "number", "string", "boolean"]
 
 
@@ -174,6 +176,7 @@ RUNS: tuple[Column, ...] = (
     Column("steps", "integer", "optimiser steps", "steps timed at a time"),
     Column("reuse", "boolean", "1", "whether the second call reuses the first one's variables"),
     Column("bnstudy", "string", "1", "version of the package"),
+    Column("date", "string", "1", "when the run ended (UTC); empty in the first records"),
     Column("source", "string", "1", "digest of the source that decides a run's numbers"),
     Column("commit", "string", "1", "git commit that the run was made at"),
     Column("torch", "string", "1", "version of PyTorch"),
@@ -208,7 +211,7 @@ def to_csv(name: str, run: str, table: Table) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*([_text(v) for v in table[c]] for c in columns), strict=True))
+    writer.writerows(zip(*([as_text(v) for v in table[c]] for c in columns), strict=True))
     return out.getvalue().encode()
 
 
@@ -232,7 +235,8 @@ def to_frame(name: str, parts: Iterable[bytes]) -> pd.DataFrame:
     )
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
+    """Return a value as its CSV field: nine digits of a number, which identify a float32."""
     if value is None:
         return ""
     if not isinstance(value, float):

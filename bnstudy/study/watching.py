@@ -23,7 +23,8 @@ from bnstudy.train.networks import Network
 
 _Make = Callable[[Network, LossFunction, Callable[[], float]], Any]
 
-_PROBES: dict[Probe, _Make] = {
+# A record is stale when one of its own probes changes; see bnstudy.study.deciding.
+PROBES: dict[Probe, _Make] = {
     "activation_drift": lambda net, loss, rate: ActivationDrift(net),
     "gaussianity": lambda net, loss, rate: Gaussianity(net),
     "gradient_health": lambda net, loss, rate: GradientHealth(net),
@@ -43,7 +44,7 @@ class Probed:
         self._rates = rates
         self._steps = evaluation_steps(len(rates), self._spec.probed_steps)
         self._seen = 0
-        self._probes = {name: _PROBES[name](net, loss, self._rate) for name in self._spec.probes}
+        self._probes = {name: PROBES[name](net, loss, self._rate) for name in self._spec.probes}
         return self
 
     def due(self, step: int) -> bool:

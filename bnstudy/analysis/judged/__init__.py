@@ -4,11 +4,12 @@ machine.
 A chapter's ``judged.py`` has its claims. What they read is in ``design`` (blocks, arms, seeds) and
 ``training``; how a number is taken from it in ``contrasts``, ``times`` and ``probed``; answers and verdicts
 in ``verdicts``; digests, and what a build refuses, in ``digest`` and ``preregistration``.
+``bnstudy.chapters.judged`` finds all claims.
 """
 
-from bnstudy.analysis.judged.catalogue import claims, family
+from typing import Any
+
 from bnstudy.analysis.judged.design import BLOCKS, CONFIRMATORY, TUNING, Block
-from bnstudy.analysis.judged.digest import rules_digests
 from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Verified, Words
 from bnstudy.analysis.judged.training import Evaluation, NotTestedError, Training
 from bnstudy.analysis.judged.verdicts import Estimate, Finding, Judgement, estimate, judge
@@ -29,9 +30,14 @@ __all__ = [
     "Training",
     "Verified",
     "Words",
-    "claims",
     "estimate",
-    "family",
     "judge",
     "rules_digests",
 ]
+
+
+def rules_digests(spec: Any) -> dict[str, str]:
+    """Return the digest of each claim that reads a run: ``bnstudy.chapters.judged.rules_digests``."""
+    from bnstudy.chapters.judged import rules_digests
+
+    return rules_digests(spec)

@@ -77,7 +77,9 @@ def _is(value: Any, wanted: Any) -> bool:
     return wanted.allows(value) if isinstance(wanted, Above | NotEmpty) else bool(value == wanted)
 
 
-_NORMS = {"none": {"norm": "none"}, "batch": {"norm": "batch"}}
+Fields = Mapping[str, Any]
+
+_NORMS: Mapping[str, Fields] = {"none": {"norm": "none"}, "batch": {"norm": "batch"}}
 
 # When the core block is looked at, in epochs: 16 checkpoints of the constant phase; those at which a large
 # decay
@@ -89,32 +91,74 @@ LAGGING = (3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 END = (22.0,)
 LAST_STEPS = tuple(22 - k / STEPS_PER_EPOCH for k in reversed(range(16)))
 
+# The article's network and its training, but for what an arm changes.
+_ARTICLE: Fields = {
+    "kind": "train",
+    "network": "article",
+    "dataset": "cifar10",
+    "batch_size": 128,
+    "initialisation": "article",
+    "norm_last": True,
+    "renorm": False,
+    "relu_on_logits": True,
+    "conv_bias": True,
+    "in_turn": False,
+}
+
 CORE = Block(
     "core",
     16,
-    {"kind": "train", "schedule": "constant_then_annealed", "epochs": 22, "annealed_epochs": 4},
+    {
+        **_ARTICLE,
+        "train_size": None,
+        "held_out": 0,
+        "optimizer": "adam",
+        "schedule": "constant_then_annealed",
+        "epochs": 22,
+        "annealed_epochs": 4,
+        "probes": (),
+    },
     _NORMS,
 )
+
+_EXTRAS: Mapping[str, Fields] = {
+    "plain": {"weight_decay": 0.0, "dropout": 0.0},
+    "L2": {"weight_decay": Above(0.0), "dropout": 0.0},
+    "dropout": {"weight_decay": 0.0, "dropout": Above(0.0)},
+}
 
 REGULARISATION = Block(
     "regularisation",
     16,
-    {"kind": "train", "train_size": 5000, "schedule": "constant_then_annealed", "epochs": 60},
+    {
+        **_ARTICLE,
+        "train_size": 5000,
+        "held_out": 5000,
+        "optimizer": "adam",
+        "schedule": "constant_then_annealed",
+        "epochs": 60,
+        "annealed_epochs": 15,
+    },
     {
         f"{norm} {extra}": {"norm": norm, **fields}
         for norm in ("none", "batch")
-        for extra, fields in {
-            "plain": {"weight_decay": 0.0, "dropout": 0.0},
-            "L2": {"weight_decay": Above(0.0), "dropout": 0.0},
-            "dropout": {"weight_decay": 0.0, "dropout": Above(0.0)},
-        }.items()
+        for extra, fields in _EXTRAS.items()
     },
 )
 
 KNOBS = Block(
     "knobs",
     24,
-    {"kind": "train", "schedule": "annealed", "epochs": 5, "norm": "batch"},
+    {
+        **_ARTICLE,
+        "train_size": None,
+        "held_out": 0,
+        "optimizer": "adam",
+        "schedule": "annealed",
+        "epochs": 5,
+        "norm": "batch",
+        "probes": (),
+    },
     {
         "base": {"epsilon": 1e-3, "scale": False},
         "gamma hidden": {"epsilon": 1e-3, "scale": True, "scale_last": False},
@@ -131,21 +175,20 @@ TRAININGS: Mapping[str, Mapping[str, Any]] = {
     "adam": {"optimizer": "adam", "learning_rate": 0.001},
 }
 
+_NOISES: Mapping[str, Fields] = {
+    f"{noise} {dose}": {"norm": "noisy", "noise_frozen": noise == "frozen", "noise_dose": dose}
+    for noise in ("fresh", "frozen")
+    for dose in (1, 4, 16)
+}
+
 SHIFT = Block(
     "shift",
     12,
-    {"kind": "train", "schedule": "constant", "probes": NotEmpty()},
+    {**_ARTICLE, "schedule": "constant", "precision": "float32", "probes": NotEmpty()},
     {
         f"{arm}, {training}": {**fields, **how}
         for training, how in TRAININGS.items()
-        for arm, fields in {
-            **_NORMS,
-            **{
-                f"{noise} {dose}": {"norm": "noisy", "noise_frozen": noise == "frozen", "noise_dose": dose}
-                for noise in ("fresh", "frozen")
-                for dose in (1, 4, 16)
-            },
-        }.items()
+        for arm, fields in {**_NORMS, **_NOISES}.items()
     },
 )
 
@@ -155,8 +198,8 @@ SHIFT = Block(
 IN_TURN = Block(
     "in turn",
     16,
-    {"kind": "train", "norm": "none", "optimizer": "sgd", "momentum": 0.0, "learning_rate": 1.0},
-    {"at once": {"in_turn": False, "initialisation": "article"}, "in turn": {"in_turn": True}},
+    {**_ARTICLE, "norm": "none", "optimizer": "sgd", "momentum": 0.0, "learning_rate": 1.0},
+    {"at once": {"in_turn": False}, "in turn": {"in_turn": True}},
 )
 
 # Every seed is a process of its own, on an idle machine.

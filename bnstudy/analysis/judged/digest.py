@@ -7,39 +7,21 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any
 
-from bnstudy.analysis.judged import catalogue as book
 from bnstudy.analysis.judged.design import CONFIRMATORY
 from bnstudy.analysis.judged.example import example
-from bnstudy.analysis.judged.parts import Claim, Part, Quantity
+from bnstudy.analysis.judged.parts import Claim, Part, Quantity, quantities_of
 from bnstudy.analysis.judged.training import NotTestedError
 from bnstudy.analysis.judged.verdicts import ANSWERS, combine
 from bnstudy.analysis.procedure import ALPHA, interval
 
 
-@cache
-def digests() -> dict[str, str]:
-    """Return each claim's digest, as the rules are now."""
-    return digests_of(book.claims().values())
-
-
 def digests_of(claims: Iterable[Claim]) -> dict[str, str]:
     """Return the digest of each of the claims, which are those of one book, by its id."""
     claims = list(claims)
-    count = len(book.quantities(claims))
+    count = len(quantities_of(claims))
     return {claim.id: digest(claim, count) for claim in claims}
-
-
-def rules_digests(spec: Any) -> dict[str, str]:
-    """Return the digest of each claim that reads the run of ``spec``; none unless its seed is confirmatory.
-
-    A record stores them when it is made: what the rules were that it was trained for.
-    """
-    if spec.seed not in CONFIRMATORY:
-        return {}
-    return {claim.id: digests()[claim.id] for claim in book.claims().values() if reads(claim, spec)}
 
 
 def reads(claim: Claim, spec: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -97,6 +97,19 @@ class Claim:
     def quantities(self) -> tuple[Quantity, ...]:
         """Return the quantities of its parts, each once."""
         return tuple({part.quantity.name: part.quantity for part in self.parts}.values())
+
+
+def quantities_of(claims: Iterable[Claim]) -> dict[str, Quantity]:
+    """Return the quantities of claims by name, each once.
+
+    Raises:
+        ValueError: two different quantities have one name.
+    """
+    found: dict[str, Quantity] = {}
+    for quantity in (q for claim in claims for q in claim.quantities()):
+        if found.setdefault(quantity.name, quantity) != quantity:
+            raise ValueError(f"two quantities are called {quantity.name!r}; allowed: one")
+    return found
 
 
 @dataclass(frozen=True)

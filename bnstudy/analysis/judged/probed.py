@@ -35,9 +35,9 @@ class Probe:
         if self.over:
             found = found / _series(training, self.table, self.over, self.layers)
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.log2(found) if logs else found
-        by_layer = values.groupby("layer").apply(lambda v: v.mean(skipna=False)).reindex(self.layers)
-        result = by_layer.to_numpy(dtype=np.float64)
+            values = found.map(np.log2) if logs else found
+        of = values.index.get_level_values("layer")
+        result = np.array([values[of == layer].to_numpy(dtype=np.float64).mean() for layer in self.layers])
         return result if np.isfinite(result).all() else np.full(len(self.layers), np.nan)
 
 

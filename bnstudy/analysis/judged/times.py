@@ -127,15 +127,14 @@ def _arrival(course: pd.DataFrame | None, target: float) -> float:
     if course is None:
         return math.nan
     steps = course["step"].to_numpy(dtype=np.float64)
-    smooth: FloatArray = (
-        course["accuracy"].rolling(MEDIAN_OF, center=True, min_periods=1).median().to_numpy(dtype=np.float64)
-    )
+    # At either end there is no median of three, and one lucky evaluation is no arrival.
+    smooth = course["accuracy"].rolling(MEDIAN_OF, center=True).median().to_numpy(dtype=np.float64)
     there = np.flatnonzero(smooth >= target)
     if not len(there):
         return math.nan
     i = int(there[0])
-    if i == 0:
-        return float(steps[0])
+    if i == MEDIAN_OF // 2:
+        return float(steps[i])
     share = (target - smooth[i - 1]) / (smooth[i] - smooth[i - 1])
     low, high = np.log(steps[i - 1 : i + 1])
     return float(np.exp(low + share * (high - low)))

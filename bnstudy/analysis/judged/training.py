@@ -40,8 +40,8 @@ class Training:
     hits: Bytes | None = None
 
     def step(self, epoch: float) -> int:
-        """Return the step after so many epochs, a fraction of an epoch rounded to a step."""
-        return max(1, round(epoch * self.steps_per_epoch))
+        """Return the step after so many epochs, a fraction of one rounded to a step; 0 if it diverged."""
+        return 0 if self.diverged else max(1, round(epoch * self.steps_per_epoch))
 
 
 Arm = Mapping[int, Training]

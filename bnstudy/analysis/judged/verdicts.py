@@ -125,7 +125,7 @@ def judge(claims: Iterable[Claim], blocks: Blocks, family: int) -> dict[str, Jud
     """Return the judgement on each claim by its id. A quantity that several claims ask about is estimated
     once.
 
-    ``family``: the number of judged quantities of the whole book (``bnstudy.analysis.judged.catalogue``),
+    ``family``: the number of judged quantities of the whole book (``bnstudy.chapters.judged``),
     which the claims here may be a part of.
     """
     claims = list(claims)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bnstudy.analysis.judged.parts import Claim, Part, Quantity
+from bnstudy.analysis.judged.parts import Claim, Part, Quantity, quantities_of
 from bnstudy.analysis.judged.verdicts import Truths, decide
 from bnstudy.analysis.procedure import (
     FloatArray,
@@ -44,6 +44,12 @@ class Book:
 
     claims: tuple[Claim, ...]
     quantities: tuple[Quantity, ...]
+
+    @classmethod
+    def of(cls, claims: Iterable[Claim]) -> Book:
+        """Return the book of some claims."""
+        claims = tuple(claims)
+        return cls(claims, tuple(quantities_of(claims).values()))
 
     @property
     def level(self) -> float:

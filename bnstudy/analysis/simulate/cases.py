@@ -43,7 +43,7 @@ def two_values(book: Book, random: Random, studies: int) -> float:
     """
 
     def coins(shape: tuple[int, int]) -> FloatArray:
-        return random.integers(0, 2, size=shape) * 2.0 - 1.0
+        return np.where(random.random(shape) < 0.5, -1.0, 1.0)
 
     return _book_errs(book, studies, coins)
 
@@ -55,7 +55,7 @@ def rounded(book: Book, random: Random, studies: int, step: float) -> float:
     """
 
     def draws(shape: tuple[int, int]) -> FloatArray:
-        return np.round(random.standard_normal(shape) / step) * step
+        return np.asarray(np.round(random.standard_normal(shape) / step) * step)
 
     return _book_errs(book, studies, draws)
 
@@ -96,7 +96,7 @@ def cut_off(quantity: Quantity, book: Book, random: Random, studies: int, horizo
     [(block, _)] = quantity.reads
     found = {"judged": 0, "first round": 0, "cut off": 0}
     for bound in bounds(book, quantity):
-        base = np.log2(horizon) - bound + np.linspace(-3.0, -0.2, len(rule.targets))
+        base = np.log2(horizon) - bound + np.linspace(-2.0, 0.6, len(rule.targets))
         for _ in range(studies):
             fast = base + 0.15 * random.standard_normal((block.seeds, 1))
             slow = fast + bound + 0.2 * random.standard_normal((block.seeds, 1))

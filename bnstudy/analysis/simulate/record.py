@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bnstudy.analysis.judged import catalogue as judged
-from bnstudy.analysis.judged.digest import digests
+from bnstudy.analysis.judged.digest import digests_of
+from bnstudy.analysis.judged.parts import Claim
 from bnstudy.analysis.procedure import ALPHA
 from bnstudy.analysis.simulate import cases
 from bnstudy.analysis.simulate.book import SKEWNESSES, SPREADS, Book, of_the_book, power
@@ -25,17 +26,12 @@ class SimulationError(Exception):
     """The recorded simulation is missing, damaged, or of other rules than today's; the message says which."""
 
 
-def the_book() -> Book:
-    """Return the book as it is judged: every claim of the second round."""
-    return Book(tuple(judged.claims().values()), tuple(judged.family().values()))
-
-
-def simulate(studies: int, seed: int = 0, progress: bool = False) -> dict[str, Any]:
-    """Return the results: false answers by truth, spread and skewness; hard cases; each part's power.
+def simulate(claims: Sequence[Claim], studies: int, seed: int = 0, progress: bool = False) -> dict[str, Any]:
+    """Return the results for a book of claims: false answers, hard cases, and each part's power.
 
     Each case draws from a generator of its own, so that none depends on which others are simulated.
     """
-    book = the_book()
+    book = Book.of(claims)
     false = []
     for spread in SPREADS:
         for skewness in SKEWNESSES:
@@ -46,7 +42,7 @@ def simulate(studies: int, seed: int = 0, progress: bool = False) -> dict[str, A
                 false.append({"truth": truth, "spread": spread, "skewness": skewness, "share": share})
     _say(progress, "hard cases")
     return {
-        "rules": digests(),
+        "rules": digests_of(claims),
         "expected": _expected(book),
         "alpha": ALPHA,
         "quantities": len(book.quantities),
@@ -106,15 +102,15 @@ def write(results: dict[str, Any], root: Path) -> Path:
     return path
 
 
-def read(root: Path) -> dict[str, Any]:
-    """Return the recorded results.
+def read(root: Path, claims: Sequence[Claim]) -> dict[str, Any]:
+    """Return the recorded results for a book of claims.
 
     Raises:
         SimulationError: there are none, they don't match their checksum, or the rules or expectations that
             they were made for are not today's.
     """
     path = root / FILE
-    again = "make it again: python -m bnstudy.analysis.simulate"
+    again = "make it again: bnstudy simulate"
     try:
         body: dict[str, Any] = json.loads(path.read_text())
         checksum = body.pop("sha256")
@@ -122,7 +118,7 @@ def read(root: Path) -> dict[str, Any]:
         raise SimulationError(f"the simulation {path} can't be read ({error}); {again}") from error
     if checksum != _checksum(body):
         raise SimulationError(f"the simulation {path} is damaged: it doesn't match its checksum; {again}")
-    today = _rounded({"rules": digests(), "expected": _expected(the_book())})
+    today = _rounded({"rules": digests_of(claims), "expected": _expected(Book.of(claims))})
     for name, what in (("rules", "rules"), ("expected", "expectations")):
         if body[name] != today[name]:
             raise SimulationError(f"the simulation {path} is of other {what} than today's; {again}")
