@@ -1,4 +1,4 @@
-"""What an installation brings: the core works with three packages, and an error names the extra for others."""
+"""What an installation brings: a core that works with three packages, and errors that name the extra."""
 
 from __future__ import annotations
 
