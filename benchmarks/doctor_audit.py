@@ -39,7 +39,7 @@ def observe(model: nn.Module, optimizer: Optimizer) -> Iterator[None]:
 
 
 def rules(case: faults.Case) -> list[str] | None:
-    """Return the rules that torch-audit raised in the training of a case and on its model, warnings or worse."""
+    """Return the rules, warnings or worse, that torch-audit raised in a case's training and on its model."""
     found = set(_seen)
     _seen.clear()
     if VERSION is None:

@@ -11,11 +11,15 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from bnstudy._extras import name_missing
+from bnstudy._loaded import keep_sources
 from bnstudy._moved import find_moved
 
 __version__ = "0.1.0"
 
+keep_sources()
 find_moved()
+name_missing()
 
 
 def _public() -> dict[str, str]:

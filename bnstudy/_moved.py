@@ -64,6 +64,7 @@ MOVED: dict[str, str] = {
     "bnstudy.norm.pooled": "bnstudy.norm.fast.pooled",
     "bnstudy.norm.threads": "bnstudy.norm.fast.threads",
     "bnstudy.openmp": "bnstudy.study.openmp",
+    "bnstudy.other_specs": "bnstudy.records.kinds",
     "bnstudy.optimize": "bnstudy.train.optimize",
     "bnstudy.perturb": "bnstudy.train.perturb",
     "bnstudy.seeds": "bnstudy.train.seeds",
@@ -85,6 +86,13 @@ MOVED: dict[str, str] = {
     "bnstudy.study.tables": "bnstudy.records.tables",
     "bnstudy.study.train_flag": "bnstudy.chapters.train_flag.study",
     "bnstudy.study.updates_collections": "bnstudy.chapters.updates_collections.study",
+    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
+    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
+    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
+    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
+    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
+    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
+    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
 }
 
 # The same for single names, by the module that had them.
@@ -95,13 +103,6 @@ MOVED_NAMES: dict[str, dict[str, str]] = {
         "load": "bnstudy.chapters",
         "run_study": "bnstudy.chapters",
     },
-    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
-    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
-    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
-    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
-    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
-    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
-    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
 }
 
 

@@ -150,8 +150,8 @@ def _add_verify(commands: Any) -> None:
     verify.add_argument(
         "--accept",
         action="store_true",
-        help="draw them from the stale records; if all come out the same, bit for bit, their sources' "
-        "records are stale no longer (data/sources.json tells)",
+        help="draw them from the stale records; if all come out the same, bit for bit, at least two of a "
+        "source and kind of run, its records are stale no longer (data/sources.json tells)",
     )
     verify.add_argument("--seed", type=int, help="seed of the choice of runs")
     _add_device(verify)
@@ -289,21 +289,21 @@ def _in_words(found: Status) -> str:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from bnstudy.study.equivalent import accept, stale
+    from bnstudy.study.equivalent import accept_drawn, stale
     from bnstudy.study.verify import choose, rerun
 
     store = _store(options)
     if options.rerun < 0:
         raise SpecError(f"--rerun is {options.rerun}; allowed: a whole number of at least 0")
-    if options.accept and not options.rerun:
-        raise SpecError("--rerun is 0 with --accept; allowed: a whole number of at least 1")
+    if options.accept and options.rerun < 2:
+        raise SpecError(f"--rerun is {options.rerun} with --accept; allowed: a whole number of at least 2")
     plan = plan_of(options.experiment, {}) if options.experiment else None
     scan = store.scan(run.spec.name for run in plan.runs()) if plan else store.scan()
     old = stale(scan.sound.values(), store)
     among = [r for name, r in scan.sound.items() if name in old or not options.accept]
     chosen = choose(among, options.rerun, options.seed)
     runs = [rerun(record, store, options.device, progress=not options.json) for record in chosen]
-    accepted = accept(store, chosen) if options.accept and all(r.equal for r in runs) else []
+    accepted = accept_drawn(store, chosen, among) if options.accept and all(r.equal for r in runs) else []
     if options.json:
         damaged = {name: str(error) for name, error in scan.damaged.items()}
         print(
@@ -322,8 +322,8 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"  {error}")
         for r in runs:
             print(f"  {r}")
-        for source in accepted:
-            print(f"  records of source {source} count as today's")
+        for sentence in accepted:
+            print(f"  {sentence}")
     return 0 if not scan.damaged and all(r.matches for r in runs) else INCOMPLETE
 
 

@@ -173,9 +173,7 @@ def test_tensorflow_speaks_where_it_ran():
     assert "1.99 × [" in plain(made.tensorflow())
     assert "is 0 nats up to the second step" in plain(made.tensorflow())
     # Without a word, its accuracy would be read as that of the other arms' amount of data.
-    assert (
-        "TensorFlow trained on 720 images for 1 epoch, the arms above on all images" in made.tensorflow()
-    )
+    assert "TensorFlow trained on 720 images for 1 epoch, the arms above on all images" in made.tensorflow()
     alike = chapter(tables())
     alike.in_tensorflow = made.in_tensorflow
     assert "on all images for 1 epoch, as the arms above did" in alike.tensorflow()

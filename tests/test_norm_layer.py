@@ -390,6 +390,7 @@ def test_copies_and_states(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("options", variants(), ids=lambda options: "-".join(options) or "defaults")
 def test_compiles(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
+    torch.compiler.reset()
     layer = BatchNorm(3, **options)
     twin = copy.deepcopy(layer)
     compiled = torch.compile(layer, backend="eager", fullgraph=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnstudy.chapters.decay.study import DecayStudy
-from bnstudy.other_specs import read_spec
+from bnstudy.records.kinds import read_spec
 from bnstudy.records.spec import RunSpec, SpecError, validate
 
 decays = st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=6)

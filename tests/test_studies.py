@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import yaml
 
 import bnstudy
 from bnstudy.chapters import EXPERIMENTS, plan_of
-from bnstudy.other_specs import SharingSpec, StepCostSpec, TensorFlowSpec
+from bnstudy.records.kinds import SharingSpec, StepCostSpec, TensorFlowSpec
 from bnstudy.records.spec import RunSpec, SpecError
 from bnstudy.records.store import Store
 from bnstudy.records.tables import columns_of
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import needs
 from bnstudy.study.plan import Listed
+
+CHAPTERS = Path(bnstudy.__file__).parent / "chapters"
 
 MADE = {"source": "of last year"}
 
@@ -288,6 +292,16 @@ def test_knobs_turn_one_thing_at_a_time():
 def test_errors_name_parameter_value_and_what_is_allowed(experiment, parameters, message):
     with pytest.raises(SpecError, match=message):
         plan_of(experiment, parameters)
+
+
+@pytest.mark.parametrize("file", sorted(CHAPTERS.glob("*/small.yaml")), ids=lambda file: file.parent.name)
+def test_the_small_re_run_is_one_that_digits_allow(file):
+    small = {"dataset": "digits", **yaml.safe_load(file.read_text())}
+    images = sum(
+        getattr(r.spec, "epochs", 0) * (getattr(r.spec, "train_size", None) or 1438)
+        for r in plan_of(file.parent.name, small).runs()
+    )
+    assert 0 < images < 600_000  # minutes on two cores
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

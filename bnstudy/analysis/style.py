@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -23,45 +24,17 @@ WIDTH = 4.4
 SMALL = 10.5
 LINE = 1.1 * SMALL  # from one line of a label to the next, in points
 
-# One colour an arm, in every figure of the book. The hues are Okabe and Ito's (2008), which the common kinds
-# of colour blindness keep apart; the yellows are darkened to be seen on white.
+# One colour an arm, in every figure of the book. These are the arms of several chapters; the figures of each
+# add their own to them, as COLOURS. The hues are Okabe and Ito's (2008), which the common kinds of colour
+# blindness keep apart; the yellows are darkened to be seen on white.
 ARMS = {
     # statistics that an evaluation normalises with
     "batch statistics": "#cc3311",
     "precise statistics": NEUTRAL,
     "moving averages": "#0072b2",
-    # parts of a moving average's error
-    "initialisation bias": "#0072b2",
-    "staleness": "#d55e00",
-    "sampling noise": "#aa4499",
-    "overfitting": "#007755",
     # networks
     "none": "#666666",
     "batch": "#0072b2",
-    "noisy batch": "#aa4499",
-    "l2": "#997700",
-    "dropout": "#d55e00",
-    "batch + l2": "#2e8b7a",
-    "batch + dropout": "#007755",
-    "dropout + batch": "#882255",
-    # stages of a layer
-    "normalised": "#0072b2",
-    "output": "#d55e00",
-    "activated": "#007755",
-    # how a run ends
-    "trained": "#007755",
-    "at chance": "#997700",
-    "dead": "#666666",
-    "diverged": "#cc3311",
-    # update schedules
-    "in place": "#0072b2",
-    "with the step": "#d55e00",
-    "after the step": "#007755",
-    "never": "#aa4499",
-    # is_training at test time
-    "is_training=False": "#0072b2",
-    "is_training=True": "#cc3311",
-    "False after True": "#997700",
 }
 
 # What the arm "none" is called, in every figure, table and text.
@@ -130,6 +103,27 @@ def row_labels(axis: Axes, labels: Sequence[str]) -> None:
                 0, row, line, transform=axis.get_yaxis_transform() + place, ha="right",
                 va="center_baseline", fontsize=SMALL,
             )  # fmt: skip
+
+
+def curve(
+    axis: Axes, runs: pd.DataFrame, y: str, colour: str, *, x: str = "step", band: float = 0.18, **line: Any
+) -> None:
+    """Draw a mean over seeds along ``x``, with its 95 % band (Student's t, each place on its own).
+
+    ``runs`` has a row a seed and place. On an axis that has a log scale already, mean and band are those of
+    the logarithm. ``line`` are keywords of matplotlib's.
+    """
+    if runs.empty:  # as where every run of an arm diverged before its first evaluation
+        return
+    labels = {"xlabel": axis.get_xlabel(), "ylabel": axis.get_ylabel()}
+    style = {"err_kws": {"alpha": band, "linewidth": 0}, "legend": False}
+    sns.lineplot(runs, x=x, y=y, color=colour, errorbar=_bounds, ax=axis, **style, **line)
+    axis.set(**labels)  # seaborn's are the columns' names
+
+
+def _bounds(values: Iterable[float]) -> tuple[float, float]:
+    interval = mean_interval(values)
+    return interval.low, interval.high
 
 
 def seed_points(

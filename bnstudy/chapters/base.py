@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from statistics import mode
 from typing import Any, Generic, TypeVar
 
 from bnstudy.analysis import page
@@ -12,6 +14,8 @@ from bnstudy.analysis.slider import Frame, slider
 from bnstudy.analysis.tables import Tables
 from bnstudy.analysis.words import Html, Markdown, Sources, write_amount
 from bnstudy.chapters.claims import CLAIMS
+from bnstudy.chapters.found import plan_of
+from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
 from bnstudy.study.plan import Study
 
@@ -92,6 +96,27 @@ class Chapter(Generic[AStudy]):
     def downloads(self) -> Markdown:
         """Return links to every table, which it writes beside the page that is being built."""
         return page.offer_csv(self.tables, self.sources)
+
+    def again(self, **changes: Any) -> Markdown:
+        """Return commands that run the chapter again, with ``changes`` and on digits, and what they cost.
+
+        The cost is that of the recorded runs alike, on the machine of most of them.
+        """
+        name, records = self.study.name, self._frames().records
+        plan = plan_of(name, {**self.study.model_dump(), **changes})
+        missing = {run.spec.name: run.spec for run in plan.runs() if run.spec.name not in records}
+        machine = mode(record.provenance["device"] for record in records.values())
+        took = seconds(list(missing.values()), records.values(), on=machine)
+        cost = f"about {in_words(took)} of one core, and half of that on two" if took else "nobody knows what"
+        command = f".venv/bin/papermill book/{name}.ipynb out.ipynb"
+        settings = " ".join(f'-y "{key}: {json.dumps(value)}"' for key, value in changes.items())
+        return Markdown(
+            f"```console\n{command} {settings}\n{command} -p dataset digits\n```\n\nThe first trains "
+            f"{self.cite(len(missing))} runs that this page has no record of: at the pace of those it has, "
+            f"{self.cite(cost)}. It needs CIFAR-10, which `.venv/bin/bnstudy data fetch cifar10` downloads. "
+            "The second trains the whole chapter on scikit-learn's digits, within ten minutes on two cores, "
+            "and needs no download."
+        )
 
     def _frames(self) -> Frames:
         if not isinstance(self.tables, Frames):

@@ -54,7 +54,9 @@ def _studies() -> dict[str, type[Study]]:
     found = {name: only(importlib.import_module(module), Study) for name, module in modules.items()}
     for chapter, study in found.items():
         if study.name != chapter:
-            raise TypeError(f"{study.__name__}.name is {study.name!r}; allowed: {chapter!r}, its folder or file")
+            raise TypeError(
+                f"{study.__name__}.name is {study.name!r}; allowed: {chapter!r}, its folder or file"
+            )
     return found
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from bnstudy.chapters.found import plan_of
+from bnstudy.chapters.judged import rules_digests
 from bnstudy.records.spec import SpecError
 from bnstudy.study.frames import Frames
 from bnstudy.study.run import load_plan, run_plan
@@ -61,7 +62,14 @@ def run_study(
     data_dir = settings.pop("data_dir", data_dir)
     progress = settings.pop("progress", progress)
     plan = plan_of(experiment, settings)
-    return run_plan(plan, device=device, data_dir=data_dir, progress=progress, executor=executor)
+    return run_plan(
+        plan,
+        device=device,
+        data_dir=data_dir,
+        progress=progress,
+        executor=executor,
+        rules=rules_digests,
+    )
 
 
 def _from_namespace(namespace: Mapping[str, Any]) -> dict[str, Any]:

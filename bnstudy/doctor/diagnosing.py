@@ -117,7 +117,8 @@ def _examine(
     # First what can be refused: the targets' kind shows at the first evaluation batch.
     answers = {MOVING: passes.answers(held, None, Grader(loss_fn))}
     layers = {name: of_module(name, module) for name, module in passes.layers.items()}
-    found = Examination(layers, smallest, answers, held_back)
+    untrained = not subject_of(passes.model).trained
+    found = Examination(layers, smallest, answers, held_back, untrained=untrained)
     quiet = _precise(passes, train, training=False)
     draws = passes.draws(next(iter(train)))
     noisy = _precise(passes, train, training=True) if draws else quiet

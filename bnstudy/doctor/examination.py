@@ -96,7 +96,7 @@ class Examination:
     recovered: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     trained: Answers | None = None
     leak: Leak | None = None
-    dropout_in_front: bool = False
+    untrained: bool = False
 
     def cost(self, worse: str, better: str) -> Cost | None:
         """Return what the first kind of statistics loses against the second; None if one wasn't measured."""

@@ -67,6 +67,7 @@ class LayerHistory:
         self.validation_passes = 0
         self.streak = 0  # such passes just now, one after the other
         self._pending = 0
+        self._counted: int | None = None
         self._resting_now = 0
         self.gradient_seen = False
 
@@ -113,11 +114,25 @@ class LayerHistory:
         if momentum == 0 or anew or not first:
             self.streak = 0 if anew else self.streak
             return
+        # A forward whose counter stands still moved nothing.
+        now = int(count) if isinstance(count, Tensor) else None
+        if self.streak and now is not None and now == self._counted:
+            return
+        self._counted = now
         self.streak += 1
 
     def _close_streak(self) -> None:
-        self._pending += self.streak if self.streak >= 2 else 0
+        self._pending += self._moved_for_good
         self.streak = 0
+
+    @property
+    def _moved_for_good(self) -> int:
+        """Return how many passes without gradient, at least two, moved the statistics and weren't undone."""
+        if self.streak < 2:
+            return 0
+        count = getattr(self.module, "num_batches_tracked", None)
+        undone = self._counted is not None and isinstance(count, Tensor) and int(count) < self._counted
+        return 0 if undone else self.streak
 
     def other_step(self) -> None:
         """Note a step of an optimiser that doesn't own the layer."""
@@ -128,7 +143,8 @@ class LayerHistory:
         self._close_streak()
         window, self.window = self.window, Window()
         self.steps += 1
-        self.unfrozen += any(parameter.requires_grad for parameter in self._affine)
+        free = any(parameter.requires_grad for parameter in self._affine)
+        self.unfrozen += free
         if self._pending:
             self.validated += 1
             self.validation_passes += self._pending
@@ -136,13 +152,15 @@ class LayerHistory:
         self.updates += window.calls + window.again
         # Reentrant checkpointing of a whole model has gradients in the backward pass alone.
         if window.training or window.resting or window.again:
-            self._close(window)
+            self._close(window, free or not self._affine)
 
-    def _close(self, window: Window) -> None:
+    def _close(self, window: Window, free: bool) -> None:
         self.windows += 1
         if window.training or window.again:
             self.trained += 1
             self._resting_now = 0
+        elif self.trained and not free:
+            self._resting_now = 0  # frozen on purpose
         elif self.trained:
             self.resting_after += 1
             self._resting_now += 1
@@ -163,7 +181,7 @@ class LayerHistory:
     @property
     def unfinished(self) -> int:
         """Return how many passes without gradient moved the statistics after the last step."""
-        return self._pending + (self.streak if self.streak >= 2 else 0)
+        return self._pending + self._moved_for_good
 
     @property
     def now(self) -> Layer:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 _HOOKS = (
     "_forward_hooks",
@@ -60,6 +61,8 @@ def fingerprint(model: nn.Module) -> dict[str, Any]:
 
 def _digest(tensor: Tensor) -> Any:
     """Return the wrapped sum of a tensor's bits: one pass over the memory, and any one change shows."""
+    if is_lazy(tensor):
+        return None
     value = tensor.detach()
     if type(value) not in (Tensor, nn.Parameter) or value.layout != torch.strided or value.is_meta:
         return tensor._version

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import torch
@@ -34,8 +32,10 @@ class MovingAverages(TorchFace):
         self.absorbing = False
         self.pending = False
         self.batch_moments: BatchMoments | None = None
-        # The moments of each forward since a bank last read them; None while no bank follows the layer.
-        self.step_moments: list[BatchMoments] | None = None
+        # For those who follow the layer (see bnstudy.norm.following): the moments of each forward since
+        # one of them last looked, None while there is none of them.
+        self.followers = 0
+        self.step_moments: tuple[BatchMoments, ...] | None = None
         self.step_is_read = False
 
     @torch.no_grad()
@@ -56,7 +56,7 @@ class MovingAverages(TorchFace):
             self.batch_moments = None  # what lives within a transform means nothing behind it
         else:
             self.batch_moments, self.pending = batch, True
-            if self.step_moments is not None and in_pass and batch.count:
+            if self.step_moments is not None and in_pass:
                 self._show(batch)
         # Cumulative averages are those of forwards, whoever wants them: PyTorch's update_bn.
         if self._cumulative or (in_pass and self.updates in {"in_place", "after_step"}):
@@ -83,25 +83,13 @@ class MovingAverages(TorchFace):
         if self.renorm and self.renorm_algorithm == "tf1.15":
             cast(Tensor, self.moving_stddev).copy_((self.moving_variance + self.epsilon).sqrt())
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Return a context whose forwards nobody hears of later, neither ``apply_updates`` nor a bank."""
-        kept = (self.batch_moments, self.pending, self.step_moments)
-        self.step_moments = None
-        try:
-            yield
-        finally:
-            self.batch_moments, self.pending, self.step_moments = kept
-
     def __getstate__(self) -> dict[str, Any]:
-        # Banks follow the layer, not its copies.
-        return {**vars(self), "step_moments": None, "step_is_read": False}
+        # Who follows the layer doesn't follow its copies.
+        return {**vars(self), "followers": 0, "step_moments": None, "step_is_read": False}
 
     def _show(self, batch: BatchMoments) -> None:
-        assert self.step_moments is not None
-        if self.step_is_read:
-            self.step_moments, self.step_is_read = [], False
-        self.step_moments.append(batch)
+        before = () if self.step_is_read or self.step_moments is None else self.step_moments
+        self.step_moments, self.step_is_read = (*before, batch), False
 
     @torch.no_grad()
     def _absorb(self, batch: BatchMoments) -> None:

@@ -140,8 +140,9 @@ class BatchNorm(MovingAverages):
         self._started = tuple(initializers or {})
         weight = nn.Parameter(start("gamma", 1.0), requires_grad=trainable) if scale else None
         bias = nn.Parameter(start("beta", 0.0), requires_grad=trainable) if center else None
-        self.register_parameter("weight", weight)
+        # The offset first: optimisers' states number parameters, and those of earlier versions did so.
         self.register_parameter("bias", bias)
+        self.register_parameter("weight", weight)
         self.register_buffer("running_mean", start("moving_mean", 0.0))
         self.register_buffer("running_var", start("moving_variance", 1.0))
         self.register_buffer("num_batches_tracked", torch.tensor(0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from bnstudy.norm.following import unheard
 from bnstudy.norm.layer import BatchNorm
 from bnstudy.norm.moments import weighted_moments
 from bnstudy.norm.precise import PooledMoments
@@ -112,18 +113,14 @@ def _calibrating(model: nn.Module, pools: Mapping[_BatchNorm, PooledMoments]) ->
         if isinstance(layer, _BatchNorm):
             pools[layer].add(*_moments(layer, *args, **kwargs))
 
-    aside = ExitStack()
-    for layer in pools:
-        if isinstance(layer, BatchNorm):
-            aside.enter_context(layer.aside())
     handles = [layer.register_forward_hook(absorb, with_kwargs=True) for layer in pools]
     try:
         # Not model.train(), which a model with frozen layers may have made its own.
         for module in modes:
             module.training = module in pools
-        yield
+        with unheard(pools):
+            yield
     finally:
-        aside.close()
         for handle in handles:
             handle.remove()
         for module, mode in modes.items():

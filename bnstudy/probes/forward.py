@@ -91,6 +91,12 @@ class Feed:
             raise ValueError(f"{what} gave {shape}; allowed: a tensor of one number")
         return loss.reshape(())
 
+    def split(self, batch: Any) -> tuple[Any, Any]:
+        """Return (x, y) of a loader's batch: its two members, or the whole of it for ``forward``."""
+        if self._forward is None and isinstance(batch, (tuple, list)) and len(batch) == 2:
+            return batch[0], batch[1]
+        return batch, None
+
     def _outcome(self, model: nn.Module, x: Any, y: Any) -> tuple[Any, Any]:
         if self._forward is None:
             return called(model, x), y

@@ -33,11 +33,17 @@ class Log:
         self._steps = 0
         self._rows: list[tuple[int, str, str, float]] = []
         self._newest: list[Row] = []
+        self._measured: int | None = None
 
     @property
     def steps(self) -> int:
         """How many steps were counted."""
         return self._steps
+
+    @property
+    def measured(self) -> int | None:
+        """The last step that was measured, or None."""
+        return self._measured
 
     def due(self) -> bool:
         """Say whether the step that comes next is to be measured."""
@@ -47,7 +53,7 @@ class Log:
         """Count a step, with the rows that it gave; None where it wasn't measured."""
         self._steps += 1
         if rows is not None:
-            self._newest = rows
+            self._newest, self._measured = rows, self._steps
             self._rows += [(self._steps, *row) for row in rows]
 
     def newest(self) -> list[Row]:

@@ -90,6 +90,15 @@ class Probe:
         """How many steps were taken so far, measured or not."""
         return self._log.steps
 
+    @property
+    def measured(self) -> int | None:
+        """The last step that was measured, or None so far."""
+        return self._log.measured
+
+    def split(self, batch: Any) -> Batch:
+        """Return a loader's batch as the (x, y) that this probe takes."""
+        return self._feed.split(batch)
+
     def frame(self) -> pd.DataFrame:
         """Return one row a measurement: step (from 1), layer, quantity, value."""
         if self._unfinished and not self._log.steps:

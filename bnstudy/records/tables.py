@@ -7,12 +7,14 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 Table = dict[str, list[Any]]
+Values: TypeAlias = "Table | NDArray[Any]"  # of a table of rows, or of an array
 Kind = Literal["integer", "number", "string", "boolean"]
 
 
@@ -162,6 +164,8 @@ RUNS: tuple[Column, ...] = (
     Column("statistics", "string", "1", "statistics that the run is evaluated with, a JSON list"),
     Column("probes", "string", "1", "probes that looked at the run, a JSON list"),
     Column("probed_steps", "integer", "1", "number of log-spaced steps at which they looked"),
+    Column("probed_images", "integer", "images", "images that gaussianity looks at; 0: the batch"),
+    Column("redrawn", "boolean", "1", "whether covariate shift is measured with redrawn noise too"),
     Column("precise_images", "integer", "images", "images behind precise statistics; empty: all"),
     Column("updates", "string", "1", "who keeps the moving averages: bank, or the layers, and when"),
     Column("spacing", "string", "1", "axis on which the evaluated steps are evenly spaced: log or linear"),
@@ -174,6 +178,7 @@ RUNS: tuple[Column, ...] = (
     Column("steps", "integer", "optimiser steps", "steps timed at a time"),
     Column("reuse", "boolean", "1", "whether the second call reuses the first one's variables"),
     Column("bnstudy", "string", "1", "version of the package"),
+    Column("date", "string", "1", "when the run ended (UTC); empty in the first records"),
     Column("source", "string", "1", "digest of the source that decides a run's numbers"),
     Column("commit", "string", "1", "git commit that the run was made at"),
     Column("torch", "string", "1", "version of PyTorch"),
@@ -208,7 +213,7 @@ def to_csv(name: str, run: str, table: Table) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*([_text(v) for v in table[c]] for c in columns), strict=True))
+    writer.writerows(zip(*([as_text(v) for v in table[c]] for c in columns), strict=True))
     return out.getvalue().encode()
 
 
@@ -232,7 +237,8 @@ def to_frame(name: str, parts: Iterable[bytes]) -> pd.DataFrame:
     )
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
+    """Return a value as its CSV field: nine digits of a number, which identify a float32."""
     if value is None:
         return ""
     if not isinstance(value, float):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from bnstudy.other_specs import StepCostSpec
+from bnstudy.records.kinds import StepCostSpec
 from bnstudy.records.spec import Checked, RunSpec, Spec
 
 # Training images of each data set.

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bnstudy.records.store import Store
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import Needs, needs
 from bnstudy.study.openmp import spin_briefly
 from bnstudy.study.plan import Study
+
+if TYPE_CHECKING:
+    from bnstudy.study.engine import Rules
 
 
 class NotRecordedError(LookupError):
@@ -46,11 +50,12 @@ def run_plan(
     data_dir: str | os.PathLike[str] = "",
     progress: bool = True,
     executor: Executor | None = None,
+    rules: Rules | None = None,
 ) -> Frames:
     """Return a study's tables, training only the runs that are not recorded.
 
     ``bnstudy.run_study`` is this with a study's name and parameters; it says what each argument means, and
-    which errors there are.
+    which errors there are. ``rules`` gives the digests of the rules that read a run, see ``run_all``.
     """
     store = Store(data_dir or default_data_dir())
     found = needs(plan, store)
@@ -58,11 +63,18 @@ def run_plan(
         return Frames(plan, store, found.found)
     if os.environ.get("BNSTUDY_TRAIN") == "never":
         raise _not_recorded(plan.name, store, found)
-    trained = _train(found, store, executor, device, progress)
+    trained = _train(found, store, executor, device, progress, rules)
     return Frames(plan, store, needs(plan, store).found, trained)
 
 
-def _train(found: Needs, store: Store, executor: Executor | None, device: str, progress: bool) -> list[str]:
+def _train(
+    found: Needs,
+    store: Store,
+    executor: Executor | None,
+    device: str,
+    progress: bool,
+    rules: Rules | None,
+) -> list[str]:
     spin_briefly()
     from bnstudy.records.package import describe
     from bnstudy.study.engine import run_all
@@ -75,7 +87,7 @@ def _train(found: Needs, store: Store, executor: Executor | None, device: str, p
         check_device(device)
         for dataset in {d for spec in found.missing if (d := getattr(spec, "dataset", None))}:
             load_dataset(dataset)
-    report = run_all(found.missing, store, executor=executor, device=device, progress=progress)
+    report = run_all(found.missing, store, executor=executor, device=device, progress=progress, rules=rules)
     if report.trained:
         describe(store)
     if report.interrupted:

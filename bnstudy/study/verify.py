@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from bnstudy.records.spec import RunSpec
-from bnstudy.records.store import Record, Store
-from bnstudy.records.tables import columns_of, to_csv, to_frame
-from bnstudy.study.equivalent import equivalents
+from bnstudy.records.store import Record, Store, content_of
+from bnstudy.records.tables import columns_of, to_frame
+from bnstudy.study.equivalent import count_as_today
 from bnstudy.study.work import Failed, begin, perform
 
-# What must be the same for a run to come out the same, bit for bit.
-SAME = ("source", "device", "threads", "libraries", "data_sha256", "fleet")
+# What must be the same, besides code that gives the same, for a run to come out the same, bit for bit.
+SAME = ("device", "threads", "libraries", "data_sha256", "fleet")
 
 # How far the last accuracies of a run may be from the recorded ones where rounding differs: training
 # amplifies a rounding error until two runs differ like two seeds.
@@ -62,11 +62,11 @@ def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = Fa
     if isinstance(result, Failed):
         return Rerun(name, "bit for bit", False, None, False, result.error)
     [again] = result
-    new = {table: to_csv(table, name, rows) for table, rows in again.tables.items()}
-    old = {table: store.table(record, table) for table in record.tables}
+    new = {table: content_of(table, name, rows) for table, rows in again.tables.items()}
+    old = {table: store.content(record, table) for table in record.tables}
     equal = _decided(new) == _decided(old) and again.outcome == record.outcome
     difference = _difference(old["evaluation"], new["evaluation"]) if "evaluation" in old else None
-    if all(record.provenance.get(key) == again.provenance.get(key) for key in SAME):
+    if _made_alike(record, again.provenance, store):
         return Rerun(name, "bit for bit", equal, difference, equal)
     close = again.outcome == record.outcome and (difference is None or difference <= TOLERANCE)
     return Rerun(name, "close", equal, difference, close)
@@ -84,19 +84,19 @@ def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rer
     again = begin(spec, steps, device)
     if isinstance(again, Failed):
         return Rerun(spec.name, "bit for bit", False, None, False, again.error, steps)
-    new = to_csv("training", spec.name, again.tables["training"]).splitlines(keepends=True)
+    new = content_of("training", spec.name, again.tables["training"]).splitlines(keepends=True)
     # A run that diverged is recorded up to where that was seen.
     old = store.table(record, "training").splitlines(keepends=True)[: len(new)]
     equal = old == new[: len(old)] and len(old) > 1
     difference = _mean_difference(b"".join(old), b"".join(new[: len(old)]))
-    if _made_alike(record.provenance, again.provenance, equivalents(store)):
+    if _made_alike(record, again.provenance, store):
         return Rerun(spec.name, "bit for bit", equal, difference, equal, steps=steps)
     return Rerun(spec.name, "close", equal, difference, difference <= TOLERANCE, steps=steps)
 
 
-def _made_alike(old: dict[str, Any], new: dict[str, Any], sources: Set[str]) -> bool:
-    same = all(old.get(key) == new.get(key) for key in SAME if key != "source")
-    return same and {old.get("source"), new.get("source")} <= sources
+def _made_alike(record: Record, new: dict[str, Any], store: Store) -> bool:
+    same = all(record.provenance.get(key) == new.get(key) for key in SAME)
+    return same and count_as_today(store, record)
 
 
 def _mean_difference(old: bytes, new: bytes) -> float:

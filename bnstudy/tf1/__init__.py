@@ -108,9 +108,20 @@ from bnstudy.tf1.variables import (
 )
 from bnstudy.tf1.versions import emulate
 
+# The version whose names these are; `emulate` chooses what batch_norm does.
+__version__ = "1.15.5"
+
 # Names of TensorFlow before 1.0.
 initialize_all_variables = global_variables_initializer
 all_variables = global_variables
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(
+        f"bnstudy.tf1 has no {name!r}: it covers what programs around batch normalization use; its "
+        "documentation "
+        "lists what is in it, and what is not"
+    )
 
 
 def add_to_collection(name: Any, value: Any) -> None:
@@ -131,6 +142,10 @@ def get_collection_ref(key: Any) -> list[Any]:
 def control_dependencies(control_inputs: Iterable[Any] | None) -> AbstractContextManager[None]:
     """Return a context in which new operations run after ``control_inputs``."""
     return get_default_graph().control_dependencies(control_inputs)
+
+
+def disable_v2_behavior() -> None:
+    """Do nothing: this is TensorFlow 1's behaviour."""
 
 
 def name_scope(
@@ -184,6 +199,7 @@ __all__ = [
     "control_dependencies",
     "convert_to_tensor",
     "device",
+    "disable_v2_behavior",
     "div",
     "divide",
     "emulate",

@@ -178,11 +178,12 @@ def _described(structure: Any) -> str:
 
 def _merge(flag: Tensor, one: Tensor, other: Tensor) -> Tensor:
     def compute(run: Run) -> torch.Tensor:
-        return run.value(one if bool(run.value(flag)) else other)
+        return run.value(one if bool(run.value(flag)) else other, op)
 
     inputs = [flag, one, other]
     kinds = [(one.dtype, one.shape.common(other.shape))]
-    return get_default_graph().add("Merge", inputs, compute, kinds, kind=_Merge).outputs[0]
+    op = get_default_graph().add("Merge", inputs, compute, kinds, kind=_Merge)
+    return op.outputs[0]
 
 
 def _passed(tensor: Tensor, name: str) -> Tensor:

@@ -65,7 +65,16 @@ def conv2d(
         inner = _padded(x.permute(0, 3, 1, 2), w.shape[:2], steps, padding, 0.0)
         return F.conv2d(inner, w.permute(3, 2, 0, 1), stride=steps).permute(0, 2, 3, 1)
 
-    result: Tensor = make(name, "Conv2D", compute, convert_to_tensor(input), convert_to_tensor(filter))
+    source, weights = convert_to_tensor(input), convert_to_tensor(filter)
+    window = TensorShape(weights.shape)
+    if window[2].value not in (None, source.shape[-1].value) and source.shape[-1].value is not None:
+        raise ValueError(
+            f"Depth of input ({source.shape[-1]}) is not the filter's ({window[2]}); input {source.shape}, "
+            "filter "
+            f"{weights.shape}"
+        )
+    static = _windowed(source.shape, [window[0].value, window[1].value], steps, padding, window[3])
+    result: Tensor = make(name, "Conv2D", compute, source, weights, static=[(source.dtype, static)])
     return result
 
 
@@ -117,7 +126,9 @@ def conv2d_transpose(
         top, left = pads[0][0], pads[1][0]
         return full[:, :, top : top + height, left : left + width].permute(0, 2, 3, 1)
 
-    static = TensorShape([None if s is None or s < 0 else s for s in sizes] if sizes else [None] * 4)
+    # TensorFlow takes what it knows of the batch from the input.
+    spatial = [None if s is None or s < 0 else s for s in sizes[1:]] if sizes else [None] * 3
+    static = TensorShape([source.shape[0], *spatial])
     inputs = [source, weights] if dynamic is None else [source, weights, dynamic]
     return graph.add(scope, inputs, compute, [(source.dtype, static)]).outputs[0]
 
@@ -138,8 +149,7 @@ def max_pool(
         inner = _padded(x.permute(0, 3, 1, 2), window, steps, padding, float("-inf"))
         return F.max_pool2d(inner, window, steps).permute(0, 2, 3, 1)
 
-    result: Tensor = make(name, "MaxPool", compute, convert_to_tensor(value))
-    return result
+    return _pool(name or "MaxPool", compute, value, window, steps, padding)
 
 
 def avg_pool(
@@ -161,8 +171,38 @@ def avg_pool(
         pooled = F.avg_pool2d(inner, window, steps) / F.avg_pool2d(inside, window, steps)
         return pooled.permute(0, 2, 3, 1)
 
-    result: Tensor = make(name, "AvgPool", compute, convert_to_tensor(value))
+    return _pool(name or "AvgPool", compute, value, window, steps, padding)
+
+
+def _pool(
+    name: str, compute: Any, value: Any, window: Sequence[int], steps: Sequence[int], padding: str
+) -> Tensor:
+    source = convert_to_tensor(value, name="input")
+    static = _windowed(source.shape, window, steps, padding, source.shape[-1])
+    result: Tensor = make(name, name, compute, source, static=[(source.dtype, static)])
     return result
+
+
+def _windowed(
+    shape: TensorShape, window: Sequence[int | None], steps: Sequence[int], padding: str, channels: Any
+) -> TensorShape:
+    """Return the static shape after windows over height and width; ``ValueError`` if one does not fit."""
+    if shape.ndims not in (None, 4):
+        raise ValueError(f"Shape must be rank 4 but is rank {shape.ndims}, {shape}")
+    sizes: list[int | None] = []
+    for axis, (length, step) in enumerate(zip(window, steps, strict=True), start=1):
+        have = shape[axis].value
+        if have is None or (padding == "VALID" and length is None):
+            sizes.append(None)
+        elif padding == "SAME":
+            sizes.append(-(-have // step))
+        elif length is not None and have < length:
+            raise ValueError(
+                f"Negative dimension size caused by subtracting {length} from {have}; input {shape}"
+            )
+        else:
+            sizes.append((have - (length or 1)) // step + 1)
+    return TensorShape([shape[0], *sizes, channels])
 
 
 def _spatial(sizes: Sequence[int], argument: str) -> tuple[int, int]:

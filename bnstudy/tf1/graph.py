@@ -51,6 +51,7 @@ class Operation:
         self.branch: Branch | None = None
         self.differentiable = True
         self.role: str = ""
+        self.writes: tuple[Tensor, ...] = ()
 
     @property
     def dependencies(self) -> list[Operation]:

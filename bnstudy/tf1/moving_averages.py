@@ -53,7 +53,7 @@ def assign_moving_average(
 
     op = graph.add(scope, [source, rate], debias if zero_debias else move, [(kind, variable.shape)])
     op.differentiable = False
-    op.role = f"moving {variable.op.name}"
+    op.role, op.writes = "moving", (variable.snapshot,)
     return op.outputs[0]
 
 

@@ -15,6 +15,7 @@ from bnstudy.tf1.fused import fused_batch_norm as fused_operation
 from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.infer import make
 from bnstudy.tf1.math import identity
+from bnstudy.tf1.run import Run
 from bnstudy.tf1.shapes import TensorShape, reduced
 
 
@@ -35,11 +36,23 @@ def moments(
         raise ValueError("Cannot specify both 'keep_dims' and 'keepdims'.")
     keep = bool(keep_dims if keepdims is None else keepdims)
     source = convert_to_tensor(x)
+
+    def compute(run: Run, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        dims = _listed(axes, source)
+        mean, variance = batch_moments(v, dims, keep_dims=keep)
+        if run.plan.higher and v.requires_grad and dims != []:
+            # TensorFlow takes the mean in the variance for a constant. That leaves first derivatives as
+            # they are, and
+            # changes second ones.
+            centre, _ = batch_moments(v.detach(), dims, keep_dims=True)
+            variance = batch_moments((v - centre).square(), dims, keep_dims=keep)[0]
+        return mean, variance
+
     return _both(
         name or "moments",
         "statistics",
         [source],
-        lambda run, v: batch_moments(v, _listed(axes, source), keep_dims=keep),
+        compute,
         _after(source, axes, keep),
         ("mean", "variance") if keep else ("Squeeze", "Squeeze_1"),
     )

@@ -121,7 +121,7 @@ class Optimizer:
             f"update_{variable.op.name}/Apply", inputs, compute, [(variable.dtype, variable.shape)]
         )
         op.differentiable = False
-        op.role = "optimizer"
+        op.role, op.writes = "optimizer", (variable.snapshot,)
         return op.outputs[0]
 
     def _changed(self, run: Run, variable: Variable, g: torch.Tensor, lr: torch.Tensor) -> torch.Tensor:
@@ -178,7 +178,7 @@ class MomentumOptimizer(Optimizer):
         kind = [(variable.dtype, variable.shape)]
         op = graph.add(f"update_{variable.op.name}/Apply", [gradient, rate, momentum], compute, kind)
         op.differentiable = False
-        op.role = "optimizer"
+        op.role, op.writes = "optimizer", (variable.snapshot,)
         return op.outputs[0]
 
 

@@ -35,9 +35,10 @@ class Plan:
         self.watched_ops = {source.op for source in self.watched}
         self.higher = _differentiated_again(gradients)
         self.trains = any(op.role == "optimizer" for op in self.steps)
-        self.assigned = _named(self.steps, "assign ")
-        self.moved = _named(self.steps, "moving ")
+        self.assigned = _written(self.steps, "assign")
+        self.moved = _written(self.steps, "moving")
         self.read = frozenset(op.name for op in self.steps if op.role == "variable")
+        self.late = _late_readers(self.steps)
 
 
 class Run:
@@ -49,9 +50,17 @@ class Run:
         self.values: dict[Operation, tuple[torch.Tensor, ...]] = {}
         self._dead: set[Operation] = set()
 
-    def value(self, tensor: Tensor) -> torch.Tensor:
-        """Return the value of ``tensor``, whose operation has run."""
-        return self.values[tensor.op][tensor.index]
+    def value(self, tensor: Tensor, reader: Operation | None = None) -> torch.Tensor:
+        """Return the value of ``tensor``, whose operation has run, as ``reader`` sees it.
+
+        A variable has one value for all readers of a run, but for those that wait for a change of it.
+        """
+        held = self.values[tensor.op][tensor.index]
+        if reader is None or tensor not in self.plan.late.get(reader, ()):
+            return held
+        now = tensor.op.compute(self)
+        # Derivatives by the variable count every read of it.
+        return now + (held - held.detach()) if held.requires_grad else now
 
     def fetched(self, tensor: Tensor) -> torch.Tensor:
         """Return the value of a fetch; raises ``InvalidArgumentError`` if its branch was not taken."""
@@ -74,13 +83,18 @@ class Run:
     def evaluate(self) -> None:
         """Run the plan."""
         values = self.values
-        watched = self.plan.watched_ops
+        watched, late = self.plan.watched_ops, self.plan.late
         with torch.set_grad_enabled(bool(watched)):
             for op in self.plan.steps:
                 if self._dead and self._is_dead(op):
                     self.kill(op)
                     continue
-                arguments = [] if op.merges else [values[t.op][t.index] for t in op.inputs]
+                if op.merges:
+                    arguments = []
+                elif op in late:
+                    arguments = [self.value(t, op) for t in op.inputs]
+                else:
+                    arguments = [values[t.op][t.index] for t in op.inputs]
                 result = op.compute(self, *arguments)
                 if result is None:
                     result = ()
@@ -129,8 +143,25 @@ def _ordered(targets: Sequence[Operation], fed: frozenset[Operation]) -> list[Op
     return order
 
 
-def _named(steps: Sequence[Operation], role: str) -> frozenset[str]:
-    return frozenset(op.role.removeprefix(role) for op in steps if op.role.startswith(role))
+def _written(steps: Sequence[Operation], role: str) -> frozenset[str]:
+    return frozenset(tensor.op.name for op in steps if op.role == role for tensor in op.writes)
+
+
+def _late_readers(steps: Sequence[Operation]) -> dict[Operation, frozenset[Tensor]]:
+    """Return, by operation, the variables that it reads after something it waits for has changed them."""
+    nothing: frozenset[Tensor] = frozenset()
+    changed: dict[Operation, frozenset[Tensor]] = {}
+    late: dict[Operation, frozenset[Tensor]] = {}
+    for op in steps:
+        before = nothing.union(*(changed[d] for d in op.dependencies if d in changed))
+        if before and op.role != "variable":
+            found = before.intersection(op.inputs)
+            if found and not isinstance(op, Gradients):
+                late[op] = found
+        after = before.union(op.writes)
+        if after:
+            changed[op] = after
+    return late
 
 
 def _differentiated_again(gradients: Sequence[Gradients]) -> frozenset[Operation]:

@@ -126,6 +126,8 @@ def known_sizes(given: Any) -> tuple[list[int | None] | None, Tensor | None]:
         if count is None or len(parts) != count:
             return (None if count is None else [None] * count), given
         return [_known(part) for part in parts], given
+    if isinstance(given, TensorShape) and not given.is_fully_defined():
+        raise ValueError(f"Cannot convert a partially known TensorShape {given} to a Tensor.")
     listed = list(given) if isinstance(given, (list, tuple, TensorShape)) else [given]
     sizes = [_known(item) for item in listed]
     if all(s is not None for s in sizes):

@@ -93,7 +93,6 @@ class Variable(Operators):
         """Return its value at the moment of this read, after the control dependencies around it."""
 
         def compute(run: Run, held: torch.Tensor) -> torch.Tensor:
-            # Derivatives by the variable count every read of it.
             now = self.stored(run)
             return now + (held - held.detach()) if held.requires_grad else now
 
@@ -181,7 +180,7 @@ class Variable(Operators):
 
         op = graph.add(scope, [source], compute, [(self.dtype, self.shape)])
         op.differentiable = False
-        op.role = f"assign {self.op.name}"
+        op.role, op.writes = "assign", (self.snapshot,)
         return op.outputs[0]
 
 

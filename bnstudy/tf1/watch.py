@@ -58,8 +58,8 @@ class Watch:
         if "updates" in self._said or not plan.read:
             return
         kept = self._graph.get_collection(GraphKeys.UPDATE_OPS)
-        roles = {getattr(item, "op", item).role for item in kept}
-        still = sorted(n for n in plan.read if f"moving {n}" in roles and n not in self._moved)
+        averages = {t.op.name for item in kept for t in getattr(item, "op", item).writes}
+        still = sorted(n for n in plan.read if n in averages and n not in self._moved)
         if still:
             self._said.add("updates")
             warn_of_trap(

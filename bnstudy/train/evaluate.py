@@ -143,6 +143,8 @@ class Evaluator:
                     for i, (statistics, arm) in enumerate(self._choices):
                         yield Row(split, statistics, arm, scores[i], self._score.hits(i))
         finally:
+            if self._measured is not None:
+                self._measured.forget()
             self._net.train(was_training)
             for layer, schedule in zip(self._layers, updates, strict=True):
                 layer.updates = schedule
@@ -197,6 +199,10 @@ class _Measured:
                 row.copy_(torch.stack([gather(layers, "moving_mean"), gather(layers, "moving_variance")]))
             else:
                 row.copy_((self._bank if name == "moving" else self._frozen).statistics(arm))
+
+    def forget(self) -> None:
+        """Keep what the evaluation passed through out of the averages of training."""
+        self._bank.forget()
 
     def _absorb(self, images: Tensor, _: Tensor) -> None:
         self._net(images)

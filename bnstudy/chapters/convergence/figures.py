@@ -12,9 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above, row_labels
-from bnstudy.analysis.tables import Tables, per_seed, rows, summary
+from bnstudy.analysis.style import NEUTRAL, SMALL, WIDTH, curve, legend_above, row_labels
+from bnstudy.analysis.tables import Tables, per_seed, rows
 from bnstudy.chapters.convergence.rules import first_step_at, seconds_per_step, tested, time_to
+from bnstudy.chapters.updates_collections.figures import COLOURS
 
 NAMES = {"none": "without batch norm", "batch": "with batch norm"}
 MARKERS = {"none": "o", "batch": "s"}
@@ -86,8 +87,8 @@ def times_to_target(tables: Tables, rates: list[str], target: float) -> Figure:
                         # Side by side, so that seeds with the same time don't hide one another.
                         row + shift + 0.06 * (i - (len(took) - 1) / 2),
                         MARKERS[arm],
-                        color=ARMS[arm],
-                        mfc="none" if never[seed] else ARMS[arm],
+                        color=COLOURS[arm],
+                        mfc="none" if never[seed] else COLOURS[arm],
                         ms=5,
                     )
         axis.set_xlim(left=0)
@@ -104,10 +105,10 @@ def step_cost(tables: Tables) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
     for row, arm in enumerate(COSTS):
         seconds = 1000 * per_seed(rows(tables, "cost", arm=arm), "seconds_per_step")
-        axis.plot(seconds, [row + 0.18] * len(seconds), "o", color=ARMS[arm], ms=4, alpha=0.6, mew=0)
+        axis.plot(seconds, [row + 0.18] * len(seconds), "o", color=COLOURS[arm], ms=4, alpha=0.6, mew=0)
         interval = mean_interval(seconds)
         errors = [[interval.mean - interval.low], [interval.high - interval.mean]]
-        axis.errorbar(interval.mean, row - 0.12, xerr=errors, fmt="D", color=ARMS[arm], ms=6, capsize=3)
+        axis.errorbar(interval.mean, row - 0.12, xerr=errors, fmt="D", color=COLOURS[arm], ms=6, capsize=3)
     row_labels(axis, list(COSTS.values()))
     axis.set(ylim=(len(COSTS) - 0.5, -0.5), xlabel="milliseconds a step")
     axis.set_xlim(left=0)
@@ -115,12 +116,8 @@ def step_cost(tables: Tables) -> Figure:
 
 
 def _curve(axis: Axes, part: pd.DataFrame, arm: str, scale: float) -> None:
-    if part.empty:  # every run of it diverged before its first evaluation
-        return
-    table = summary(part, ["step"], "accuracy")
-    at = table["step"] * scale
-    axis.plot(at, table["mean"], color=ARMS[arm], marker=MARKERS[arm], ms=3.5, lw=1.5, mew=0)
-    axis.fill_between(at, table["low"], table["high"], color=ARMS[arm], alpha=0.18, lw=0)
+    scaled = part.assign(at=part["step"] * scale)
+    curve(axis, scaled, "accuracy", COLOURS[arm], x="at", marker=MARKERS[arm], ms=3.5, lw=1.5, mew=0)
 
 
 def _accuracies(axis: Axes, every: pd.DataFrame, target: float) -> None:
@@ -133,7 +130,7 @@ def _accuracies(axis: Axes, every: pd.DataFrame, target: float) -> None:
 
 def _legend(figure: Figure, names: Mapping[str, str] = NAMES, columns: int = 2) -> None:
     handles = [
-        Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ms=4, lw=1.5, mew=0, label=name)
+        Line2D([], [], color=COLOURS[arm], marker=MARKERS[arm], ms=4, lw=1.5, mew=0, label=name)
         for arm, name in names.items()
     ]
     legend_above(figure, handles, ncols=columns)

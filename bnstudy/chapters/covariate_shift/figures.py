@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -13,9 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, legend_above
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, curve, legend_above
 from bnstudy.analysis.tables import last_step, summary
 from bnstudy.chapters.covariate_shift.rules import C3
+
+COLOURS = {
+    **ARMS,
+    "noisy batch": "#aa4499",
+    "normalised": "#0072b2",
+    "output": "#d55e00",
+    "activated": "#007755",
+}
 
 NAMES = {"none": WITHOUT, "batch": "batch norm", "noisy batch": "noisy batch norm"}
 MARKERS = {"none": "o", "batch": "s", "noisy batch": "^"}
@@ -42,7 +48,6 @@ def shift_by_layer(relative: pd.Series[float], cosine: pd.Series[float], trainin
             _curves(axis, values.xs((training, layer), level=("training", "layer")), log=column == 0)
         means = values.groupby(["arm", "training", "step", "layer"]).mean()
         if column == 0:
-            axes[0, 0].set_yscale("log")
             positive = means[means > 0]
             axes[0, 0].set_ylim(positive.min() / 1.3, positive.max() * 1.3)
         else:
@@ -81,7 +86,6 @@ def over_training(values: pd.Series[float], ylabel: str, *, log: bool = True) ->
     for axis in axes.flat[len(trainings) :]:
         axis.set_axis_off()
     if log:
-        axes[0, 0].set_yscale("log")
         positive = means[means > 0]
         axes[0, 0].set_ylim(positive.min() / 1.3, positive.max() * 1.3)
     else:
@@ -103,13 +107,13 @@ def accuracy_against_shift(shift: pd.Series[float], accuracy: pd.Series[float]) 
     figure, axis = plt.subplots(figsize=(WIDTH, 4.4), layout="constrained")
     for arm, training in itertools.product(_arms(shift), trainings):
         at, reached = (v.xs((arm, training), level=("arm", "training")) for v in (shift, accuracy))
-        axis.plot(at, 100 * reached, marks[training], color=ARMS[arm], ms=6, alpha=0.7, mew=0)
+        axis.plot(at, 100 * reached, marks[training], color=COLOURS[arm], ms=6, alpha=0.7, mew=0)
     axis.set(xscale="log", xlabel="relative shift, mean of the run", ylabel="test accuracy (%)")
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_formatter(NullFormatter())
     handles = [
-        Line2D([], [], color=ARMS[arm], marker="o", ls="", ms=6, label=NAMES[arm]) for arm in _arms(shift)
+        Line2D([], [], color=COLOURS[arm], marker="o", ls="", ms=6, label=NAMES[arm]) for arm in _arms(shift)
     ]
     handles += [
         Line2D([], [], color=NEUTRAL, marker=marks[training], ls="", ms=6, label=training)
@@ -146,7 +150,7 @@ def normality(gaussianity: pd.DataFrame) -> Figure:
             at = [layers.index(layer) + (i - 1) * 0.2 for layer in table["layer"]]
             errors = [table["mean"] - table["low"], table["high"] - table["mean"]]
             axis.errorbar(
-                at, table["mean"], errors, fmt=marker, ms=5, color=ARMS[stage], label=stage, capsize=2
+                at, table["mean"], errors, fmt=marker, ms=5, color=COLOURS[stage], label=stage, capsize=2
             )
         axis.axhline(0, color=NEUTRAL, lw=0.8)
         if bound is not None:
@@ -164,13 +168,12 @@ def _curves(axis: Axes, values: pd.Series[float], *, log: bool) -> None:
     runs = values.groupby(["arm", "seed", "step"]).mean()
     if log:
         # A network that has died moves nothing; zero has no place on the axis.
-        runs = runs[runs > 0].map(math.log)
+        runs = runs[runs > 0]
+        axis.set_yscale("log")
     table = runs.rename("value").reset_index()
     for arm in _arms(values):
-        curve = summary(table[table["arm"] == arm], ["step"], "value")
-        mean, low, high = (np.exp(curve[c]) if log else curve[c] for c in ("mean", "low", "high"))
-        axis.plot(curve["step"], mean, marker=MARKERS[arm], ms=3.5, lw=1.4, color=ARMS[arm], mew=0)
-        axis.fill_between(curve["step"], low, high, color=ARMS[arm], alpha=0.18, lw=0)
+        of_arm = table[table["arm"] == arm]
+        curve(axis, of_arm, "value", COLOURS[arm], marker=MARKERS[arm], ms=3.5, lw=1.4, mew=0)
     axis.set_xscale("log")
     last = int(values.index.unique("step").max())
     decades = [10**k for k in range(len(str(last)))]
@@ -187,7 +190,7 @@ def _arms(values: pd.Series[float]) -> list[str]:
 
 def _legend(figure: Figure, values: pd.Series[float]) -> None:
     handles = [
-        Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ms=4, lw=1.4, label=NAMES[arm])
+        Line2D([], [], color=COLOURS[arm], marker=MARKERS[arm], ms=4, lw=1.4, label=NAMES[arm])
         for arm in _arms(values)
     ]
     legend_above(figure, handles, ncols=3, handlelength=1.4)

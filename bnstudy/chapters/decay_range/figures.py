@@ -11,9 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnstudy.analysis.rules import SMALLEST_EFFECT
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, decay_colour, legend_above, seed_points
+from bnstudy.analysis.style import NEUTRAL, SMALL, WIDTH, decay_colour, legend_above, seed_points
+from bnstudy.chapters.decay.figures import COLOURS as DECAY
 from bnstudy.chapters.decay.rules import PARTS
 from bnstudy.chapters.decay_range.rules import LARGE, USUAL
+
+COLOURS = {
+    **DECAY,
+    "overfitting": "#007755",
+}
 
 # By claim: the title of its panel, what is on its axis, and the decay whose colour it has. The panels are
 # narrow: what each decay is held against is said in the caption.
@@ -66,7 +72,7 @@ def parts_by_decay(parts: pd.DataFrame, fitting: Mapping[str, float], settings: 
         for i, (part, marker) in enumerate(MARKERS.items()):
             for place, decay in enumerate(decays):
                 lost = here[(here["part"] == part) & (here["decay"] == decay)]["loss_of_accuracy"]
-                seed_points(axis, 100 * lost, place + (i - 1) * 0.24, ARMS[part], marker, across=False)
+                seed_points(axis, 100 * lost, place + (i - 1) * 0.24, COLOURS[part], marker, across=False)
         axis.axhline(0, color=NEUTRAL, lw=0.8)
         if setting in fitting:
             at = decays.index(fitting[setting])
@@ -88,7 +94,7 @@ def causes(values: Mapping[str, Values], fitting: Mapping[str, float], settings:
     for row, setting in enumerate(settings):
         for shift, (cause, (_, marker)) in zip((-0.15, 0.15), CAUSES.items(), strict=True):
             lost = 100 * values[cause].get(setting, _NONE)
-            seed_points(axis, lost, row + shift, ARMS[cause], marker)
+            seed_points(axis, lost, row + shift, COLOURS[cause], marker)
     _bounded(axis)
     labels = [_short(s) + (f", decay {fitting[s]:g}" if s in fitting else "") for s in settings]
     _rows(axis, labels)
@@ -117,6 +123,6 @@ def _rows(axis: Axes, labels: Sequence[str]) -> None:
 
 def _handles(named: Mapping[str, tuple[str, str]]) -> list[Line2D]:
     return [
-        Line2D([], [], color=ARMS[arm], marker=marker, ls="", ms=5.5, label=name)
+        Line2D([], [], color=COLOURS[arm], marker=marker, ls="", ms=5.5, label=name)
         for arm, (name, marker) in named.items()
     ]

@@ -15,6 +15,14 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, legend_above
 
+COLOURS = {
+    **ARMS,
+    "trained": "#007755",
+    "at chance": "#997700",
+    "dead": "#666666",
+    "diverged": "#cc3311",
+}
+
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 NAMES = {"none": WITHOUT, "batch": "with batch norm"}
 MARKERS = {"none": "o", "batch": "s"}
@@ -36,7 +44,7 @@ def share_by_rate(shares: pd.DataFrame, ylabel: str) -> Figure:
             ordered = lines.sort_values("learning_rate")
             at = ordered["learning_rate"] * _aside(str(arm))
             axis.plot(
-                at, ordered["share"], MARKERS[str(arm)] + "-", color=ARMS[str(arm)], ms=5, lw=1.6, mew=0
+                at, ordered["share"], MARKERS[str(arm)] + "-", color=COLOURS[str(arm)], ms=5, lw=1.6, mew=0
             )
 
     figure, axes = _by_optimizer(shares, draw, height=3.0)
@@ -69,7 +77,7 @@ def endings_by_rate(ended: pd.DataFrame) -> Figure:
                     runs["learning_rate"],
                     runs["seed"],
                     END_MARKERS[str(end)],
-                    color=ARMS[str(end)],
+                    color=COLOURS[str(end)],
                     ms=7,
                     mew=0,
                 )
@@ -82,7 +90,7 @@ def endings_by_rate(ended: pd.DataFrame) -> Figure:
     axes[0, 0].set_ylim(high + 0.6, low - 0.6)
     figure.supxlabel("learning rate", fontsize=SMALL + 1, color=NEUTRAL)
     handles = [
-        Line2D([], [], color=ARMS[end], marker=marker, ls="", ms=7, mew=0, label=ENDS[end])
+        Line2D([], [], color=COLOURS[end], marker=marker, ls="", ms=7, mew=0, label=ENDS[end])
         for end, marker in END_MARKERS.items()
     ]
     legend_above(figure, handles, handletextpad=0.2)
@@ -100,7 +108,7 @@ def step_of_divergence(ended: pd.DataFrame) -> Figure:
             # Runs of one rate that diverge at one step lie side by side.
             place = runs.groupby(["learning_rate", "blew_up_at"]).cumcount()
             at = runs["learning_rate"] * _aside(str(arm)) * 1.13**place
-            axis.plot(at, runs["blew_up_at"], MARKERS[str(arm)], color=ARMS[str(arm)], ms=5, mew=0)
+            axis.plot(at, runs["blew_up_at"], MARKERS[str(arm)], color=COLOURS[str(arm)], ms=5, mew=0)
         if part["blew_up_at"].isna().all():
             axis.text(0.5, 0.5, "none diverged", transform=axis.transAxes, ha="center", fontsize=SMALL)
 
@@ -149,7 +157,7 @@ def _over_steps(axis: Axes, table: pd.DataFrame, bounds: Limits, marker: str, si
     axis.set(xscale="log", yscale="log", ylim=bounds)
     low, high = bounds
     for arm, part in table.groupby("arm", sort=False):
-        colour = ARMS[str(arm)]
+        colour = COLOURS[str(arm)]
         # No number is above every number: a run has to pass infinity to get there.
         part = part.assign(y=part["y"].fillna(math.inf).clip(low, high))
         found = part.groupby("step")["y"].agg(["median", "min", "max"])
@@ -196,7 +204,7 @@ def _aside(arm: str) -> float:
 
 def _legend(figure: Figure) -> None:
     handles = [
-        Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ms=5, lw=1.6, mew=0, label=name)
+        Line2D([], [], color=COLOURS[arm], marker=MARKERS[arm], ms=5, lw=1.6, mew=0, label=name)
         for arm, name in NAMES.items()
     ]
     legend_above(figure, handles)

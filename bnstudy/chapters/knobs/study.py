@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bnstudy.other_specs import SharingSpec
+from bnstudy.records.kinds import SharingSpec
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, read_list
 from bnstudy.study.plan import Listed, PlannedRun, by_default, once_each
 

@@ -13,7 +13,7 @@ from bnstudy.analysis.style import NEUTRAL, SMALL, WIDTH, legend_above
 from bnstudy.chapters.performance.page import Result, met
 
 # As a run's end: green for what came as asked, red for what did not.
-COLOURS = {True: "#007755", False: "#cc3311", None: NEUTRAL}
+MET = {True: "#007755", False: "#cc3311", None: NEUTRAL}
 NAMES = {True: "target met", False: "target missed", None: "no target"}
 
 
@@ -24,7 +24,7 @@ def ratios(result: Result) -> Figure:
     places = range(len(found))
     for place, line in zip(places, reversed(found), strict=True):
         good = met(line)
-        colour = COLOURS[good]
+        colour = MET[good]
         axis.plot([line["low"], line["high"]], [place, place], color=colour, lw=2)
         axis.plot(line["ratio"], place, "o", color=colour, ms=6)
         # A line's name is longer than what could stand beside its mark on a phone.
@@ -50,7 +50,7 @@ def ratios(result: Result) -> Figure:
     axis.spines["left"].set_visible(False)
     shown = {met(line) for line in found}
     marks = [
-        Line2D([], [], color=COLOURS[good], marker="o", label=NAMES[good]) for good in NAMES if good in shown
+        Line2D([], [], color=MET[good], marker="o", label=NAMES[good]) for good in NAMES if good in shown
     ]
     target = Line2D([], [], color=NEUTRAL, marker="|", ms=11, mew=2, ls="", label="target")
     legend_above(figure, [*marks, *([target] if shown - {None} else [])])

@@ -14,6 +14,15 @@ from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above, ro
 from bnstudy.chapters.regularisation.page import NAMES
 from bnstudy.chapters.regularisation.rules import BASES, NORMALISED, of
 
+COLOURS = {
+    **ARMS,
+    "l2": "#997700",
+    "dropout": "#d55e00",
+    "batch + l2": "#2e8b7a",
+    "batch + dropout": "#007755",
+    "dropout + batch": "#882255",
+}
+
 MARKERS = dict(zip(NAMES, "oDvsPX^", strict=True))
 
 # On an axis, where a line has little room.
@@ -85,7 +94,7 @@ def training_against_test(
     for axis, (fraction, title) in zip(axes[0], fractions.items(), strict=True):
         for arm in NAMES:
             x, y = (100 * of(values, arm, fraction) for values in (train, test))
-            axis.plot(x, y.reindex(x.index), MARKERS[arm], color=ARMS[arm], ms=5.5, alpha=0.7, mew=0)
+            axis.plot(x, y.reindex(x.index), MARKERS[arm], color=COLOURS[arm], ms=5.5, alpha=0.7, mew=0)
         limits = axis.axis()
         axis.axline((0, 0), slope=1, color=NEUTRAL, lw=0.8)
         axis.axis(limits)
@@ -93,7 +102,7 @@ def training_against_test(
     axes[0, 0].set_ylabel("test accuracy (%)")
     figure.supxlabel("training accuracy (%)", fontsize=SMALL + 1, color=NEUTRAL)
     handles = [
-        Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ls="", ms=5.5, label=name)
+        Line2D([], [], color=COLOURS[arm], marker=MARKERS[arm], ls="", ms=5.5, label=name)
         for arm, name in NAMES.items()
     ]
     legend_above(figure, handles, columnspacing=0.8, handletextpad=0.1)
@@ -118,7 +127,7 @@ def _beside(fractions: Mapping[str, str], height: float, *, sharex: bool) -> tup
 def _by_arm(axis: Axes, values: pd.Series[float], fraction: str, arms: Sequence[str]) -> None:
     """Draw each arm's values, in percent, one arm below the other."""
     for i, arm in enumerate(arms):
-        seed_points(axis, 100 * of(values, arm, fraction), i, ARMS[arm], MARKERS[arm])
+        seed_points(axis, 100 * of(values, arm, fraction), i, COLOURS[arm], MARKERS[arm])
     axis.set_ylim(len(arms) - 0.5, -0.5)
 
 

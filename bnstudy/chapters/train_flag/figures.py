@@ -9,9 +9,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, SMALL, WIDTH, legend_above
-from bnstudy.analysis.tables import summary
+from bnstudy.analysis.style import ARMS, SMALL, WIDTH, curve, legend_above
 from bnstudy.chapters.train_flag.rules import ORDERS
+
+COLOURS = {
+    **ARMS,
+    "is_training=False": "#0072b2",
+    "is_training=True": "#cc3311",
+    "False after True": "#997700",
+}
 
 # By the table's column ``statistics``: name, mark and line. "False" is the article's advice.
 FLAGS = {
@@ -33,10 +39,8 @@ def accuracy_by_size(flag: pd.DataFrame) -> Figure:
     for axis, order in zip(axes, ORDERS, strict=True):
         for statistics, (name, mark, line) in FLAGS.items():
             runs = flag[(flag["order"] == order) & (flag["statistics"] == statistics)]
-            curve = summary(runs, ["test_batch_size"], "accuracy")
-            at, colour = curve["test_batch_size"], ARMS[name]
-            axis.plot(at, curve["mean"], line, marker=mark, ms=4, lw=1.4, color=colour, mew=0)
-            axis.fill_between(at, curve["low"], curve["high"], color=colour, alpha=0.15, lw=0)
+            colour, style = COLOURS[name], {"ls": line, "marker": mark, "ms": 4, "lw": 1.4, "mew": 0}
+            curve(axis, runs, "accuracy", colour, x="test_batch_size", band=0.15, **style)
             axis.plot(runs["test_batch_size"], runs["accuracy"], mark, color=colour, ms=2.5, alpha=0.4, mew=0)
         axis.set(xscale="log", ylabel="test accuracy")
         axis.set_title(order, fontsize=SMALL + 1)
@@ -60,7 +64,7 @@ def accuracy_at_size(flag: pd.DataFrame, size: int) -> Figure:
         for k, (statistics, (name, mark, _)) in enumerate(FLAGS.items()):
             values = now[(now["order"] == order) & (now["statistics"] == statistics)]["accuracy"]
             interval = mean_interval(values)
-            at, colour = i + (k - 1) * 0.26, ARMS[name]
+            at, colour = i + (k - 1) * 0.26, COLOURS[name]
             axis.plot([at + 0.09] * len(values), values, mark, color=colour, ms=3.5, alpha=0.45, mew=0)
             axis.plot([at, at], [interval.low, interval.high], "-", color=colour, lw=1.6)
             axis.plot(at, interval.mean, mark, color=colour, ms=7, mew=0)
@@ -79,7 +83,7 @@ def _top(flag: pd.DataFrame) -> float:
 
 def _legend(figure: Figure) -> None:
     handles = [
-        Line2D([], [], color=ARMS[name], marker=mark, ms=5, lw=1.4, ls=line, mew=0, label=name)
+        Line2D([], [], color=COLOURS[name], marker=mark, ms=5, lw=1.4, ls=line, mew=0, label=name)
         for name, mark, line in FLAGS.values()
     ]
     legend_above(figure, handles, handlelength=1.8)

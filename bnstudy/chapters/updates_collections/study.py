@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bnstudy.other_specs import TensorFlowSpec
+from bnstudy.records.kinds import TensorFlowSpec
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate
 from bnstudy.study.plan import Axis, PlannedRun, Study, by_default, step_costs
 

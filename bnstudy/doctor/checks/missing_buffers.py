@@ -40,7 +40,7 @@ def _scan(subject: Subject) -> Iterator[Finding]:
     lacking = [name for name in affine if name not in complete and SAYS_SO.search(name)]
     for name in lacking:
         seen = f"weight and bias of {affine[name]} channels are there, the running statistics aren't"
-        sure = "likely: by its name it is batch norm; a group norm under that name looks alike, and compare() tells"
+        sure = "likely: by its name it is batch norm; compare() tells it from a group norm"
         yield finding(name, seen, sure)
     if affine and not (subject.layers or lacking) and _convolves(subject):
         yield CHECK.finding(

@@ -56,8 +56,9 @@ def _harm(found: Examination, cost: Cost, cause: Cause) -> Finding:
     layer, share = _culprit(found, cost)
     name, gap = found.widest
     said = f"the moving statistics cost {cost.in_words()} against precise ones"
+    # A new model's statistics are meant to be wrong, and so are its answers.
     return CHECK.finding(
-        "warning",
+        "note" if found.untrained else "warning",
         layer,
         said if layer is None else f"{said}; this layer's alone win {100 * share:.0f} % of it back",
         cause=cause.sentence,

@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from bnstudy.other_specs import StepCostSpec
+from bnstudy.records.kinds import StepCostSpec
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.data import Dataset

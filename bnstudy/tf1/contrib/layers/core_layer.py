@@ -211,7 +211,7 @@ def _renorm_update(
     # The corrections use the values before the update.
     with graph.control_dependencies(corrections):
         op = graph.add("renorm_update", [mean, variance], compute, [kind, kind])
-    op.role = f"moving {state['moving_mean'].op.name}"
+    op.role, op.writes = "moving", tuple(state[name].snapshot for name in ("moving_mean", "moving_variance"))
     first, second = op.outputs
     return first, second
 

@@ -11,11 +11,11 @@ from bnstudy.tf1.contrib.framework import add_arg_scope
 from bnstudy.tf1.contrib.layers.call import collect
 from bnstudy.tf1.contrib.layers.initializers import xavier_initializer
 from bnstudy.tf1.control import smart_cond
-from bnstudy.tf1.graph import Tensor
+from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.initializers import zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
 from bnstudy.tf1.math import matmul
-from bnstudy.tf1.scopes import get_variable, variable_scope
+from bnstudy.tf1.scopes import get_variable, get_variable_scope, variable_scope
 from bnstudy.tf1.shapes import TensorShape
 from bnstudy.tf1.shaping import reshape, shape
 from bnstudy.tf1.spatial import pair, transposed_size
@@ -234,7 +234,16 @@ def _variable(
     name: str, sizes: Sequence[Any], initializer: Any, regularizer: Any, trainable: bool, collections: Any
 ) -> Variable:
     chosen = xavier_initializer() if initializer is None else initializer
-    made = get_variable(name, sizes, initializer=chosen, regularizer=regularizer, trainable=trainable)
+    graph, scope = get_default_graph(), get_variable_scope().name
+
+    def penalty(variable: Variable) -> Any:
+        # Named as the core layer names its variables, which contrib renames.
+        with graph.name_scope(f"{scope}/{'kernel' if name == 'weights' else 'bias'}/Regularizer/"):
+            return regularizer(variable)
+
+    made = get_variable(
+        name, sizes, initializer=chosen, regularizer=penalty if regularizer else None, trainable=trainable
+    )
     collect(made, GraphKeys.MODEL_VARIABLES)
     collect(made, collections.get(name) if isinstance(collections, Mapping) else collections)
     return made

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bnstudy.records.spec import DatasetName, Precision, Rate, RunSpec, Spec
+from bnstudy.records.spec import DatasetName, Precision, Rate, RunSpec, Spec, validate
 
 
 class StepCostSpec(Spec):
@@ -61,6 +61,6 @@ def read_spec(body: Mapping[str, Any]) -> Spec:
         ValueError: its kind is unknown, or a field is.
     """
     kind = body.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"kind is {json.dumps(kind)}; allowed: {', '.join(map(repr, KINDS))}")
-    return KINDS[kind](**body)
+    return validate(KINDS[kind], body)

@@ -1,0 +1,63 @@
+"""The shift block: noise that is drawn anew at each pass against noise that stays, and no noise at all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, read_list
+from bnstudy.study.plan import Axis, Study
+
+Doses = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
+
+
+class ShiftStudy(Study):
+    """What internal covariate shift does, and what batch norm keeps in place (C1, C2, C3).
+
+    Each optimiser trains at a published rate. Half an epoch, in whole batches: noise that stays is the same
+    for batches of one size.
+    """
+
+    name: ClassVar[str] = "shift"
+    first_seed: ClassVar[int] = 100
+
+    seeds: int = Field(default=12, ge=2, le=32)
+    dataset: DatasetName = "cifar10"
+    train_size: int = Field(default=195 * 128, ge=2)
+    doses: Doses = (1.0, 4.0, 16.0)
+    rate_sgd: Rate = 0.1
+    rate_adam: Rate = 1e-3
+    batch_size: int = Field(default=128, ge=2)
+    probed_steps: int = Field(default=12, ge=1, le=1000)
+    probed_images: Positive = 2000
+    precision: Precision = "float32"
+
+    def base(self) -> dict[str, Any]:
+        """Return what all runs have in common."""
+        names = ("dataset", "train_size", "batch_size", "probed_steps", "probed_images", "precision")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "epochs": 1,
+            "evaluations": 1,
+            "statistics": ("batch",),
+            "decays": (0.9,),
+            "zero_debias": ("none",),
+            "probes": ("activation_drift", "gaussianity", "gradient_health", "internal_covariate_shift"),
+            "redrawn": True,
+        }
+
+    def axes(self) -> dict[str, Axis]:
+        """Return the network with its noise (``arm``), and the optimiser (``training``)."""
+        noisy = {
+            f"{kind} {dose:g}": {"norm": "noisy", "noise_frozen": kind == "frozen", "noise_dose": dose}
+            for kind in ("fresh", "frozen")
+            for dose in self.doses
+        }
+        return {
+            "arm": {**{norm: {"norm": norm} for norm in ("none", "batch")}, **noisy},
+            "training": {
+                "sgd": {"optimizer": "sgd", "learning_rate": self.rate_sgd},
+                "adam": {"optimizer": "adam", "learning_rate": self.rate_adam},
+            },
+        }

@@ -1,0 +1,52 @@
+"""Record what real TensorFlow makes of the programs: ``python -m tests.record_tf1_programs`` in its
+environment.
+
+That is TensorFlow 2.12.1 (``compat.v1``) with tf-slim 1.1.0, as ``benchmarks/tensorflow_live.py`` installs
+it. The values go to ``tests/golden_tf1_programs.npz``, for ``tests/test_tf1_programs.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tests.tf1_programs import PROGRAMS, observe
+
+FILE = Path(__file__).with_name("golden_tf1_programs.npz")
+
+
+def tensorflow() -> tuple[Any, Any]:
+    """Return TensorFlow 1's module, with tf-slim where its contrib was, and ``moving_averages``."""
+    import tensorflow.compat.v1 as tf
+    import tf_slim
+    from tensorflow.python.training import moving_averages
+
+    tf.disable_v2_behavior()
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    framework = SimpleNamespace(arg_scope=tf_slim.arg_scope)
+    names = ("batch_norm", "fully_connected", "conv2d", "l2_regularizer", "xavier_initializer")
+    layers = SimpleNamespace(**{name: getattr(tf_slim, name) for name in names})
+    tf.contrib = SimpleNamespace(slim=tf_slim, framework=framework, layers=layers)
+    return tf, moving_averages
+
+
+def main() -> int:
+    tf, moving_averages = tensorflow()
+    store: dict[str, np.ndarray] = {}
+    index = []
+    for name, build in PROGRAMS.items():
+        facts, arrays = observe(tf, moving_averages, build)
+        index.append(json.dumps({"name": name, **facts}))
+        store.update({f"{len(index) - 1}/{key}": value for key, value in arrays.items()})
+    np.savez_compressed(FILE, index=np.array(index), **store)
+    print(f"{len(index)} programs, {len(store)} arrays, {FILE.stat().st_size / 1024:.0f} KB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
