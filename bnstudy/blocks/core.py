@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bnstudy.blocks.chosen import RATES
 from bnstudy.records.spec import DatasetName, Precision, Rate, Sizes
-from bnstudy.study.plan import Axis, Study, by_default
+from bnstudy.study.plan import UNSET, Axis, Study, by_default
 
 # Constant-phase checkpoints, a quarter of an epoch apart, up to the annealing; see the rules of C6 and C7.
 BEFORE = tuple(14.25 + k / 4 for k in range(15))
@@ -34,7 +34,7 @@ class CoreStudy(Study):
     precision: Precision = "bfloat16"
     test_batches: Sizes = (1, 4, 16, 128)
     precise_images: Annotated[int, by_default(lambda images, _: min(10_000, images))] = Field(
-        default=None, ge=2
+        default=UNSET, ge=2
     )
 
     def base(self) -> dict[str, Any]:

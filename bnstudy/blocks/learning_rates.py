@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Listed, by_default
+from bnstudy.study.plan import UNSET, Listed, by_default
 
 Rates = Annotated[
     tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1, description="a list of rates above 0")
@@ -30,7 +30,7 @@ class LearningRatesStudy(Listed):
     epochs: Positive = 10
     annealed_epochs: Positive = 2
     held_out: Annotated[int, by_default(lambda images, _: min(5000, images // 10))] = Field(
-        default=None, ge=1
+        default=UNSET, ge=1
     )
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate
-from bnstudy.study.plan import Axis, Study, by_default
+from bnstudy.study.plan import UNSET, Axis, Study, by_default
 
 
 class SecondNetworkStudy(Study):
@@ -25,7 +25,7 @@ class SecondNetworkStudy(Study):
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
     precise_images: Annotated[int, by_default(lambda images, _: min(10_000, images))] = Field(
-        default=None, ge=2
+        default=UNSET, ge=2
     )
 
     def base(self) -> dict[str, Any]:

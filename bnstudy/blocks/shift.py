@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from bnstudy.records.spec import DatasetName, Precision, Rate, read_list
-from bnstudy.study.plan import Axis, Study, by_default
+from bnstudy.study.plan import UNSET, Axis, Study, by_default
 
 Doses = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
 
@@ -27,14 +27,16 @@ class ShiftStudy(Study):
     seeds: int = Field(default=12, ge=2, le=32)
     dataset: DatasetName = "cifar10"
     train_size: Annotated[int, by_default(lambda images, _: min(195 * 128, images))] = Field(
-        default=None, ge=2
+        default=UNSET, ge=2
     )
     doses: Doses = (1.0, 4.0, 16.0)
     rate_sgd: Rate = 0.1
     rate_adam: Rate = 1e-3
     batch_size: int = Field(default=128, ge=2)
     probed_steps: int = Field(default=12, ge=1, le=1000)
-    probed_images: Annotated[int, by_default(lambda images, _: min(2000, images))] = Field(default=None, ge=1)
+    probed_images: Annotated[int, by_default(lambda images, _: min(2000, images))] = Field(
+        default=UNSET, ge=1
+    )
     precision: Precision = "float32"
 
     def base(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bnstudy.blocks.chosen import DROPOUT, L2, RATES
 from bnstudy.records.spec import DatasetName, Positive, Precision
-from bnstudy.study.plan import Listed, by_default
+from bnstudy.study.plan import UNSET, Listed, by_default
 
 NORMS = ("none", "batch")
 
@@ -45,9 +45,9 @@ class SmallDataStudy(Listed):
     seeds: int = Field(default=16, ge=2, le=32)
     dataset: DatasetName = "cifar10"
     train_size: Annotated[int, by_default(lambda images, _: min(5000, images // 2))] = Field(
-        default=None, ge=2
+        default=UNSET, ge=2
     )
-    held_out: Annotated[int, by_default(lambda images, _: images)] = Field(default=None, ge=1)
+    held_out: Annotated[int, by_default(lambda images, _: images)] = Field(default=UNSET, ge=1)
     epochs: Positive = 60
     annealed_epochs: Positive = 15
     batch_size: int = Field(default=128, ge=2)

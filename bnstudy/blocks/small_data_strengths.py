@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from bnstudy.blocks.small_data import NORMS, small_training
 from bnstudy.records.spec import DatasetName, Penalty, Positive, Precision, Share, read_list
-from bnstudy.study.plan import Listed, by_default
+from bnstudy.study.plan import UNSET, Listed, by_default
 
 
 class SmallDataStrengthsStudy(Listed):
@@ -23,9 +23,9 @@ class SmallDataStrengthsStudy(Listed):
     seeds: int = Field(default=2, ge=2, le=100)
     dataset: DatasetName = "cifar10"
     train_size: Annotated[int, by_default(lambda images, _: min(5000, images // 2))] = Field(
-        default=None, ge=2
+        default=UNSET, ge=2
     )
-    held_out: Annotated[int, by_default(lambda images, _: images)] = Field(default=None, ge=1)
+    held_out: Annotated[int, by_default(lambda images, _: images)] = Field(default=UNSET, ge=1)
     epochs: Positive = 60
     annealed_epochs: Positive = 15
     weight_decays: Annotated[tuple[Penalty, ...], BeforeValidator(read_list)] = (1e-4, 1e-3, 1e-2)
