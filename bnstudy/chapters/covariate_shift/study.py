@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from bnstudy.records.spec import Norm, Precision, read_list
-from bnstudy.study.plan import Axis, Rates, Training
+from bnstudy.study.plan import Axis, Rates, Training, by_default
 
 _ARMS: dict[str, str] = {"none": "none", "batch": "batch", "noisy": "noisy batch"}
 
@@ -27,7 +27,10 @@ class CovariateShiftStudy(Training):
     ] = ("sgd", "adam")
     sgd_rates: Rates = (0.01, 0.1)
     adam_rates: Rates = (0.001, 0.01)
-    probed_steps: int = Field(default=10, ge=1, le=1000)
+    # A probed step costs as much as hundreds of others.
+    probed_steps: Annotated[int, by_default(lambda _, of: 4 if of.get("dataset") == "digits" else 10)] = (
+        Field(default=None, ge=1, le=1000)
+    )
     # Half precision would add its rounding to the shift.
     precision: Precision = "float32"
 
