@@ -41,6 +41,7 @@ CONSTANTS = {
     "reproduce.md": "3.11 8",
     "zh.md": "",
     "api/index.md": "",
+    "api/loops.md": "",
     "api/norm.md": "",
     "api/probes.md": "",
     "api/records.md": "",

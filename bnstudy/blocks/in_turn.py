@@ -4,12 +4,12 @@ explosions.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate
-from bnstudy.study.plan import Axis, Study
+from bnstudy.study.plan import UNSET, Axis, Study, by_default
 
 
 class InTurnStudy(Study):
@@ -23,7 +23,9 @@ class InTurnStudy(Study):
 
     seeds: int = Field(default=16, ge=2, le=32)
     dataset: DatasetName = "cifar10"
-    train_size: int = Field(default=100 * 128, ge=2)
+    train_size: Annotated[int, by_default(lambda images, _: min(100 * 128, images))] = Field(
+        default=UNSET, ge=2
+    )
     rate: Rate = 1.0
     batch_size: int = Field(default=128, ge=2)
     probed_steps: Positive = 12

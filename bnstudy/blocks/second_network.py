@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate
-from bnstudy.study.plan import Axis, Study
+from bnstudy.study.plan import UNSET, Axis, Study, by_default
 
 
 class SecondNetworkStudy(Study):
@@ -24,12 +24,19 @@ class SecondNetworkStudy(Study):
     annealed_epochs: Positive = 4
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
+    precise_images: Annotated[int, by_default(lambda images, _: min(10_000, images))] = Field(
+        default=UNSET, ge=2
+    )
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
         names = ("dataset", "epochs", "annealed_epochs", "batch_size", "precision")
         constant = self.epochs - self.annealed_epochs
-        looked = {"statistics": ("batch", "moving", "precise"), "decays": (0.0, 0.9, 0.99, 0.999)}
+        looked: dict[str, Any] = {
+            "statistics": ("batch", "moving", "precise"),
+            "decays": (0.0, 0.9, 0.99, 0.999),
+        }
+        looked["precise_images"] = self.precise_images
         return {
             **{name: getattr(self, name) for name in names},
             "network": "resnet8",
@@ -37,9 +44,10 @@ class SecondNetworkStudy(Study):
             "decays": (0.9,),
             "zero_debias": ("none",),
             "evaluations": 0,
+            "logged_every": 10,
             "looks": (
                 {"ratio": 1.1, "images": 2000},
-                {"epochs": (constant, self.epochs), **looked, "precise_images": 10_000, "hits": True},
+                {"epochs": (constant, self.epochs), **looked, "hits": True},
             ),
         }
 

@@ -6,10 +6,12 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Axis, Study
+from bnstudy.records.spec import DatasetName, Precision, Rate, read_list
+from bnstudy.study.plan import UNSET, Axis, Study, by_default
 
 Doses = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
+
+PROBES = ("gradient_health", "internal_covariate_shift")
 
 
 class ShiftStudy(Study):
@@ -24,18 +26,22 @@ class ShiftStudy(Study):
 
     seeds: int = Field(default=12, ge=2, le=32)
     dataset: DatasetName = "cifar10"
-    train_size: int = Field(default=195 * 128, ge=2)
+    train_size: Annotated[int, by_default(lambda images, _: min(195 * 128, images))] = Field(
+        default=UNSET, ge=2
+    )
     doses: Doses = (1.0, 4.0, 16.0)
     rate_sgd: Rate = 0.1
     rate_adam: Rate = 1e-3
     batch_size: int = Field(default=128, ge=2)
     probed_steps: int = Field(default=12, ge=1, le=1000)
-    probed_images: Positive = 2000
+    probed_images: Annotated[int, by_default(lambda images, _: min(2000, images))] = Field(
+        default=UNSET, ge=1
+    )
     precision: Precision = "float32"
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
-        names = ("dataset", "train_size", "batch_size", "probed_steps", "probed_images", "precision")
+        names = ("dataset", "train_size", "batch_size", "probed_steps", "precision")
         return {
             **{name: getattr(self, name) for name in names},
             "epochs": 1,
@@ -43,19 +49,24 @@ class ShiftStudy(Study):
             "statistics": ("batch",),
             "decays": (0.9,),
             "zero_debias": ("none",),
-            "probes": ("activation_drift", "gaussianity", "gradient_health", "internal_covariate_shift"),
-            "redrawn": True,
+            "probes": PROBES,
         }
 
     def axes(self) -> dict[str, Axis]:
         """Return the network with its noise (``arm``), and the optimiser (``training``)."""
+        quiet = {"probes": (*PROBES, "activation_drift", "gaussianity"), "probed_images": self.probed_images}
         noisy = {
-            f"{kind} {dose:g}": {"norm": "noisy", "noise_frozen": kind == "frozen", "noise_dose": dose}
+            f"{kind} {dose:g}": {
+                "norm": "noisy",
+                "noise_frozen": kind == "frozen",
+                "noise_dose": dose,
+                "redrawn": True,
+            }
             for kind in ("fresh", "frozen")
             for dose in self.doses
         }
         return {
-            "arm": {**{norm: {"norm": norm} for norm in ("none", "batch")}, **noisy},
+            "arm": {**{norm: {"norm": norm, **quiet} for norm in ("none", "batch")}, **noisy},
             "training": {
                 "sgd": {"optimizer": "sgd", "learning_rate": self.rate_sgd},
                 "adam": {"optimizer": "adam", "learning_rate": self.rate_adam},

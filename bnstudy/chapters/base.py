@@ -103,7 +103,7 @@ class Chapter(Generic[AStudy]):
         The cost is that of the recorded runs alike, on the machine of most of them.
         """
         name, records = self.study.name, self._frames().records
-        plan = plan_of(name, {**self.study.model_dump(), **changes})
+        plan = plan_of(name, changes)
         missing = {run.spec.name: run.spec for run in plan.runs() if run.spec.name not in records}
         machine = mode(record.provenance["device"] for record in records.values())
         took = seconds(list(missing.values()), records.values(), on=machine)

@@ -112,7 +112,7 @@ class StatisticsBank:
     def forget(self) -> None:
         """Forget the forwards since the last ``update()``: they were no training."""
         for follower in self._followers:
-            follower.take()
+            follower.skip()
 
     @torch.no_grad()
     def update(self) -> None:

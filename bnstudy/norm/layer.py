@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from bnstudy.norm import renorm as renormalization
-from bnstudy.norm.affine import batch_normalization
 from bnstudy.norm.averages import UPDATES, MovingAverages, Updates
 from bnstudy.norm.checks import check_choice, check_decay, check_epsilon, check_keys
 from bnstudy.norm.kernel import (
     BatchMoments,
+    batch_normalization,
     normalize_by_batch,
     normalize_by_statistics,
     per_channel,

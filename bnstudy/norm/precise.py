@@ -76,7 +76,7 @@ class PreciseStatistics:
         for value in (self._mean, self._sum_squares, self._count):
             value.zero_()
         for follower in self._followers:
-            follower.take()
+            follower.skip()
 
     @torch.no_grad()
     def update(self) -> None:

@@ -171,6 +171,7 @@ class RunSpec(Spec):
     * ``padding``: blank images added to each training batch, whose loss does not count; with
       ``batch_weights`` they have no weight in the batch moments either.
     * ``evaluations``: 0: only the ``looks`` evaluate.
+    * ``logged_every``: the table ``training`` has the first 50 steps, and then every so many-th.
     * ``looks``: at which steps the network is evaluated besides, and how; see ``Look``.
     * ``precise_images``: training images behind the precise (and at most so many behind the frozen)
       statistics; None means all of them.
@@ -230,6 +231,7 @@ class RunSpec(Spec):
     padding: int = Field(default=0, ge=0, description="an integer of at least 0")
     batch_weights: bool = False
     in_turn: bool = False
+    logged_every: int = Field(default=1, ge=1)
     looks: tuple[Look, ...] = ()
 
     @field_validator("decays", "zero_debias", "statistics", "probes", "test_batches")

@@ -173,6 +173,7 @@ RUNS: tuple[Column, ...] = (
     Column("padding", "integer", "images", "blank images added to each training batch"),
     Column("batch_weights", "boolean", "1", "whether they are weighted out of the batch moments"),
     Column("in_turn", "boolean", "1", "whether each step updates one layer alone, in turn"),
+    Column("logged_every", "integer", "optimiser steps", "from step 51 on, steps between rows of training"),
     Column("looks", "string", "1", "at which steps the run is evaluated besides, and how, a JSON list"),
     Column("rounds", "integer", "1", "rounds in which step costs were timed"),
     Column("steps", "integer", "optimiser steps", "steps timed at a time"),
