@@ -12,12 +12,12 @@ from bnstudy.norm import Arm
 from bnstudy.records.nodes import interpolate, node_decays
 from bnstudy.records.spec import Look, RunSpec, SpecError, validate
 from bnstudy.train.build import build_networks, learning_rates
+from bnstudy.train.by_batch import in_test_batches, with_statistics
 from bnstudy.train.calibration import loss, temperature
 from bnstudy.train.data import Dataset
 from bnstudy.train.feed import DeviceData
 from bnstudy.train.fleet import train_fleet, train_run
 from bnstudy.train.images import held_out, train_images
-from bnstudy.train.test_batches import in_test_batches, with_statistics
 from tests.reference import averaged, forward, fresh
 
 CHOICES = {"epochs": [1, 1.5, 2], "statistics": ["batch", "moving", "precise"], "decays": [0.5, 0.97]}

@@ -38,7 +38,7 @@ class Look(BaseModel):
     * ``decays``, ``zero_debias``: of the moving averages (``"moving"``); ``decays`` also of ``"frozen"``.
     * ``precise_images``: training images behind the precise statistics; None: all.
     * ``test_batches``: sizes of test batches in which the network meets the test images with its own moments,
-      see ``bnstudy.train.test_batches``, and leaks into the averages of the run's first decay. Gives rows of
+      see ``bnstudy.train.by_batch``, and leaks into the averages of the run's first decay. Gives rows of
       the table ``test_batches``.
     * ``hits``: also record which images were classified right, a bit an image (the table ``hits``).
     * ``calibrate``: also record the loss on each split with the temperature that is best on the images held

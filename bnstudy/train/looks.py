@@ -14,6 +14,7 @@ from bnstudy.norm import Arm, StatisticsBank
 from bnstudy.records.look import Look
 from bnstudy.records.nodes import node_decays
 from bnstudy.records.spec import RunSpec
+from bnstudy.train.by_batch import Scores, in_test_batches, with_statistics
 from bnstudy.train.calibration import loss, temperature
 from bnstudy.train.data import Dataset
 from bnstudy.train.evaluate import Asked, Evaluator
@@ -22,7 +23,6 @@ from bnstudy.train.images import balanced_test_feed
 from bnstudy.train.network import ArticleNet
 from bnstudy.train.networks import Network
 from bnstudy.train.seeds import TEST_ORDER, generator
-from bnstudy.train.test_batches import Scores, in_test_batches, with_statistics
 
 Table = dict[str, list[Any]]
 Array = npt.NDArray[Any]
