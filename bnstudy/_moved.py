@@ -48,6 +48,7 @@ MOVED: dict[str, str] = {
     "bnstudy.evaluate": "bnstudy.train.evaluate",
     "bnstudy.flag": "bnstudy.train.flag",
     "bnstudy.network": "bnstudy.train.network",
+    "bnstudy.norm.affine": "bnstudy.norm.kernel",
     "bnstudy.norm.compiled": "bnstudy.norm.fast.compiled",
     "bnstudy.norm.pooled": "bnstudy.norm.fast.pooled",
     "bnstudy.norm.threads": "bnstudy.norm.fast.threads",

@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from bnstudy.records.kinds import StepCostSpec
 from bnstudy.records.spec import Checked, DatasetName, Positive, Precision, Rate, RunSpec, Spec, read_list
 
-# The default of a parameter that ``by_default`` fills; typed so that a parameter needn't allow None.
-LEFT_OPEN: Any = None
+# The default of a parameter that `by_default` fills in.
+UNSET: Any = None
 
 # Training images of each data set.
 IMAGES = {"cifar10": 50_000, "digits": 1_438}

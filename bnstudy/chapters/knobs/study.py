@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from bnstudy.records.kinds import SharingSpec
 from bnstudy.records.spec import Rate, read_list
-from bnstudy.study.plan import LEFT_OPEN, Listed, PlannedRun, Training, by_default
+from bnstudy.study.plan import UNSET, Listed, PlannedRun, Training, by_default
 
 Epsilons = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=2)]
 
@@ -26,11 +26,11 @@ class KnobsStudy(Listed, Training):
     learning_rate: Rate = 1e-3
     tiny_batch: int = Field(default=4, ge=2)
     tiny_train_size: Annotated[int, by_default(lambda images, _: min(6_400, images))] = Field(
-        default=LEFT_OPEN, ge=2
+        default=UNSET, ge=2
     )
     precise_images: Annotated[
         int, by_default(lambda images, of: min(5_000, images, of.get("tiny_train_size", 2)))
-    ] = Field(default=LEFT_OPEN, ge=2)
+    ] = Field(default=UNSET, ge=2)
 
     def base(self) -> dict[str, Any]:
         """Return what all training runs have in common."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from bnstudy.records.spec import Positive, Rate, Share
-from bnstudy.study.plan import LEFT_OPEN, Axis, Training, by_default
+from bnstudy.study.plan import UNSET, Axis, Training, by_default
 
 
 class RegularisationStudy(Training):
@@ -19,7 +19,7 @@ class RegularisationStudy(Training):
     name: ClassVar[str] = "regularisation"
     training_sets: ClassVar[tuple[str, ...]] = ("train_size", "small_size")
 
-    small_size: Annotated[int, by_default(lambda images, _: images // 10)] = Field(default=LEFT_OPEN, ge=2)
+    small_size: Annotated[int, by_default(lambda images, _: images // 10)] = Field(default=UNSET, ge=2)
     epochs: Positive = 2
     small_epochs: Positive = 12
     learning_rate: Rate = 1e-3
@@ -28,7 +28,7 @@ class RegularisationStudy(Training):
     dropout: Annotated[Share, Field(gt=0.0, description="a number above 0 and below 1")] = 0.3
     precise_images: Annotated[
         int, by_default(lambda images, of: min(5_000, images, of.get("small_size", 2)))
-    ] = Field(default=LEFT_OPEN, ge=2)
+    ] = Field(default=UNSET, ge=2)
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""

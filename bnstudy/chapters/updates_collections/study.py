@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bnstudy.records.kinds import TensorFlowSpec
 from bnstudy.records.spec import Rate
-from bnstudy.study.plan import LEFT_OPEN, Axis, PlannedRun, Training, by_default, step_costs
+from bnstudy.study.plan import UNSET, Axis, PlannedRun, Training, by_default, step_costs
 
 UPDATES = {
     "in place": "in_place",
@@ -31,10 +31,10 @@ class UpdatesCollectionsStudy(Training):
     evaluations: int = Field(default=8, ge=1, le=1000)
     # Its environment is one of its own, which who has no CIFAR-10 need not have either.
     tensorflow: Annotated[bool, by_default(lambda _, of: of.get("dataset") == "cifar10")] = Field(
-        default=LEFT_OPEN
+        default=UNSET
     )
     tensorflow_train_size: Annotated[int, by_default(lambda images, _: min(12_800, images))] = Field(
-        default=LEFT_OPEN, ge=2, description="an integer of at least 2"
+        default=UNSET, ge=2, description="an integer of at least 2"
     )
 
     def base(self) -> dict[str, Any]:
