@@ -1,5 +1,6 @@
 # The public names, each written once: what a type checker reads, and `__init__.py` imports on first use.
 
+from bnstudy import doctor as doctor
 from bnstudy import probes as probes
 from bnstudy.chapters import load as load
 from bnstudy.chapters import run_study as run_study

@@ -87,8 +87,8 @@ def _torch(path: Path) -> Any:
 
 def _safetensors(path: Path) -> Any:
     try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors import SafetensorError  # type: ignore[import-not-found, unused-ignore]
+        from safetensors.torch import load_file  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise CheckpointError(
             f"{path} needs the package safetensors; install it: pip install safetensors"

@@ -123,7 +123,8 @@ def apart(a: Layer, b: Layer) -> float:
     variance = (first[1].clamp(min=0) + second[1].clamp(min=0)) / 2 + epsilon
     mean = ((first[0] - second[0]) / variance.sqrt()).square().mean().sqrt()
     ratio = 0.5 * ((first[1].clamp(min=0) + epsilon) / (second[1].clamp(min=0) + epsilon)).log()
-    return float(torch.maximum(mean, ratio.square().mean().sqrt()))
+    distance = torch.maximum(mean, ratio.square().mean().sqrt())
+    return float(torch.nan_to_num(distance, nan=torch.inf))
 
 
 def equal(a: Layer, b: Layer) -> bool:

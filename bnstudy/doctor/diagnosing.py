@@ -78,11 +78,13 @@ def diagnose(
         raise ValueError(f"max_batches is {max_batches!r}; allowed: an integer of at least 1, or None")
     check_again(train_batches, "train_batches")
     inside = underlying(model)
+    train: Iterable[Any]
     with untouched(inside), undisturbed(inside):
         if eval_batches is None:
             train, held = split(train_batches, max_batches)
         else:
-            train, held = Batches(train_batches, max_batches), list(islice(iter(eval_batches), max_batches))
+            train = Batches(train_batches, max_batches)
+            held = list(islice(iter(eval_batches), max_batches))
         if not held:
             raise ValueError("eval_batches is empty; allowed: at least one batch")
         with Progress(_passes(train, held, eval_batches is not None), progress) as shown:
@@ -127,17 +129,19 @@ def _examine(
     answers[PRECISE] = passes.answers(held, noisy, Grader(loss_fn))
     if draws:
         answers[QUIET] = passes.answers(held, quiet, Grader(loss_fn))
-    if _whole(held):
-        answers[BATCH] = passes.answers_by_batch(_whole(held), Grader(loss_fn))
+    whole = [batch for batch in held if size_of(batch) != 1]
+    if whole:
+        answers[BATCH] = passes.answers_by_batch(whole, Grader(loss_fn))
     if held_back:
         remarks.append(
             f"There were no eval_batches: harm was measured on {len(held)} training batches that the precise "
             "statistics didn't see, and overfitting can't be told."
         )
     else:
-        domain = _precise(passes, held, training=False)
-        found.of_evaluation = named(domain, passes.layers)
-        answers[DOMAIN] = passes.answers(held, domain, Grader(loss_fn))
+        if whole:
+            domain = _precise(passes, whole, training=False)
+            found.of_evaluation = named(domain, passes.layers)
+            answers[DOMAIN] = passes.answers(held, domain, Grader(loss_fn))
         some = list(islice(iter(train), len(held)))
         found.trained = passes.answers(some, noisy, Grader(loss_fn))
     leak = find_leak(passes, held[0], held[-1])
@@ -175,10 +179,6 @@ def _precise(passes: Passes, batches: Iterable[Any], training: bool) -> Statisti
     if not found:
         raise ValueError("train_batches reach no batch-norm layer; allowed: batches of at least two images")
     return found
-
-
-def _whole(batches: list[Any]) -> list[Any]:
-    return [batch for batch in batches if size_of(batch) != 1]
 
 
 def _passes(train: Iterable[Any], held: list[Any], evaluated: bool) -> int:

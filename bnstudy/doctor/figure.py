@@ -38,7 +38,7 @@ def draw(report: Report) -> Figure:
 
 def svg(report: Report) -> str:
     """Return the figure as SVG whose ink is the page's own text colour."""
-    settings: dict[str, Any] = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "bnstudy",
         "font.family": "sans-serif",

@@ -45,7 +45,7 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it; a number that isn't finite is a string."""
-        return {**vars(self), "evidence": {name: _plain(value) for name, value in self.evidence.items()}}
+        return {**vars(self), "evidence": {name: plain(value) for name, value in self.evidence.items()}}
 
 
 @dataclass(frozen=True)
@@ -85,5 +85,6 @@ class Check:
         return Finding(self.code, severity, layer, seen, cause, fix, self.reference, sure, evidence)
 
 
-def _plain(value: Number) -> Number:
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it: what isn't finite as a string."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -82,7 +82,8 @@ def is_batch_norm(module: nn.Module) -> bool:
     PyTorch's layers, their subclasses, ours, and frozen ones by their buffers' names.
     """
     if isinstance(module, (_BatchNorm, BatchNorm)):
-        return not is_lazy(getattr(module, "running_mean", None))
+        mean = getattr(module, "running_mean", None)
+        return not (isinstance(mean, Tensor) and is_lazy(mean))
     return not isinstance(module, _InstanceNorm) and all(
         isinstance(getattr(module, NAMES[kind][0], None), Tensor) for kind in ("mean", "variance")
     )
@@ -102,11 +103,13 @@ def named_batch_norms(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def of_module(name: str, module: nn.Module) -> Layer:
     """Return a module as a ``Layer``; tensors are the module's own."""
-    tensors = {kind: _tensor(module, kind) for kind in NAMES}
-    count = tensors.pop("count")
+    count = _tensor(module, "count")
     return Layer(
         name,
-        **tensors,
+        _tensor(module, "mean"),
+        _tensor(module, "variance"),
+        _tensor(module, "weight"),
+        _tensor(module, "bias"),
         count=None if count is None else int(count),
         module=module,
         training=module.training,
@@ -133,8 +136,9 @@ def of_state(state: Mapping[str, Tensor]) -> list[Layer]:
         if not tensors.keys() & {"mean", "variance", "count"}:
             continue
         count = tensors.pop("count", None)
-        kinds = {kind: tensors.get(kind) for kind in NAMES if kind != "count"}
-        layers.append(Layer(prefix, **kinds, count=None if count is None else int(count)))
+        mean, variance, weight, bias = (tensors.get(k) for k in ("mean", "variance", "weight", "bias"))
+        number = None if count is None else int(count)
+        layers.append(Layer(prefix, mean, variance, weight, bias, count=number))
     return layers
 
 

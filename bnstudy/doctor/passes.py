@@ -49,7 +49,8 @@ class Passes:
 
     def output(self, batch: Any) -> tuple[Any, Any]:
         """Return output and target of one batch, in evaluation mode."""
-        return self._run(lambda model: self._one(model.eval(), batch))
+        result: tuple[Any, Any] = self._run(lambda model: self._one(model.eval(), batch))
+        return result
 
     def answers(self, batches: Iterable[Any], statistics: Statistics | None, grader: Grader) -> Answers:
         """Return the answers on ``batches`` in evaluation mode, with these statistics for the model's."""
@@ -90,9 +91,9 @@ class Passes:
                 x = args[0] if args else next(iter(kwargs.values()))
                 axis = x.dim() - 1 if getattr(module, "data_format", "NCHW") == "NHWC" else 1
                 if x.numel():
-                    moments = moments_by_unit(x.detach(), axis)
+                    mean, variance = moments_by_unit(x.detach(), axis)
                     count = x.numel() / x.shape[axis]
-                    pools.setdefault(module, PooledMoments()).add(*(m.double().cpu() for m in moments), count)
+                    pools.setdefault(module, PooledMoments()).add(mean.cpu(), variance.cpu(), count)
             return forward(*args, **kwargs)
 
         def body(model: nn.Module) -> None:

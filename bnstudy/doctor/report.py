@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bnstudy.doctor import sarif, text, web
-from bnstudy.doctor.finding import SEVERITIES, Finding
+from bnstudy.doctor.finding import SEVERITIES, Finding, plain
 
 COLUMNS = ("severity", "code", "layer", "seen", "cause", "fix", "sure", "reference", "evidence")
 
@@ -132,5 +132,5 @@ def _ignores(patterns: Sequence[str], finding: Finding) -> bool:
 def _records(table: pd.DataFrame | None) -> list[dict[str, Any]] | None:
     if table is None:
         return None
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return rows
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): plain(value) for name, value in row.items()} for row in rows]

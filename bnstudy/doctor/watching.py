@@ -171,7 +171,7 @@ class Watch:
         leaves = pytree.tree_leaves(dict(output) if isinstance(output, Mapping) else output)
         for leaf in leaves:
             if isinstance(leaf, Tensor) and leaf.requires_grad and leaf.grad_fn is not None:
-                leaf.register_hook(self._backward)
+                leaf.register_hook(self._backward)  # type: ignore[no-untyped-call]
                 return
 
     def _backward(self, gradient: Tensor) -> None:

@@ -44,7 +44,10 @@ def steps(model: nn.Module, data, optimizer=None, call=None) -> torch.optim.Opti
 
 def trained(momentum: float | None = 0.1, count: int = 30) -> nn.Sequential:
     model = net(momentum)
-    steps(model, batches(count))
+    optimizer = steps(model, batches(count))
+    # At a small rate the averages catch up with the weights.
+    optimizer.param_groups[0]["lr"] = 0.002
+    steps(model, batches(count), optimizer)
     return model.eval()
 
 

@@ -47,9 +47,6 @@ def _seen(pair: Pair, a: Layer, b: Layer, gap: float) -> str | None:
             return "the average has the statistics of the model it averages, bit for bit"
         if b.initial and not a.initial:
             return "the average has the statistics of a new layer"
-        behind = a.count is not None and b.count is not None and b.count < a.count
-        if gap > APART and behind:
-            return f"the average's statistics are {gap:.2g} sd off, after {b.count} batches of {a.count}"
     elif pair.relation in ("copy", "export"):
         if gap > EXACT:
             return f"the {pair.relation}'s statistics are {gap:.2g} sd apart"

@@ -25,7 +25,7 @@ def _compare(pair: Pair) -> Iterator[Finding]:
                 "the broadcast of buffers, what is saved is one device's. Unless meant (AdaBN).",
                 fix="from torch import nn\n"
                 "model = nn.SyncBatchNorm.convert_sync_batchnorm(model)\n"
-                "# and before saving: torch.distributed.broadcast(buffer, 0), or a recalibration",
+                "# or, before saving: torch.distributed.broadcast(buffer, 0)",
                 sure="likely: equal weights and counters, as only replicas have",
                 gap=gap,
                 count_a=a.count,

@@ -25,7 +25,8 @@ def _siamese(lab: Lab) -> Case:
 
     def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         first, second = model(x), model(x + 0.1 * torch.randn_like(x))
-        return F.cross_entropy(first, y) + (first - second).square().mean()
+        apart: Tensor = (first - second).square().mean()
+        return F.cross_entropy(first, y) + apart
 
     return _trained(lab, loss=loss)
 
@@ -62,7 +63,7 @@ def _gan(lab: Lab) -> Case:
             second.zero_grad()
             # Real images by their class; made ones without confidence in any.
             loss = F.cross_entropy(model(x), y) + 0.1 * model(made).square().mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             second.step()
             falling.step()
             for parameter in model.parameters():
@@ -87,7 +88,8 @@ def _momentum_encoder(lab: Lab) -> Case:
         with torch.no_grad():
             views = [teacher(x + 0.1 * torch.randn_like(x)) for _ in range(2)]
         out = student(x)
-        return F.cross_entropy(out, y) + 0.1 * sum((out - v).square().mean() for v in views)
+        following = torch.stack([(out - view).square().mean() for view in views]).sum()
+        return F.cross_entropy(out, y) + 0.1 * following
 
     def after(_: int, __: nn.Module) -> None:
         with torch.no_grad():
@@ -105,7 +107,7 @@ def _averaged(lab: Lab, recompute: bool) -> Case:
 
     def after(step: int, model: nn.Module) -> None:
         if step >= lab.steps - 10:
-            average.update_parameters(model)  # type: ignore[arg-type]
+            average.update_parameters(model)
 
     model, report = lab.train(model, after=after)
     if recompute:
@@ -168,7 +170,7 @@ def _inner_loops(lab: Lab) -> Case:
     """An inner step by functional weights before the outer loss (MAML)."""
 
     def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        weights = dict(model.named_parameters())
+        weights: dict[str, Tensor] = dict(model.named_parameters())
         inner = F.cross_entropy(functional_call(model, weights, x[:32]), y[:32])
         gradients = torch.autograd.grad(inner, list(weights.values()), create_graph=True)
         moved = {n: w - 0.01 * g for (n, w), g in zip(weights.items(), gradients, strict=True)}

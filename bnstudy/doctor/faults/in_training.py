@@ -121,7 +121,7 @@ def _broken_step(lab: Lab, share: float) -> Case:
                 x = x.clone()
                 x[0] = torch.nan
             optimizer.zero_grad()
-            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()  # type: ignore[no-untyped-call]
             scaler.step(optimizer)
             scaler.update()
     return lab.case(model, watched=seen.report())

@@ -48,11 +48,11 @@ class Data:
 
     def batches(self, size: int = 128) -> list[Batch]:
         """Return the training images in order."""
-        return list(zip(self.x_train.split(size), self.y_train.split(size), strict=True))
+        return cut(self.x_train, self.y_train, size)
 
     def test_batches(self, size: int = 128) -> list[Batch]:
         """Return the test images in order."""
-        return list(zip(self.x_test.split(size), self.y_test.split(size), strict=True))
+        return cut(self.x_test, self.y_test, size)
 
 
 @dataclass
@@ -94,7 +94,8 @@ class Lab:
         """Return a copy of the network after the plain training."""
         if "healthy" not in self._kept:
             self._kept["healthy"] = self.train(self.build())
-        return copy.deepcopy(self._kept["healthy"][0])
+        model: nn.Module = self._kept["healthy"][0]
+        return copy.deepcopy(model)
 
     def healthy_report(self) -> Report:
         """Return what was watched of that training."""
@@ -107,7 +108,7 @@ class Lab:
         generator = torch.Generator().manual_seed(1000 * (more + 1) + self.seed)
         while True:
             order = torch.randperm(len(self.data.x_train), generator=generator)
-            for part in order.split(batch):
+            for part in torch.split(order, batch):
                 if len(part) == batch:
                     yield self.data.x_train[part], self.data.y_train[part]
 
@@ -161,6 +162,11 @@ class Lab:
         model.eval()
         given = {"train": self.data.batches(), "test": self.data.test_batches(), **more}
         return Case(model, twin if twin is not None else self.healthy().eval(), **given)
+
+
+def cut(x: Tensor, y: Tensor, size: int) -> list[Batch]:
+    """Return images and labels in batches."""
+    return list(zip(torch.split(x, size), torch.split(y, size), strict=True))
 
 
 def cross_entropy(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from bnstudy import recalibrate
 from bnstudy.doctor.faults.fault import Fault
-from bnstudy.doctor.faults.lab import Case, Lab, norms, set_momentum
+from bnstudy.doctor.faults.lab import Case, Lab, cut, norms, set_momentum
 
 
 def _cold(lab: Lab, momentum: float) -> Case:
@@ -65,8 +65,9 @@ class _BatchesOwn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         layer: Any = self.layer
-        own = F.batch_norm(x, None, None, layer.weight, layer.bias, True, 0.0, layer.eps)
-        return self.share * own + (1 - self.share) * layer(x)
+        own: Tensor = F.batch_norm(x, None, None, layer.weight, layer.bias, True, 0.0, layer.eps)
+        mixed: Tensor = self.share * own + (1 - self.share) * layer(x)
+        return mixed
 
 
 def _leaking(lab: Lab, share: float) -> Case:
@@ -112,13 +113,13 @@ def _overfitted(lab: Lab, images: float) -> Case:
 
     def batches() -> Any:
         while True:
-            for part in torch.randperm(few, generator=generator).split(32):
+            for part in torch.split(torch.randperm(few, generator=generator), 32):
                 if len(part) == 32:
                     yield x[part], y[part]
 
     model, report = lab.train(lab.build(), batches=batches())
     case = lab.case(model, watched=report)
-    case.train = list(zip(x.split(64), y.split(64), strict=True))
+    case.train = cut(x, y, 64)
     return case
 
 
