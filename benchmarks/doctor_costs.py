@@ -14,7 +14,7 @@ from torchvision.models import resnet18
 from bnstudy.doctor import diagnose, scan, watch
 
 PAIRS = 21
-SIDE, BATCH = 64, 32
+SIDE, BATCH = 32, 32
 
 
 def costs() -> dict[str, Any]:
@@ -71,6 +71,7 @@ def _watched(model: Any, optimizer: Any, step: Callable[[], None]) -> float:
 
 
 def _seconds(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+    # Of this process and its one thread: what else the machine does isn't in it.
+    start = time.process_time()
     run()
-    return time.perf_counter() - start
+    return time.process_time() - start

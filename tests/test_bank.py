@@ -257,7 +257,7 @@ def test_a_bank_that_never_looks_costs_no_memory_and_says_so(monkeypatch):
     for _ in range(7):
         layer(torch.randn(4, 3))
     assert len(layer.step_moments) == 5
-    with pytest.raises(RuntimeError, match=r"5 forwards or more since the last update\(\)"):
+    with pytest.raises(RuntimeError, match=r"layers\[0\] had 5 forwards or more since the last update\(\)"):
         bank.update()
     for _ in range(4):
         x = torch.randn(4, 3)

@@ -32,6 +32,7 @@ CONSTANTS = {
     "": "1 10 95 C6 C7",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
+    "is_it_batch_norm.md": "",
     "methods.md": (
         "0 2 5 8 0.001 0.1 2×2 3×3 32×32×3 "  # moving averages, rules and the network
         "10,000 50,000 256 2009 2015 2021 "  # the data, and Adam
@@ -40,6 +41,7 @@ CONSTANTS = {
     ),
     "reproduce.md": "3.11 8",
     "zh.md": "",
+    "api/doctor.md": "0 2",  # exit codes
     "api/index.md": "",
     "api/loops.md": "",
     "api/norm.md": "",

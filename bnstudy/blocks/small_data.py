@@ -77,9 +77,15 @@ class SmallDataStudy(Listed):
     def _looks(self, extra: str) -> tuple[dict[str, Any], ...]:
         # Training accuracy nears 100 % while the rate falls: a look an epoch there, and a few on the way.
         constant = self.epochs - self.annealed_epochs
-        epochs = (*range(6, constant, 6), *range(constant, self.epochs + 1))
+        epochs = (*range(6, constant, 6), *range(constant, self.epochs))
         images = ("validation", "train") if extra == "plain" else ("validation",)
         return (
             {"epochs": epochs, "splits": ("test",), "hits": True},
             {"epochs": epochs, "splits": images},
+            {
+                "epochs": (self.epochs,),
+                "splits": ("test", "train", "validation"),
+                "hits": True,
+                "calibrate": True,
+            },
         )

@@ -38,8 +38,9 @@ class Moments:
     Those of ``updates="after_step"`` count in the update pass alone, where the layer itself absorbs.
     """
 
-    def __init__(self, layer: MovingAverages) -> None:
+    def __init__(self, layer: MovingAverages, name: str) -> None:
         self.layer = layer
+        self._name = name
         self._seen: BatchMoments | None = None
         layer.followers += 1
         if layer.step_moments is None:
@@ -54,7 +55,7 @@ class Moments:
         self.skip()
         if len(shown) == MOST_SHOWN and not seen:
             raise RuntimeError(
-                f"a layer had {MOST_SHOWN} forwards or more since the last update(); update sooner"
+                f"{self._name} had {MOST_SHOWN} forwards or more since the last update(); allowed: fewer"
             )
         return shown[seen[-1] + 1 :] if seen else shown
 

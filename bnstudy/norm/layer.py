@@ -208,9 +208,11 @@ class BatchNorm(MovingAverages):
 
     def extra_repr(self) -> str:
         """Return the settings that ``repr`` shows."""
+        average = f"decay={self.decay}" if self.momentum is not None else "momentum=None"
+        untracked = "" if self.track_running_stats else ", track_running_stats=False"
         return (
-            f"{self.num_features}, decay={self.decay}, center={self.beta is not None}, "
-            f"scale={self.gamma is not None}, epsilon={self.epsilon}, updates={self.updates!r}"
+            f"{self.num_features}, {average}, center={self.beta is not None}, "
+            f"scale={self.gamma is not None}, epsilon={self.epsilon}, updates={self.updates!r}{untracked}"
         )
 
     def _train(self, x: Tensor, batch_weights: Tensor | None) -> Tensor:

@@ -69,7 +69,7 @@ class PreciseStatistics:
             self.layers.append(layer)
         mean = gather(self.layers, "running_mean").double()
         self._mean, self._sum_squares, self._count = (torch.zeros_like(mean) for _ in range(3))
-        self._followers = [Moments(layer) for layer in self.layers]
+        self._followers = [Moments(layer, f"layers[{i}]") for i, layer in enumerate(self.layers)]
 
     def reset(self) -> None:
         """Forget every batch."""

@@ -90,6 +90,14 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
     "test_batches": (RUN, _STEP, *_TEST_BATCH),
     "snapshots": (RUN, _STEP),
+    "calibration": (
+        RUN,
+        _STEP,
+        Column("split", "string", "1", "images: test, train (the first 10,000 of them), or validation"),
+        Column("temperature", "number", "1", "what logits are divided by: the best one on validation"),
+        _LOSS,
+        Column("scaled_loss", "number", "nats", "mean cross-entropy of the logits so divided"),
+    ),
     "weights": (
         RUN,
         _STEP,

@@ -14,8 +14,9 @@ from bnstudy.records.tables import Table
 from bnstudy.study.watching import Probed
 from bnstudy.train.data import Dataset
 from bnstudy.train.evaluate import losses_and_hits
-from bnstudy.train.fleet import LossFunction, train_run
+from bnstudy.train.fleet import train_run
 from bnstudy.train.networks import Network
+from bnstudy.train.watch import LossFunction
 
 
 def first_steps(spec: RunSpec, dataset: Dataset, steps: int, device: str = "cpu") -> dict[str, Table]:

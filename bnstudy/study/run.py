@@ -82,7 +82,7 @@ def _train(
     if executor is None:
         # What would fail every run is said once, before any of them.
         from bnstudy.train.data import load_dataset
-        from bnstudy.train.fleet import check_device
+        from bnstudy.train.device import check_device
 
         check_device(device)
         for dataset in {d for spec in found.missing if (d := getattr(spec, "dataset", None))}:

@@ -21,10 +21,11 @@ from bnstudy.records.spec import Probe, RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.data import Dataset
 from bnstudy.train.feed import Split, balanced_order, channel_statistics
-from bnstudy.train.fleet import LossFunction, evaluation_steps
+from bnstudy.train.fleet import evaluation_steps
 from bnstudy.train.images import FIXED
 from bnstudy.train.networks import Network
 from bnstudy.train.seeds import VIEW, generator
+from bnstudy.train.watch import LossFunction
 
 _Make = Callable[[RunSpec, Network, LossFunction, Callable[[], float]], Any]
 

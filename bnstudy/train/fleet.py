@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils import deterministic as _memory_settings
 from tqdm.auto import tqdm
 
 from bnstudy.norm import Arm, StatisticsBank, apply_updates, update_pass
@@ -24,19 +21,18 @@ from bnstudy.records.spec import FLEET_FIELDS, RunSpec
 from bnstudy.train.build import build_networks, build_optimizer, learning_rates
 from bnstudy.train.captured import Captured
 from bnstudy.train.data import Dataset, load_dataset
+from bnstudy.train.device import check_device, deterministic
 from bnstudy.train.evaluate import Asked, Evaluator, losses_and_hits
 from bnstudy.train.feed import DeviceData, Feed, batch_sizes
 from bnstudy.train.flag import flag_table
 from bnstudy.train.images import split_feeds, train_images
 from bnstudy.train.looks import Looks, all_arms, spec_arms
 from bnstudy.train.network import ArticleNet
-from bnstudy.train.networks import Network
 from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, ORDER, TEST_ORDER, generator
+from bnstudy.train.watch import WatchMaker
 
 LOGGED_AT_FIRST = 50  # steps that the table of a training has in any case
 LOOK_EVERY = 50  # steps between looks at the loss
-
-_memory: Any = _memory_settings  # a module that sets itself up as an object with properties
 
 Table = dict[str, list[Any]]
 Array = npt.NDArray[Any]
@@ -64,22 +60,6 @@ class RunResult:
     tables: dict[str, Table | Array] = field(default_factory=dict)
     fleet_size: int = 1
     fleet_index: int = 0
-
-
-class Watch(Protocol):
-    """Something that looks at chosen steps of a run from outside and leaves no trace in it."""
-
-    def due(self, step: int) -> bool:
-        """Say whether it looks at this step, counted from 1."""
-
-    def around(self, x: Tensor, y: Tensor) -> AbstractContextManager[None]:
-        """Return the context in which a step is taken that it looks at, on images ``x`` and labels ``y``."""
-
-
-LossFunction = Callable[[Tensor, Tensor], Tensor]
-
-# From a run's network, loss, and learning rates of all its steps.
-WatchMaker = Callable[[Network, LossFunction, list[float]], Watch]
 
 
 def train_run(
@@ -161,34 +141,6 @@ def check_fleet(specs: Sequence[RunSpec]) -> None:
                 f"{name} is {', '.join(map(repr, values))} in one fleet; allowed: one value (runs "
                 f"of a fleet may differ in {', '.join(sorted(FLEET_FIELDS))})"
             )
-
-
-def check_device(device: str) -> None:
-    """Raise a ``ValueError`` that names the devices there are, unless ``device`` is one."""
-    there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if torch.cuda.is_available():
-        there.insert(1, "cuda")
-    if device not in there:
-        raise ValueError(f"device is {device!r}; allowed here: {', '.join(there)}")
-
-
-class deterministic:
-    """A context in which PyTorch uses deterministic algorithms alone, and float32 is float32 on a GPU too."""
-
-    def __enter__(self) -> None:
-        self._kept = torch.are_deterministic_algorithms_enabled()
-        self._tf32 = torch.backends.cudnn.allow_tf32
-        torch.backends.cudnn.allow_tf32 = False
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-        # No kernel here reads memory it has not written, and filling it costs a pass over every output.
-        self._fill = _memory.fill_uninitialized_memory
-        _memory.fill_uninitialized_memory = False
-
-    def __exit__(self, *_: object) -> None:
-        torch.use_deterministic_algorithms(self._kept)
-        torch.backends.cudnn.allow_tf32 = self._tf32
-        _memory.fill_uninitialized_memory = self._fill
 
 
 def evaluation_steps(total: int, count: int, spacing: Literal["log", "linear"] = "log") -> list[int]:

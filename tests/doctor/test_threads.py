@@ -250,7 +250,7 @@ def test_folded_batch_norm_without_its_shift_is_seen_in_the_answers():
 
 
 def test_padding_in_the_statistics_can_t_be_seen_and_recalibration_on_masked_batches_is_the_way():
-    """pytorch/pytorch#70529: padded positions are values like any others to the layer, precise statistics too."""
+    """pytorch/pytorch#70529: padded positions are values like any others, in precise statistics too."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv1d(4, 6, 1), nn.BatchNorm1d(6), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(6, 4)

@@ -389,6 +389,24 @@ def test_nothing_stays_behind_and_training_is_the_same_bit_for_bit():
     assert torch.amp.GradScaler.step is step
 
 
+def test_a_model_under_ddp_is_seen_as_it_is(tmp_path):
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model = net().train()
+        spread = nn.parallel.DistributedDataParallel(model)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        with doctor.watch(spread, optimizer) as seen:
+            steps(spread, batches(), optimizer)
+            assert seen.report().findings == []
+            spread.eval()
+            steps(spread, batches(), optimizer)
+        report = seen.report()
+    finally:
+        torch.distributed.destroy_process_group()
+    assert {(f.code, f.layer) for f in report.findings} == {("left-in-eval", "1"), ("left-in-eval", "4")}
+
+
 def test_an_error_in_the_loop_passes_through_and_hooks_go():
     model = net()
     with pytest.raises(RuntimeError), doctor.watch(model):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from bnstudy.records.spec import Norm, Precision, read_list
-from bnstudy.study.plan import Axis, Rates, Training
+from bnstudy.study.plan import Axis, Rates, Training, by_default
 
 _ARMS: dict[str, str] = {"none": "none", "batch": "batch", "noisy": "noisy batch"}
+
+
+def _looks(_: int, others: Mapping[str, Any]) -> int:
+    return 4 if others.get("dataset") == "digits" else 10
 
 
 class CovariateShiftStudy(Training):
@@ -27,7 +32,10 @@ class CovariateShiftStudy(Training):
     ] = ("sgd", "adam")
     sgd_rates: Rates = (0.01, 0.1)
     adam_rates: Rates = (0.001, 0.01)
-    probed_steps: int = Field(default=10, ge=1, le=1000)
+    # A probed step costs as much as many others, and digits are there to be run in minutes.
+    probed_steps: Annotated[int, by_default(lambda _, of: 10 if of.get("dataset") != "digits" else 4)] = (
+        Field(default=None, ge=1, le=1000)
+    )
     # Half precision would add its rounding to the shift.
     precision: Precision = "float32"
 

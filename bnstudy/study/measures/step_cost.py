@@ -10,7 +10,8 @@ from bnstudy.records.kinds import StepCostSpec
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.data import Dataset
-from bnstudy.train.fleet import Fleet, deterministic
+from bnstudy.train.device import deterministic
+from bnstudy.train.fleet import Fleet
 
 # The article's network without normalisation, then with each way to keep the averages.
 ARMS: dict[str, dict[str, str]] = {
