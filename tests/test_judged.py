@@ -38,6 +38,7 @@ from bnstudy.analysis.judged.training import Evaluation, NotTestedError, Trainin
 from bnstudy.analysis.judged.verdicts import answer, combine, estimate, judge
 from bnstudy.analysis.procedure import Component, Sample
 from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.tables import NotMeasuredError
 from bnstudy.chapters import judged as book
 from bnstudy.chapters import plan_of, second_round
 from bnstudy.records.store import Store
@@ -531,3 +532,21 @@ def test_hits_come_from_a_record_as_they_were(tmp_path):
     [trained] = arms["none"].values()
     read = hits(trained, Evaluation("none"), [trained.step(1.0), trained.step(22.0)])
     assert (read == bits).all()
+
+
+def test_seeds_that_a_recorded_block_needs(tmp_path):
+    step_costs(tmp_path, 0.06)
+    # Their spread is small, and the target wide: the planned twelve are enough.
+    assert second_round.seeds_needed("cost", tmp_path) == 12
+    with pytest.raises(NotMeasuredError, match="no seeds 100"):
+        second_round.seeds_needed("core", tmp_path)
+    with pytest.raises(ValueError, match="block is 'heart'; allowed: 'core'"):
+        second_round.seeds_needed("heart", tmp_path)
+
+
+def test_what_was_frozen_are_todays_rules():
+    try:
+        since = frozen(ROOT / "data")
+    except PreregistrationError:
+        pytest.skip("no rules are frozen yet")
+    assert since.digests == book.digests()

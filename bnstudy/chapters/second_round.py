@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-from bnstudy.analysis.judged.design import CONFIRMATORY
+from bnstudy.analysis.judged.design import BLOCKS, CONFIRMATORY
 from bnstudy.analysis.judged.preregistration import PreregistrationError, check, freeze, frozen
 from bnstudy.analysis.judged.recorded import Source, blocks_of
+from bnstudy.analysis.judged.topping_up import seeds_for
 from bnstudy.analysis.judged.training import Bytes
 from bnstudy.analysis.judged.verdicts import Estimate, Judgement, decided, estimate
 from bnstudy.analysis.statistics import Interval
@@ -89,6 +90,24 @@ def freeze_rules(data_dir: str | os.PathLike[str] = "") -> Path:
             "rules are frozen before the first"
         )
     return freeze(store.root, state["commit"], digests())
+
+
+def seeds_needed(block: str, data_dir: str | os.PathLike[str] = "") -> int:
+    """Return with how many seeds a recorded block should reach its targets, from its spread alone.
+
+    It may be asked once for a block; a larger number than the planned one is committed in
+    ``bnstudy.analysis.judged.design.TOPPED_UP``, and in the study, before the added seeds are trained.
+
+    Raises:
+        ValueError: there is no such block.
+        NotMeasuredError: it isn't recorded in full.
+    """
+    if block not in BLOCKS:
+        raise ValueError(f"block is {block!r}; allowed: {', '.join(map(repr, BLOCKS))}")
+    store = Store(data_dir or default_data_dir())
+    blocks = blocks_of(_source(store, record) for record in confirmatory_records(store))
+    own = [q for q in family().values() if [b.name for b, _ in q.reads] == [block]]
+    return seeds_for(BLOCKS[block], own, blocks, len(family()))
 
 
 def _measured(store: Store) -> dict[str, Estimate]:

@@ -108,7 +108,7 @@ def estimate(quantity: Quantity, blocks: Blocks, family: int) -> Estimate:
     """
     nothing = Interval(math.nan, -math.inf, math.inf, 0, level_of(family))
     try:
-        _check_seeds(quantity, blocks)
+        check_seeds(quantity, blocks)
         sample = quantity.estimate(blocks)
     except NotMeasuredError as error:
         return Estimate(quantity, nothing, missing=str(error))
@@ -153,7 +153,12 @@ def find(part: Part, found: Estimate) -> Finding:
     return Finding(part, found, answer(found.interval, part.side, part.bound), grades)
 
 
-def _check_seeds(quantity: Quantity, blocks: Blocks) -> None:
+def check_seeds(quantity: Quantity, blocks: Blocks) -> None:
+    """Refuse other seeds than those of the blocks that a quantity reads.
+
+    Raises:
+        NotMeasuredError: seeds are missing, or there are more.
+    """
     for block, arms in quantity.reads:
         wanted = set(block.judged_seeds())
         for name in arms:

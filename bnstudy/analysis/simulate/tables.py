@@ -23,7 +23,7 @@ def false_table(results: Mapping[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame(results["false"])
     frame["truth"] = frame["truth"].map(TRUTHS)
     wide = frame.pivot(index=["truth", "spread"], columns="skewness", values="share")
-    wide = wide.reindex(TRUTHS.values(), level="truth")
+    wide = wide.reindex(list(TRUTHS.values()), level="truth")
     wide.columns = [f"skewness {skewness:g}" for skewness in wide.columns]
     return wide.reset_index()
 
