@@ -61,7 +61,7 @@ class Run:
         held = self.values[tensor.op][tensor.index]
         if reader is None or tensor not in self.plan.late.get(reader, ()):
             return held
-        now = tensor.op.compute(self)
+        now: torch.Tensor = tensor.op.compute(self)
         # Derivatives by the variable count every read of it.
         return now + (held - held.detach()) if held.requires_grad else now
 
