@@ -4,10 +4,11 @@
 PYTHON  ?= python3.13 python3.12 python3.11 python3
 # torch and its libraries unpack to about 5 GB, and pip needs room for the archives beside them.
 NEED_GB ?= 8
-# The re-run is small, to take minutes a chapter on two cores. Some chapters alone, other parameters of theirs:
+# The re-run is small, to take minutes a chapter on two cores: small.yaml beside each study says in what. Some
+# chapters alone, other parameters of theirs:
 # make rerun CHAPTERS=decay RERUN_ARGS='-p learning_rate 0.01'.
-CHAPTERS ?= decay decay_range updates_collections train_flag covariate_shift explosion convergence regularisation knobs
-EPOCHS  ?= 3
+CHAPTERS ?= $(sort $(patsubst bnstudy/chapters/%/study.py,%,$(wildcard bnstudy/chapters/*/study.py)))
+EPOCHS  ?=
 SEEDS   ?= 3
 RERUN_ARGS ?=
 # TensorFlow 2.12, the last that tf-slim runs on, has no wheel for a later one.
@@ -61,17 +62,6 @@ pdf: report ## print the book into _build/bnstudy.pdf (needs Chromium)
 test: $(STAMP) ## run the tests (no GPU, no download)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# What keeps each chapter's re-run small.
-SMALL_decay := -p epochs $(EPOCHS)
-SMALL_decay_range := -p epochs $(EPOCHS) -y "batch_sizes: [32, 64]"
-SMALL_updates_collections := -p epochs $(EPOCHS) -p tensorflow False
-SMALL_train_flag := -p epochs $(EPOCHS) -y "test_batches: [1, 10, 100]"
-SMALL_covariate_shift := -p train_size 512 -p batch_size 64 -p probed_steps 4
-SMALL_explosion := -p train_size 512 -p batch_size 64 -p probed_steps 4
-SMALL_convergence := -p epochs $(EPOCHS) -p batch_size 64
-SMALL_regularisation := -p epochs $(EPOCHS) -p small_size 256 -p small_epochs $(EPOCHS) -p precise_images 256
-SMALL_knobs := -p train_size 512 -p tiny_train_size 64 -p precise_images 64
-
 # The re-run has records and a book of its own, so that it can't touch the published ones.
 rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that, in _build/rerun
 	@rm -rf $(RERUN)/book $(RERUN)/_build
@@ -81,7 +71,8 @@ rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that,
 	@set -e; $(foreach chapter,$(CHAPTERS),echo "$(chapter): training"; \
 	  $(BIN)/papermill book/$(chapter).ipynb $(RERUN)/$(chapter).executed.ipynb -k python3 \
 	  --no-progress-bar --stdout-file - --stderr-file - \
-	  -p dataset digits -p seeds $(SEEDS) $(SMALL_$(chapter)) \
+	  $(addprefix -f ,$(wildcard bnstudy/chapters/$(chapter)/small.yaml)) \
+	  -p dataset digits -p seeds $(SEEDS) $(addprefix -p epochs ,$(EPOCHS)) \
 	  -p data_dir "$(CURDIR)/$(RERUN)/data" $(RERUN_ARGS); \
 	  sed 's/"injected-parameters"/"injected-parameters", "hide-input"/' \
 	    $(RERUN)/$(chapter).executed.ipynb > $(RERUN)/book/$(chapter).ipynb;)
@@ -108,6 +99,8 @@ bench: $(STAMP) ## measure what a run costs on this machine, in ratios (minutes)
 lint: $(STAMP) ## check style and types (ruff, mypy)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python .ci/examples.py _build/examples
+	@$(BIN)/mypy _build/examples/*.py
 
 # What took hours is spared in _build too: TensorFlow's environment, and the records of an earlier `make study`.
 clean: ## remove what was built (the environments and the recorded results stay)
@@ -118,21 +111,40 @@ clean: ## remove what was built (the environments and the recorded results stay)
 distclean: clean ## remove the environments too (the recorded results stay)
 	@rm -rf $(VENV) _build/tensorflow
 
+# Prints an interpreter's version and, where the set-up can't work with it, why.
+define CHECK_PYTHON
+import platform, sys, sysconfig
+why = ""
+if sys.version_info < (3, 11):
+    why = "too old"
+elif platform.python_implementation() != "CPython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    why = "not the usual CPython, which PyTorch and Numba are built for"
+elif sys.maxsize < 2**32 or "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
+    why = "32 bits or musl, which PyTorch is not built for"
+else:
+    try:
+        import ensurepip, venv
+    except ImportError:
+        why = "no venv module; on Debian and Ubuntu: apt-get install python3-venv"
+print(platform.python_version() + (why and ": " + why))
+sys.exit(bool(why))
+endef
+export CHECK_PYTHON
+
+# A name on the PATH may be a mere shim, which doesn't start: such a one is passed over.
 $(STAMP): pyproject.toml constraints.txt
 	@if [ ! -x $(BIN)/python ]; then \
 	  found=; seen=; \
 	  for p in $(PYTHON); do \
-	    v=$$($$p --version 2>/dev/null) || continue; seen="$$seen $$p ($$v)"; \
-	    if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$p; break; fi; \
+	    if v=$$($$p -c "$$CHECK_PYTHON" 2>/dev/null) && [ -n "$$v" ]; then found=$$p; break; fi; \
+	    ! command -v $$p >/dev/null || seen="$$seen $$p ($${v:-does not start})"; \
 	  done; \
 	  if [ -z "$$found" ]; then \
 	    echo "Python 3.11 or newer is needed; found:$${seen:- none}. Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
-	  if ! $$found -c 'import venv, ensurepip' 2>/dev/null; then \
-	    echo "$$found has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; fi; \
 	  free=$$(df -Pk . | awk 'NR == 2 {print int($$4 / 1048576)}'); \
 	  if [ "$$free" -lt $(NEED_GB) ]; then \
 	    echo "The set-up needs $(NEED_GB) GB of free disk here; $$free GB are free." >&2; exit 1; fi; \
-	  echo "Setting up .venv with $$($$found --version) (once; a minute or more, by the network)"; \
+	  echo "Setting up .venv with Python $$v (once; a minute or more, by the network)"; \
 	  $$found -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
 	fi
 	@# setuptools comes first and builds without isolation, so that it too is the pinned one.

@@ -6,100 +6,40 @@ torch is imported when it is first used.
 
 from __future__ import annotations
 
+import ast
 import importlib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from bnstudy._extras import name_missing
+from bnstudy._loaded import keep_sources
 from bnstudy._moved import find_moved
-
-if TYPE_CHECKING:
-    from bnstudy import probes
-    from bnstudy.norm import (
-        BatchNorm,
-        ExponentialMovingAverage,
-        L1Regularizer,
-        L2Regularizer,
-        StatisticsBank,
-        apply_updates,
-        batch_normalization,
-        convert,
-        decay_from_momentum,
-        from_torch,
-        moments,
-        momentum_from_decay,
-        to_torch,
-        update_pass,
-        weighted_moments,
-    )
-    from bnstudy.study import RunSpec, load, run_study
-    from bnstudy.train.data import Dataset, load_dataset
-    from bnstudy.train.fleet import train_fleet, train_run
-    from bnstudy.train.network import ArticleNet
 
 __version__ = "0.1.0"
 
+keep_sources()
 find_moved()
+name_missing()
 
-_HOMES = {
-    "ArticleNet": "bnstudy.train.network",
-    "BatchNorm": "bnstudy.norm",
-    "Dataset": "bnstudy.train.data",
-    "ExponentialMovingAverage": "bnstudy.norm",
-    "L1Regularizer": "bnstudy.norm",
-    "L2Regularizer": "bnstudy.norm",
-    "RunSpec": "bnstudy.study",
-    "StatisticsBank": "bnstudy.norm",
-    "apply_updates": "bnstudy.norm",
-    "batch_normalization": "bnstudy.norm",
-    "convert": "bnstudy.norm",
-    "decay_from_momentum": "bnstudy.norm",
-    "from_torch": "bnstudy.norm",
-    "load": "bnstudy.study",
-    "load_dataset": "bnstudy.train.data",
-    "moments": "bnstudy.norm",
-    "momentum_from_decay": "bnstudy.norm",
-    "probes": "bnstudy.probes",
-    "run_study": "bnstudy.study",
-    "to_torch": "bnstudy.norm",
-    "train_fleet": "bnstudy.train.fleet",
-    "train_run": "bnstudy.train.fleet",
-    "update_pass": "bnstudy.norm",
-    "weighted_moments": "bnstudy.norm",
-}
 
-__all__ = [
-    "ArticleNet",
-    "BatchNorm",
-    "Dataset",
-    "ExponentialMovingAverage",
-    "L1Regularizer",
-    "L2Regularizer",
-    "RunSpec",
-    "StatisticsBank",
-    "__version__",
-    "apply_updates",
-    "batch_normalization",
-    "convert",
-    "decay_from_momentum",
-    "from_torch",
-    "load",
-    "load_dataset",
-    "moments",
-    "momentum_from_decay",
-    "probes",
-    "run_study",
-    "to_torch",
-    "train_fleet",
-    "train_run",
-    "update_pass",
-    "weighted_moments",
-]
+def _public() -> dict[str, str]:
+    """Return the module of every public name, as the stub beside this file has it."""
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = (statement for statement in stub.body if isinstance(statement, ast.ImportFrom))
+    return {alias.name: str(found.module) for found in imports for alias in found.names}
+
+
+_HOMES = _public()
+
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'bnstudy' has no attribute {name!r}")
-    home = importlib.import_module(_HOMES[name])
-    value = home if home.__name__ == f"bnstudy.{name}" else getattr(home, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES[name]
+    submodule = f"{home}.{name}" if home == __name__ else None
+    value = importlib.import_module(submodule) if submodule else getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value
 

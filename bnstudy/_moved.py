@@ -5,21 +5,27 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 # Old path: new path. What was folded into another module is found under that one's name.
 MOVED: dict[str, str] = {
-    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
-    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
-    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
-    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
-    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
-    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
-    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
+    "bnstudy.analysis.amount": "bnstudy.analysis.words",
+    "bnstudy.analysis.bootstrap": "bnstudy.analysis.statistics",
     "bnstudy.analysis.chapter": "bnstudy.chapters.decay.page",
+    "bnstudy.analysis.cite": "bnstudy.analysis.words",
+    "bnstudy.analysis.claims": "bnstudy.chapters.claims",
+    "bnstudy.analysis.claims.averages": "bnstudy.chapters.decay.rules",
+    "bnstudy.analysis.claims.distribution": "bnstudy.chapters.covariate_shift.rules",
+    "bnstudy.analysis.claims.judge": "bnstudy.analysis.rules",
+    "bnstudy.analysis.claims.labels": "bnstudy.analysis.words",
+    "bnstudy.analysis.claims.recorded": "bnstudy.chapters.claims",
+    "bnstudy.analysis.claims.training": "bnstudy.chapters.convergence.rules",
+    "bnstudy.analysis.row_labels": "bnstudy.analysis.style",
+    "bnstudy.analysis.seed_points": "bnstudy.analysis.style",
     "bnstudy.analysis.claims.knobs": "bnstudy.chapters.knobs.rules",
     "bnstudy.analysis.claims.rule": "bnstudy.analysis.rules",
     "bnstudy.analysis.claims.words": "bnstudy.analysis.words",
@@ -54,7 +60,12 @@ MOVED: dict[str, str] = {
     "bnstudy.evaluate": "bnstudy.train.evaluate",
     "bnstudy.flag": "bnstudy.train.flag",
     "bnstudy.network": "bnstudy.train.network",
+    "bnstudy.norm.affine": "bnstudy.norm.kernel",
+    "bnstudy.norm.compiled": "bnstudy.norm.fast.compiled",
+    "bnstudy.norm.pooled": "bnstudy.norm.fast.pooled",
+    "bnstudy.norm.threads": "bnstudy.norm.fast.threads",
     "bnstudy.openmp": "bnstudy.study.openmp",
+    "bnstudy.other_specs": "bnstudy.records.kinds",
     "bnstudy.optimize": "bnstudy.train.optimize",
     "bnstudy.perturb": "bnstudy.train.perturb",
     "bnstudy.seeds": "bnstudy.train.seeds",
@@ -63,7 +74,8 @@ MOVED: dict[str, str] = {
     "bnstudy.study.covariate_shift": "bnstudy.chapters.covariate_shift.study",
     "bnstudy.study.decay": "bnstudy.chapters.decay.study",
     "bnstudy.study.decay_range": "bnstudy.chapters.decay_range.study",
-    "bnstudy.study.experiment": "bnstudy.study.run",
+    "bnstudy.study.experiment": "bnstudy.chapters.loading",
+    "bnstudy.study.experiments": "bnstudy.chapters.found",
     "bnstudy.study.explosion": "bnstudy.chapters.explosion.study",
     "bnstudy.study.knobs": "bnstudy.chapters.knobs.study",
     "bnstudy.study.lock": "bnstudy.records.lock",
@@ -75,6 +87,23 @@ MOVED: dict[str, str] = {
     "bnstudy.study.tables": "bnstudy.records.tables",
     "bnstudy.study.train_flag": "bnstudy.chapters.train_flag.study",
     "bnstudy.study.updates_collections": "bnstudy.chapters.updates_collections.study",
+    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
+    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
+    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
+    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
+    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
+    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
+    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
+}
+
+# The same for single names, by the module that had them.
+MOVED_NAMES: dict[str, dict[str, str]] = {
+    "bnstudy.analysis": {"CLAIMS": "bnstudy.chapters.claims", "recorded": "bnstudy.chapters.claims"},
+    "bnstudy.study": {
+        "DecayStudy": "bnstudy.chapters.decay.study",
+        "load": "bnstudy.chapters",
+        "run_study": "bnstudy.chapters",
+    },
 }
 
 
@@ -94,7 +123,7 @@ class _Moved(MetaPathFinder, Loader):
         warnings.warn(
             f"{spec.name} is {new} now; the old path goes with the next version",
             DeprecationWarning,
-            stacklevel=_outside(),
+            stacklevel=2,  # the import system's own frames don't count
         )
         module = importlib.import_module(new)
         self._own[spec.name] = module.__spec__
@@ -106,12 +135,23 @@ class _Moved(MetaPathFinder, Loader):
         module.__spec__ = self._own.pop(module.__spec__.name)
 
 
-def _outside() -> int:
-    """Return the stack level of the code that imports, above the import system's own frames."""
-    level, frame = 2, sys._getframe(2)
-    while frame.f_back is not None and "importlib" in frame.f_code.co_filename:
-        level, frame = level + 1, frame.f_back
-    return level
+def moved_names(module: str) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` for a module that finds the names it had in an earlier version."""
+    moved = MOVED_NAMES[module]
+
+    def find(name: str) -> Any:
+        if name not in moved:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{module}.{name} is {moved[name]}.{name} now; the old path goes with the next version",
+            DeprecationWarning,
+            stacklevel=2,  # the import system's own frames don't count
+        )
+        value = getattr(importlib.import_module(moved[name]), name)
+        vars(sys.modules[module])[name] = value  # `from ... import` asks twice
+        return value
+
+    return find
 
 
 def find_moved() -> None:

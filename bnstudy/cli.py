@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnstudy import __version__
+from bnstudy.chapters import EXPERIMENTS, plan_of, run_study
 from bnstudy.records.package import DESCRIPTOR, INDEX, describe
 from bnstudy.records.spec import SpecError
-from bnstudy.records.store import RecordError, Store
+from bnstudy.records.store import RecordError, Scan, Store
 from bnstudy.study.estimate import in_words
-from bnstudy.study.experiments import EXPERIMENTS, default_data_dir, plan_of
 from bnstudy.study.openmp import spin_briefly
-from bnstudy.study.run import StudyError, run_study
+from bnstudy.study.run import StudyError, default_data_dir
 from bnstudy.study.status import Status, status
 from bnstudy.train.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
 
@@ -45,6 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from bnstudy.bench import command
 
             return command.main(arguments[1:])
+        if arguments[:1] == ["doctor"]:
+            from bnstudy.doctor import command as doctor
+
+            return doctor.main(arguments[1:])
+        if arguments[:1] == ["simulate"]:
+            from bnstudy.analysis.simulate import command as simulate
+            from bnstudy.chapters.judged import claims
+
+            return simulate.main(arguments[1:], list(claims().values()), default_data_dir())
         options = _parser().parse_args(arguments)
         return int(options.command(options))
     except StudyError as error:
@@ -73,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_describe(commands)
     _add_data(commands)
     commands.add_parser("bench", help="measure what a run costs on this machine, in ratios")
+    commands.add_parser("simulate", help="judge studies of known truth: how often the book errs")
+    commands.add_parser("doctor", help="say what is wrong with the batch norm in a checkpoint")
     return parser
 
 
@@ -139,8 +150,15 @@ def _add_verify(commands: Any) -> None:
     verify.add_argument(
         "--accept",
         action="store_true",
-        help="draw them from the stale records; if all come out the same, bit for bit, their sources' "
-        "records are stale no longer (data/sources.json tells)",
+        help="draw them from the stale records; if all come out the same, bit for bit, at least two of a "
+        "source and kind of run, its records are stale no longer (data/sources.json tells)",
+    )
+    verify.add_argument(
+        "--carry-over",
+        action="store_true",
+        help="train stale records again, five of each source whole and the first steps of all others; those "
+        "of a source and kind of run that come out the same, bit for bit, are stale no longer. Goes on "
+        "where it was stopped",
     )
     verify.add_argument("--seed", type=int, help="seed of the choice of runs")
     _add_device(verify)
@@ -278,21 +296,25 @@ def _in_words(found: Status) -> str:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from bnstudy.study.equivalent import accept, stale
+    from bnstudy.study.equivalent import accept_drawn, stale
     from bnstudy.study.verify import choose, rerun
 
     store = _store(options)
     if options.rerun < 0:
         raise SpecError(f"--rerun is {options.rerun}; allowed: a whole number of at least 0")
-    if options.accept and not options.rerun:
-        raise SpecError("--rerun is 0 with --accept; allowed: a whole number of at least 1")
+    if options.accept and options.rerun < 2:
+        raise SpecError(f"--rerun is {options.rerun} with --accept; allowed: a whole number of at least 2")
+    if options.carry_over and options.rerun:
+        raise SpecError(f"--rerun is {options.rerun} with --carry-over; allowed: one of them")
     plan = plan_of(options.experiment, {}) if options.experiment else None
     scan = store.scan(run.spec.name for run in plan.runs()) if plan else store.scan()
+    if options.carry_over:
+        return _carry_over(options, store, scan)
     old = stale(scan.sound.values(), store)
     among = [r for name, r in scan.sound.items() if name in old or not options.accept]
     chosen = choose(among, options.rerun, options.seed)
     runs = [rerun(record, store, options.device, progress=not options.json) for record in chosen]
-    accepted = accept(store, chosen) if options.accept and all(r.equal for r in runs) else []
+    accepted = accept_drawn(store, chosen, among) if options.accept and all(r.equal for r in runs) else []
     if options.json:
         damaged = {name: str(error) for name, error in scan.damaged.items()}
         print(
@@ -311,9 +333,25 @@ def _verify(options: argparse.Namespace) -> int:
             print(f"  {error}")
         for r in runs:
             print(f"  {r}")
-        for source in accepted:
-            print(f"  records of source {source} count as today's")
+        for sentence in accepted:
+            print(f"  {sentence}")
     return 0 if not scan.damaged and all(r.matches for r in runs) else INCOMPLETE
+
+
+def _carry_over(options: argparse.Namespace, store: Store, scan: Scan) -> int:
+    from bnstudy.study.carry import carry_over
+
+    def say(again: object) -> None:
+        if not options.json:
+            print(f"  {again}", flush=True)
+
+    groups = carry_over(store, scan.sound.values(), device=options.device, report=say)
+    if options.json:
+        said = [{"group": str(group), "complete": group.complete} for group in groups]
+        print(json.dumps({"groups": said}))
+    else:
+        print("\n".join(map(str, groups)) or "no record is stale")
+    return 0 if all(group.complete for group in groups) else INCOMPLETE
 
 
 def _describe(options: argparse.Namespace) -> int:

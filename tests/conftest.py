@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-# These take six seconds or more, most of them in processes, browsers and kernels that they start. A file is
-# one worker's (see the Makefile), so that a long one that came last would keep one core busy alone; the short
-# ones even the cores out.
+# These files take six seconds or more, most of them in processes, browsers and kernels that they start. A
+# file is one worker's (see the Makefile), so that a long one that came last would keep one core busy
+# alone; the short ones even the cores out.
 LONGEST_FIRST = (
     "test_records_again.py",
     "test_site.py",
@@ -18,31 +19,27 @@ LONGEST_FIRST = (
     "test_beginning.py",
     "test_cli.py",
     "test_honesty.py",
-    "test_analysis_bootstrap.py",
+    "test_toy_chapter.py",
+    "test_analysis_*.py",
     "test_tf1_listing.py",
-    "test_analysis_knobs.py",
     "test_bench.py",
     "test_probes_ics.py",
-    "test_analysis_regularisation.py",
-    "test_analysis_updates_collections.py",
-    "test_analysis_train_flag.py",
     "test_studies.py",
     "test_study.py",
     "test_updates.py",
     "test_probes_trace.py",
-    "test_analysis_book.py",
     "test_commands.py",
     "test_package.py",
-    "test_analysis_convergence.py",
-    "test_analysis_claims.py",
-    "test_analysis_explosion.py",
     "test_equivalent.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))  # stable: all others stay in order
+    def rank(item: pytest.Item) -> int:
+        fits = (number for number, pattern in enumerate(LONGEST_FIRST) if fnmatch(item.path.name, pattern))
+        return next(fits, len(LONGEST_FIRST))
+
+    items.sort(key=rank)  # stable: all others stay in order
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnstudy.analysis.amount import write_amount
+from bnstudy.analysis.words import write_amount
 
 
 def test_images_and_passes_over_them_are_written_out():

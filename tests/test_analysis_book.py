@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib
+import nbformat
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
@@ -19,19 +20,23 @@ from matplotlib import pyplot as plt
 
 import bnstudy
 from bnstudy.analysis import page
-from bnstudy.analysis.cite import Cited, Sources
-from bnstudy.analysis.claims import CLAIMS, Finding, Rule, Verdict
+from bnstudy.analysis.rules import Finding, Rule, Verdict
 from bnstudy.analysis.slider import Frame, inline_svg, slider
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.style import ARMS, WITHOUT, decay_colour
-from bnstudy.analysis.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
+from bnstudy.analysis.words import LANGUAGES, Cited, Sources, write_asked, write_bound, write_effect, write_p
+from bnstudy.chapters import EXPERIMENTS
+from bnstudy.chapters import open as open_chapter
+from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.convergence import figures as convergence_figures
 from bnstudy.chapters.covariate_shift import figures as covariate_shift_figures
 from bnstudy.chapters.decay.figures import accuracy_by_decay, spread
 from bnstudy.chapters.decay.page import DecayChapter
 from bnstudy.chapters.explosion import figures as explosion_figures
+from bnstudy.chapters.found import parts
 from bnstudy.chapters.regularisation import figures as regularisation_figures
 from bnstudy.chapters.regularisation import page as regularisation
+from tests.test_commands import understand
 
 matplotlib.use("agg")
 
@@ -41,7 +46,7 @@ BOOK = Path(__file__).parents[1] / "book"
 @pytest.fixture(scope="module")
 def chapter():
     frames = bnstudy.load("decay")
-    return DecayChapter(frames["evaluation"], frames.study, frames.runs)
+    return DecayChapter(frames, frames.study, frames.runs)
 
 
 def examples() -> list:
@@ -163,8 +168,26 @@ def luminance(colour: str) -> float:
 
 def test_every_arm_is_seen_on_white():
     # 3 to 1 is what WCAG asks of graphics; the dark theme inverts lightness.
-    for colour in [*ARMS.values(), *map(decay_colour, (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999))]:
+    colours = [colour for own in every_colour().values() for colour in own.values()]
+    for colour in [*colours, *map(decay_colour, (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999))]:
         assert 1.05 / (luminance(colour) + 0.05) >= 3, colour
+
+
+def every_colour() -> dict[str, dict[str, str]]:
+    """The colours of the arms, by the chapter whose figures have them."""
+    drawn = {chapter: import_module(f"bnstudy.chapters.{chapter}.figures") for chapter in parts("figures")}
+    return {
+        "": ARMS,
+        **{name: figures.COLOURS for name, figures in drawn.items() if "COLOURS" in vars(figures)},
+    }
+
+
+def test_an_arm_has_one_colour_in_every_chapter():
+    found = {}
+    for chapter, own in every_colour().items():
+        for arm, colour in own.items():
+            assert found.setdefault(arm, colour) == colour, (chapter, arm)
+    assert len(found) > len(ARMS)
 
 
 def test_a_decay_has_one_colour_and_no_other_has_it():
@@ -231,6 +254,21 @@ def test_bounds_are_written_in_their_unit(threshold, side, unit, english, chines
     assert write_asked(finding, LANGUAGES["en"]) == f"asked: {english}"
     assert write_asked(finding, LANGUAGES["zh"]) == f"要求：{chinese}"
     assert write_bound(finding) == long
+
+
+@pytest.mark.parametrize("file", sorted(BOOK.glob("*.ipynb")), ids=lambda file: file.stem)
+def test_a_chapter_says_how_to_run_it_again_and_at_what_cost(file):
+    cells = [cell.source for cell in nbformat.read(file, 4).cells if "_chapter.again(" in cell.source]
+    if file.stem not in EXPERIMENTS:
+        assert not cells
+        return
+    (cell,) = cells
+    said = eval(cell, {"_chapter": open_chapter(file.stem, {})})
+    for command in re.search(r"```console\n(.*?)```", said, re.S)[1].splitlines():
+        understand(command)
+    runs, cost = re.findall(r">([^<]+)</a>", said)
+    assert int(runs) > 0
+    assert re.fullmatch(r"about [\d.]+ (s|min|h) of one core, and half of that on two", cost)
 
 
 def test_the_network_without_batch_norm_has_one_name():

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bnstudy.analysis.bootstrap import bootstrap_interval
-from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.statistics import bootstrap_interval, mean_interval
 
 
 def brute_force(values: np.ndarray, level: float) -> tuple[float, float]:
@@ -37,8 +36,8 @@ def test_it_is_the_quantile_over_every_resample(level):
 def test_drawn_resamples_come_close_to_all_of_them(monkeypatch):
     values = np.random.default_rng(4).exponential(size=7)
     exact = bootstrap_interval(values)
-    monkeypatch.setattr("bnstudy.analysis.bootstrap.ENUMERATED", 6)
-    from bnstudy.analysis.bootstrap import _resamples
+    monkeypatch.setattr("bnstudy.analysis.statistics.ENUMERATED", 6)
+    from bnstudy.analysis.statistics import _resamples
 
     _resamples.cache_clear()
     drawn = bootstrap_interval(values)

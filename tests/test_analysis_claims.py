@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 import bnstudy
-from bnstudy.analysis.claims import CLAIMS, NotMeasuredError, judge, recorded
-from bnstudy.analysis.claims.averages import overfitting
-from bnstudy.analysis.claims.judge import decide
-from bnstudy.analysis.claims.labels import label
-from bnstudy.analysis.rules import Rule
+from bnstudy.analysis.rules import Rule, decide, judge
 from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.tables import NotMeasuredError
 from bnstudy.analysis.words import LANGUAGES, write_asked, write_finding
+from bnstudy.analysis.words import write_label as label
+from bnstudy.chapters.claims import CLAIMS, recorded
+from bnstudy.chapters.decay.rules import overfitting
 
 SEEDS = range(6)
 BY_ID = {claim.id: claim for claim in CLAIMS}

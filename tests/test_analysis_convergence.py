@@ -10,11 +10,11 @@ import pytest
 from matplotlib import pyplot as plt
 
 from bnstudy.analysis import NotMeasuredError
-from bnstudy.analysis.claims.training import C4, C13, TARGET
 from bnstudy.chapters.convergence import figures
 from bnstudy.chapters.convergence import rules as cv
 from bnstudy.chapters.convergence.figures import NAMES
 from bnstudy.chapters.convergence.page import ConvergenceChapter
+from bnstudy.chapters.convergence.rules import C4, C13, TARGET
 from bnstudy.chapters.convergence.study import ConvergenceStudy
 from tests import chapters
 

@@ -12,7 +12,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from bnstudy.chapters.covariate_shift import figures
-from bnstudy.chapters.covariate_shift import page as cs
+from bnstudy.chapters.covariate_shift import rules as cs
 from bnstudy.chapters.covariate_shift.page import CovariateShiftChapter
 from bnstudy.chapters.covariate_shift.study import CovariateShiftStudy
 from tests.test_analysis_explosion import tables as exploding

@@ -11,8 +11,8 @@ import pytest
 from matplotlib import pyplot as plt
 from scipy import stats
 
-from bnstudy.analysis.claims import CLAIMS
 from bnstudy.analysis.tables import NotMeasuredError
+from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.decay_range import figures
 from bnstudy.chapters.decay_range import rules as dr
 from bnstudy.chapters.decay_range.page import DecayRangeChapter

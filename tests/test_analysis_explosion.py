@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from bnstudy.chapters.explosion import figures
-from bnstudy.chapters.explosion import page as ex
+from bnstudy.chapters.explosion import rules as ex
 from bnstudy.chapters.explosion.page import ExplosionChapter
 from bnstudy.chapters.explosion.study import ExplosionStudy
 from tests import chapters
@@ -168,12 +168,13 @@ def test_the_claim_waits_for_its_other_study():
     alone = chapter(tables())
     assert alone.verdicts["C1"].answer == "not measured yet"
     assert "the study `covariate_shift` is not recorded" in alone.answer()
-    assert alone.verdict_sources().runs == ["aa", "bb"]
+    assert alone.behind(alone.verdicts["C1"]).runs == ["aa", "bb"]
 
 
 def test_both_parts_decide_the_claim():
     # The claims of the covariate-shift chapter read more than this; C1 is asked alone.
-    from bnstudy.analysis.claims import C1, judge
+    from bnstudy.analysis.rules import judge
+    from bnstudy.chapters.explosion.rules import C1
 
     made = tables({**PLANTED, ("none", "sgd 1"): (DIVERGED, 0)})
     assert judge([C1], {"explosion": made, "covariate_shift": shift()})["C1"].answer == "supported"

@@ -160,7 +160,7 @@ def test_the_figure_has_each_ratio_its_spread_and_its_target():
     assert list(spread.get_xdata()) == [3.5, 4.25]
     assert list(median.get_xdata()) == [4.0]
     assert list(target.get_xdata()) == [5.0]
-    assert spread.get_color() == performance_figures.COLOURS[False]
+    assert spread.get_color() == performance_figures.MET[False]
     assert [text.get_text() for text in figure.legends[0].texts] == ["target missed", "target"]
     plt.close(figure)
 

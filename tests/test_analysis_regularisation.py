@@ -12,7 +12,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from bnstudy.chapters.regularisation import figures
-from bnstudy.chapters.regularisation import page as reg
+from bnstudy.chapters.regularisation import rules as reg
 from bnstudy.chapters.regularisation.page import RegularisationChapter
 from bnstudy.chapters.regularisation.study import RegularisationStudy
 from tests import chapters

@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 from matplotlib import pyplot as plt
 
-from bnstudy.analysis.row_labels import row_labels
+from bnstudy.analysis.style import row_labels
 
 matplotlib.use("agg")
 

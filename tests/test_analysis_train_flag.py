@@ -110,7 +110,7 @@ def test_the_figure_has_a_panel_an_order_and_a_curve_a_flag():
     assert [axis.get_title() for axis in drawn.axes] == list(tf.ORDERS)
     for axis, order in zip(drawn.axes, tf.ORDERS, strict=True):
         curves = [line for line in axis.lines if len(line.get_xdata()) == len(SIZES)]
-        assert [list(line.get_xdata()) for line in curves] == [list(SIZES)] * 3
+        assert [list(line.get_xdata()) for line in curves] == [pytest.approx(list(SIZES))] * 3
         for line, statistics in zip(curves, ("moving", "batch", "leaked"), strict=True):
             means = [tf.flag_accuracy(made, statistics, order, size).mean() for size in SIZES]
             assert list(line.get_ydata()) == pytest.approx(means)

@@ -167,16 +167,15 @@ def test_a_slow_round_moves_the_mean_and_not_the_median():
 def test_tensorflow_speaks_where_it_ran():
     said = chapter(tables(tensorflow=False), tensorflow=False).tensorflow()
     assert "no run of a real TensorFlow" in said
-    made = chapter(tables())
+    made = chapter(tables(), tensorflow_train_size=720)
     made.in_tensorflow = ["in place", "with the step"]
     assert "*with the step*, 100 of 100" in plain(made.tensorflow())
     assert "1.99 × [" in plain(made.tensorflow())
     assert "is 0 nats up to the second step" in plain(made.tensorflow())
     # Without a word, its accuracy would be read as that of the other arms' amount of data.
-    assert (
-        "TensorFlow trained on 12,800 images for 1 epoch, the arms above on all images" in made.tensorflow()
-    )
-    alike = chapter(tables(), tensorflow_train_size=None)
+    assert "TensorFlow trained on 720 images for 1 epoch, the arms above on all images" in made.tensorflow()
+    alike = chapter(tables())
+    alike.in_tensorflow = made.in_tensorflow
     assert "on all images for 1 epoch, as the arms above did" in alike.tensorflow()
     training = made.tables["training"]
     off = training["run"].eq("TensorFlow, with the step 2")

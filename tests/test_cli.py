@@ -101,13 +101,13 @@ def test_verify_trains_again_and_compares(copy, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "decya"], "experiment is 'decya'; allowed: 'decay'"),
+        (["run", "decya"], "experiment is 'decya'; allowed: 'convergence'"),
         (["run", "decay", "--set", "epochs"], "--set is 'epochs'; allowed: NAME=VALUE"),
         (["run", "decay", "--set", "decays=1.5"], "decays is '1.5'; allowed: a list of numbers"),
         (["run", "decay", "--workers", "0"], "workers is 0; allowed: a whole number of at least 1"),
         (["run", "decay", "--device", "tpu", *SET], "device is 'tpu'; allowed here: cpu"),
         (["verify", "--rerun", "-1"], "--rerun is -1; allowed"),
-        (["verify", "--accept"], "--rerun is 0 with --accept; allowed: a whole number of at least 1"),
+        (["verify", "--accept"], "--rerun is 0 with --accept; allowed: a whole number of at least 2"),
         (["run", "all", "--set", "epochs=1"], "--set is 'epochs=1' with all; allowed: with one experiment"),
     ],
 )

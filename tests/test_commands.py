@@ -19,7 +19,7 @@ from papermill.cli import papermill
 
 from bnstudy import cli
 from bnstudy.bench import command as bench
-from bnstudy.study.experiments import EXPERIMENTS, plan_of
+from bnstudy.chapters import EXPERIMENTS, plan_of
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bnstudy.other_specs import SharingSpec, StepCostSpec
+from bnstudy.records.kinds import SharingSpec, StepCostSpec
 from bnstudy.records.provenance import processor
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.store import Record

@@ -120,7 +120,7 @@ class HostReads(TorchDispatchMode):
 def test_no_step_waits_for_python(twenty_digits, changes, monkeypatch):
     """More steps, no more reads. In float32 the CPU's kernel checks its own rounding, hence float64."""
 
-    monkeypatch.setattr("bnstudy.norm.pooled._compiled", lambda: None)  # a GPU has no use for it
+    monkeypatch.setattr("bnstudy.norm.fast.pooled._compiled", lambda: None)  # a GPU has no use for it
 
     def reads(epochs):
         own = spec(**changes, epochs=epochs, evaluations=1, statistics=["moving"])

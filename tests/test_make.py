@@ -6,9 +6,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = {
@@ -67,12 +71,18 @@ def test_make_alone_lists_every_target(clone: Path) -> None:
     assert set(phony.group(1).split()) == TARGETS
 
 
+# Stand-ins for interpreters: what they answer to the check of the set-up.
+OLD = 'echo "3.8.10: too old"; exit 1'
+GOOD = '[ "$1" = -c ] && echo 3.12.1'
+SHIM = 'echo "shim: python3.13: command not found" >&2; exit 127'
+
+
 @pytest.mark.parametrize("target", ["report", "test", "rerun", "lint"])
 def test_too_old_a_python_gives_one_line(clone: Path, target: str) -> None:
-    old = script(clone / "old", '[ "$1" = --version ] && { echo Python 3.8.10; exit 0; }; exit 1')
+    old = script(clone / "old", OLD)
     done = make(clone, target, f"PYTHON={old}")
     assert done.returncode != 0
-    found = f"{old} (Python 3.8.10)"
+    found = f"{old} (3.8.10: too old)"
     assert own_lines(done) == [
         f"Python 3.11 or newer is needed; found: {found}. Name one: make PYTHON=/path/to/python3.11"
     ]
@@ -86,28 +96,72 @@ def test_no_python_gives_one_line(clone: Path) -> None:
     assert said.startswith("Python 3.11 or newer is needed; found: none.")
 
 
-def test_no_venv_module_gives_one_line(clone: Path) -> None:
-    bare = script(
-        clone / "bare",
-        'case "$1$2" in --version) echo Python 3.11.2;; *version_info*) exit 0;; *) exit 1;; esac',
+def without(folder: Path, line: str) -> Path:
+    """This interpreter, where that line of code runs first."""
+    return script(
+        folder / "changed", f"""exec {sys.executable} -c "import sys; {line}; exec(sys.argv[1])" "$2" """
     )
-    done = make(clone, "setup", f"PYTHON={bare}")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (
+            "sys.modules['ensurepip'] = None",
+            "no venv module; on Debian and Ubuntu: apt-get install python3-venv",
+        ),
+        ("sys.version_info = (3, 10, 9)", "too old"),
+        ("sys.maxsize = 2**31 - 1", "32 bits or musl, which PyTorch is not built for"),
+        (
+            "import platform; platform.python_implementation = lambda: 'PyPy'",
+            "not the usual CPython, which PyTorch and Numba are built for",
+        ),
+    ],
+)
+def test_what_can_not_work_is_refused_in_one_line_before_anything_is_installed(
+    clone: Path, line: str, why: str
+) -> None:
+    changed = without(clone, line)
+    done = make(clone, "setup", f"PYTHON={changed}")
     assert done.returncode != 0
     [said] = own_lines(done)
-    assert "has no venv module" in said
-
-
-def test_the_first_suitable_python_is_taken(clone: Path) -> None:
-    old = script(clone / "old", '[ "$1" = --version ] && { echo Python 3.8.10; exit 0; }; exit 1')
-    new = script(clone / "new", '[ "$1" = --version ] && { echo Python 3.12.1; exit 0; }; [ "$1" != -m ]')
-    done = make(clone, "setup", f"PYTHON={old} {new}")
-    assert "Setting up .venv with Python 3.12.1" in done.stdout
-    assert done.returncode != 0  # the stand-in can't make an environment
+    version = ".".join(map(str, sys.version_info[:3]))
+    assert f"found: {changed} ({version}: {why})." in said
     assert not (clone / ".venv").exists()
 
 
+def test_the_first_suitable_python_is_taken_and_a_shim_is_passed_over(clone: Path) -> None:
+    old, shim, new = (script(clone / n, body) for n, body in (("old", OLD), ("shim", SHIM), ("new", GOOD)))
+    silent = script(clone / "silent", "exit 0")
+    done = make(clone, "setup", f"PYTHON={shim} {silent} {old} {new}")
+    assert "Setting up .venv with Python 3.12.1" in done.stdout
+    assert done.returncode != 0  # the stand-in can't make an environment
+    assert not (clone / ".venv").exists()
+    [said] = own_lines(make(clone, "setup", f"PYTHON={shim} {old}"))
+    assert f"found: {shim} (does not start) {old} (3.8.10: too old)." in said
+
+
+def test_every_pin_admits_every_python_that_the_readme_promises() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert pyproject["project"]["requires-python"] == ">=3.11"
+    assert "Python 3.11 or newer" in (ROOT / "README.md").read_text()
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    found, wrong = set(), []
+    for installed in distributions():
+        name = re.sub(r"[-_.]+", "-", installed.metadata["Name"]).lower()
+        if pins.get(name) != installed.version:
+            continue
+        found.add(name)
+        asked = SpecifierSet(installed.metadata["Requires-Python"] or "")
+        wrong += [f"{name}: {asked}" for python in ("3.11.0", "3.12.0", "3.13.0") if python not in asked]
+    assert not wrong
+    if len(found) < 0.8 * len(pins):
+        pytest.skip(f"{len(pins) - len(found)} of {len(pins)} pins aren't installed here")
+
+
 def test_too_little_disk_gives_one_line(clone: Path) -> None:
-    good = script(clone / "good", '[ "$1" = --version ] && echo Python 3.12.1; exit 0')
+    good = script(clone / "good", GOOD)
     done = make(clone, "setup", f"PYTHON={good}", "NEED_GB=100000000")
     assert done.returncode != 0
     [said] = own_lines(done)

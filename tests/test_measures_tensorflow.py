@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnstudy.other_specs import TensorFlowSpec
+from bnstudy.records.kinds import TensorFlowSpec
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.tables import RUNS, columns_of, to_csv
-from bnstudy.study.measures import measure
 from bnstudy.study.measures.tensorflow import (
     ARMS,
     FIRST_STEPS,
     INSTALL_COMMAND,
     VARIABLE,
     TensorFlowError,
+    measure,
     tensorflow_python,
 )
 from bnstudy.train.fleet import train_run

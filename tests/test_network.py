@@ -190,8 +190,8 @@ def test_noise_does_not_depend_on_the_memory_format_and_stops_in_evaluation():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"norm": "group"}, "norm is 'group'; allowed: 'batch', 'none', 'noisy'"),
-        ({"initialisation": "he"}, "initialisation is 'he'; allowed: 'article', 'default'"),
+        ({"norm": "layer"}, "norm is 'layer'; allowed: 'batch', 'none', 'noisy', 'group'"),
+        ({"initialisation": "xavier"}, "initialisation is 'xavier'; allowed: 'article', 'default', 'he'"),
         ({"decay": 1.5}, "decay is 1.5; allowed: 0 to 1"),
         ({"epsilon": 0.0}, "epsilon is 0.0; allowed: a number above 0"),
         ({"dropout": 1.0}, "dropout is 1.0; allowed: 0 to below 1"),

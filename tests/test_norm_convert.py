@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch import nn
 
 from bnstudy.norm import (
     BatchNorm,
+    Conversion,
     ExponentialMovingAverage,
     batch_normalization,
     convert,
@@ -80,8 +83,6 @@ def test_decay_is_one_minus_momentum(decay: float) -> None:
 @pytest.mark.parametrize(
     ("layer", "error", "message"),
     [
-        (nn.BatchNorm1d(3, momentum=None), ValueError, "momentum is None"),
-        (nn.BatchNorm1d(3, track_running_stats=False), ValueError, "track_running_stats is False"),
         (nn.LayerNorm(3), TypeError, "layer is a LayerNorm; allowed: nn.BatchNorm1d"),
         (nn.BatchNorm1d(3, momentum=1.5), ValueError, "momentum is 1.5; allowed"),
     ],
@@ -123,6 +124,7 @@ def test_convert_swaps_every_layer_and_keeps_what_is_shared() -> None:
     model = Shared()
     twin = convert(copy.deepcopy(model))
     assert not any(isinstance(m, nn.BatchNorm2d) for m in twin.modules())
+    assert sum(isinstance(m, BatchNorm) for m in twin.modules()) == 2
     assert twin.norm is twin.first[1]
     x = torch.randn(2, 3, 6, 6)
     assert torch.allclose(model(x), twin(x), atol=1e-5)
@@ -138,13 +140,150 @@ def test_convert_sets_what_it_is_asked_to() -> None:
 
 def test_convert_changes_nothing_if_one_layer_can_not_be() -> None:
     model = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3, momentum=None))
-    with pytest.raises(ValueError, match="momentum is None"):
-        convert(model)
-    assert isinstance(model[0], nn.BatchNorm1d)
+    with pytest.raises(ValueError, match=r"layer '1': updates is 'never', and momentum is None"):
+        convert(model, updates="never")
+    assert [type(layer) for layer in model] == [nn.BatchNorm1d] * 2
+    assert convert(model, updates="never", decay=0.5)[1].momentum == 0.5
     with pytest.raises(ValueError, match=r"overrides has .*momentum"):
         convert(model, momentum=0.1)
     with pytest.raises(ValueError, match=r"decay is 1\.5; allowed"):
         convert(nn.Sequential(nn.BatchNorm1d(3)), decay=1.5)
+
+
+class Activated(nn.BatchNorm2d):
+    """As timm's: a subclass that does more."""
+
+
+def mixed() -> nn.Sequential:
+    torch.manual_seed(0)
+    patched = nn.BatchNorm2d(4)
+    patched.forward = lambda x: x  # type: ignore[method-assign]
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.SyncBatchNorm(4),
+        nn.LazyBatchNorm2d(),
+        Activated(4),
+        patched,
+    )
+
+
+def test_convert_reports_what_it_leaves() -> None:
+    left = {
+        "2": "a SyncBatchNorm, .*",
+        "3": "a LazyBatchNorm2d, lazy",
+        "4": "a Activated",
+        "5": ".* replaced",
+    }
+    reports: list[Conversion] = []
+    model = convert(mixed(), report=reports.append)
+    [report] = reports
+    assert report.converted == ("1",)
+    assert isinstance(model[1], BatchNorm)
+    assert [type(model[int(name)]) for name in report.left] == [type(mixed()[int(name)]) for name in left]
+    assert all(re.match(left[name], reason) for name, reason in report.left.items())
+    with pytest.warns(UserWarning, match="1 of 5 batch-norm layers.*\n  left: '2', a SyncBatchNorm"):
+        convert(mixed())
+    strict = mixed()
+    with pytest.raises(ValueError, match=r"strict is True(.|\n)*left: '5'"):
+        convert(strict, strict=True)
+    assert type(strict[1]) is nn.BatchNorm2d
+    whole = nn.Sequential(nn.BatchNorm2d(4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        convert(whole, strict=True)
+    with pytest.raises(TypeError, match="report is 3; allowed"):
+        convert(whole, report=3)  # type: ignore[arg-type]
+
+
+def steps(model: nn.Module, optimiser: torch.optim.Optimizer, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(3):
+        optimiser.zero_grad()
+        model(torch.randn(4, 3, 6, 6, generator=generator)).pow(3).mean().backward()
+        optimiser.step()
+
+
+def test_optimisers_hooks_and_checkpoints_go_on() -> None:
+    torch.manual_seed(0)
+    model = Shared()
+    twin = copy.deepcopy(model)
+    optimiser, other = (torch.optim.Adam(m.parameters(), lr=0.01) for m in (model, twin))
+    for m, o in ((model, optimiser), (twin, other)):
+        steps(m, o, seed=0)
+    seen: list[nn.Module] = []
+    handle = model.norm.register_forward_hook(lambda module, *_: seen.append(module))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    held, tensors = model.norm, [*model.parameters(), *model.buffers()]
+    assert convert(model).norm is held
+    assert all(a is b for a, b in zip(tensors, [*model.parameters(), *model.buffers()], strict=True))
+    for m, o in ((model, optimiser), (twin, other)):
+        steps(m, o, seed=1)
+    for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+    assert seen
+    assert set(seen) == {held}
+    handle.remove()
+    seen.clear()
+    steps(model, optimiser, seed=2)
+    assert not seen
+    assert list(model.state_dict()) == list(before)
+    model.load_state_dict(before)
+    Shared().load_state_dict(model.state_dict())
+
+
+def test_a_model_comes_back_as_it_was() -> None:
+    torch.manual_seed(0)
+    model = Shared()
+    model.second[0].momentum = 0.01
+    twin = copy.deepcopy(model)
+    optimiser, other = (torch.optim.SGD(m.parameters(), lr=0.01) for m in (model, twin))
+    assert to_torch(convert(model)) is model
+    assert [type(m) for m in model.modules()] == [type(m) for m in twin.modules()]
+    assert all(vars(a).keys() == vars(b).keys() for a, b in zip(model.modules(), twin.modules(), strict=True))
+    for m, o in ((model, optimiser), (twin, other)):
+        steps(m, o, seed=0)
+    for name, value in twin.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_what_was_never_pytorchs_takes_its_dimensions() -> None:
+    model = nn.Sequential(BatchNorm(3, fused=True, decay=0.5), nn.BatchNorm1d(3)).bfloat16()
+    with pytest.raises(ValueError, match=r"layer '0': dimensions is None; allowed: 1, 2 or 3"):
+        to_torch(convert(model))
+    bias = model[0].bias
+    assert [type(m) for m in to_torch(model, 2)] == [nn.BatchNorm2d, nn.BatchNorm1d]
+    assert model[0].bias is bias
+    assert model[0].momentum == 0.5
+    assert model[0].weight.tolist() == [1.0] * 3
+    assert model[0].weight.dtype == torch.bfloat16
+    assert not model[0].weight.requires_grad
+    with pytest.raises(ValueError, match="dimensions is 4; allowed: 1, 2, 3"):
+        to_torch(model, 4)
+
+
+def test_a_model_that_pytorch_has_not_is_left_whole() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(BatchNorm(3, renorm=True)))
+    with pytest.raises(ValueError, match=r"layer '1.0': fused is False; allowed: True"):
+        to_torch(convert(model), 1)
+    assert isinstance(model[0], BatchNorm)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"momentum": None}, {"track_running_stats": False}, {"affine": False, "momentum": None}],
+    ids=str,
+)
+def test_pytorchs_other_ways_to_average(options: dict[str, Any]) -> None:
+    theirs = nn.BatchNorm1d(3, **options)
+    ours = from_torch(theirs)
+    train_alike(theirs, ours, 1)
+    assert theirs.state_dict().keys() == ours.state_dict().keys()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)
+    train_alike(to_torch(ours), copy.deepcopy(theirs), 1)
+    converted = convert(copy.deepcopy(theirs))
+    train_alike(converted, copy.deepcopy(theirs), 1)
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from bnstudy.norm import BatchNorm, StatisticsBank, pooled, update_pass
+from bnstudy.norm import BatchNorm, StatisticsBank, update_pass
 from bnstudy.norm.bank import Arm
+from bnstudy.norm.fast import normalize_and_pool, pooled
 from bnstudy.train.network import ArticleNet
 
 pytest.importorskip("numba")
@@ -215,21 +216,21 @@ def test_a_layer_keeps_its_moments_and_averages():
     for step in range(3):
         x = images((3, 4, 6, 4), step, torch.float32)
         expected = F.max_pool2d(F.relu(plain(x)), 2)
-        torch.testing.assert_close(fused.pooled(x, relu=True), expected)
+        torch.testing.assert_close(normalize_and_pool(fused, x, relu=True), expected)
         torch.testing.assert_close(fused.batch_moments[:2], plain.batch_moments[:2])
         torch.testing.assert_close(fused.moving_mean, plain.moving_mean)
         torch.testing.assert_close(fused.moving_variance, plain.moving_variance)
     plain.eval(), fused.eval()
-    torch.testing.assert_close(fused.pooled(x, relu=True), F.max_pool2d(F.relu(plain(x)), 2))
+    torch.testing.assert_close(normalize_and_pool(fused, x, relu=True), F.max_pool2d(F.relu(plain(x)), 2))
 
 
 def test_after_step_layers_absorb_in_the_update_pass_alone():
     layer = BatchNorm(4, decay=0.5, updates="after_step")
     x = images((3, 4, 6, 4), 0, torch.float32) + 3
-    layer.pooled(x, relu=True)
+    normalize_and_pool(layer, x, relu=True)
     assert torch.equal(layer.moving_mean, torch.zeros(4))
     with update_pass(layer):
-        layer.pooled(x, relu=True)
+        normalize_and_pool(layer, x, relu=True)
     torch.testing.assert_close(layer.moving_mean, 0.5 * x.mean((0, 2, 3)))
 
 
@@ -333,10 +334,10 @@ def test_a_dispatch_mode_sees_the_operations():
 def test_a_fallback_gives_the_same(monkeypatch):
     layer = BatchNorm(3)
     x = images((2, 3, 4, 4), 0, torch.float32)
-    fused = layer.pooled(x, relu=True)
-    torch.testing.assert_close(layer.pooled(x.contiguous(), relu=True), fused)
+    fused = normalize_and_pool(layer, x, relu=True)
+    torch.testing.assert_close(normalize_and_pool(layer, x.contiguous(), relu=True), fused)
     plainly(monkeypatch)
-    torch.testing.assert_close(layer.pooled(x, relu=True), fused)
+    torch.testing.assert_close(normalize_and_pool(layer, x, relu=True), fused)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -348,7 +349,7 @@ def test_threads_come_back_after_a_fork():
         expected = pooled.batch_moments(x)[0]
         child = os.fork()
         if child == 0:
-            from bnstudy.norm import threads as pool
+            from bnstudy.norm.fast import threads as pool
 
             os._exit(0 if pool._pool is None and np.isfinite(pooled.batch_moments(x)[0].numpy()).all() else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

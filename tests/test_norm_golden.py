@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from bnstudy.norm import BatchNorm, L1Regularizer, L2Regularizer, apply_updates, update_pass
+from bnstudy.norm.torch_face import TORCH_NAMES, parameters_by_tensorflow_name
 from tests import golden
 
 torch.set_num_threads(1)
+TENSORFLOW_NAMES = {new: old for old, new in TORCH_NAMES.items()}
 
 
 def comparable(case: golden.Case) -> bool:
@@ -75,7 +77,7 @@ def module_of(case: golden.Case) -> BatchNorm:
 
 def states(layer: BatchNorm, where: str) -> Iterator[tuple[str, np.ndarray]]:
     for name, value in layer.state_dict().items():
-        yield f"{where}/var/{name}", value.numpy().copy()
+        yield f"{where}/var/{TENSORFLOW_NAMES.get(name, name)}", value.numpy().copy()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
@@ -97,7 +99,7 @@ def test_module_equals_tensorflow(case: golden.Case) -> None:
                 if layer.updates == "after_step":
                     layer(x, *given)
         computed.update({f"{t}/out": out.detach().numpy(), f"{t}/grad_x": x.grad})
-        for name, parameter in layer.named_parameters():
+        for name, parameter in parameters_by_tensorflow_name(layer):
             if parameter.requires_grad:
                 zero = torch.zeros_like(parameter)
                 computed[f"{t}/grad_{name}"] = zero if parameter.grad is None else parameter.grad.clone()

@@ -390,6 +390,7 @@ def test_copies_and_states(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("options", variants(), ids=lambda options: "-".join(options) or "defaults")
 def test_compiles(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
+    torch.compiler.reset()
     layer = BatchNorm(3, **options)
     twin = copy.deepcopy(layer)
     compiled = torch.compile(layer, backend="eager", fullgraph=True)
@@ -415,7 +416,7 @@ def test_moves_between_types() -> None:
     layer = BatchNorm(3, zero_debias=True).double()
     out = layer(torch.randn(8, 3, dtype=torch.float64))
     assert out.dtype == torch.float64
-    assert {v.dtype for v in layer.state_dict().values()} == {torch.float64}
+    assert {v.dtype for v in layer.state_dict().values() if v.is_floating_point()} == {torch.float64}
 
 
 def test_parameters_start_and_are_penalised_as_told() -> None:

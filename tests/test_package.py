@@ -6,12 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import bnstudy
 from bnstudy.records.package import contents, describe, is_current
-from bnstudy.records.store import Store
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import Store, written
 
 DATA = Path(__file__).parents[1] / "data"
 frictionless = pytest.importorskip("frictionless")
@@ -87,4 +89,31 @@ def test_the_description_follows_the_records(copy):
     describe(copy)
     assert is_current(copy)
     assert contents(copy) != before
+    assert validate(copy.root).valid
+
+
+def test_arrays_are_described_beside_the_tables(copy):
+    for seed in (0, 1):
+        values = np.arange(6, dtype=np.uint8).reshape(2, 3) + seed
+        copy.write(RunSpec(seed=seed, dataset="digits"), {}, "finished", {"hits": values})
+    describe(copy)
+    report = validate(copy.root)
+    assert report.valid, report.to_summary()
+    package = json.loads((copy.root / "datapackage.json").read_text())
+    [hits] = [resource for resource in package["resources"] if resource["name"] == "hits"]
+    assert "type" not in hits
+    assert hits["description"].endswith("Unit: 1")
+    # Plain NumPy reads them.
+    found = {int(np.load(copy.root / path, allow_pickle=False)[0, 0]) for path in hits["path"]}
+    assert found == {0, 1}
+
+
+def test_a_damaged_or_newer_record_is_left_out_and_said(copy):
+    damaged, newer = copy.names()
+    (copy.runs / damaged / "training.csv").write_text("")
+    path = copy.runs / newer / "record.json"
+    path.write_bytes(written({**json.loads(path.read_text()), "format": 99}))
+    found = describe(copy)
+    assert (list(found.damaged), list(found.newer), list(found.sound)) == ([damaged], [newer], [])
+    assert is_current(copy)
     assert validate(copy.root).valid

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import ClassVar
 
-from bnstudy.other_specs import read_spec
+from bnstudy.records.kinds import read_spec
 from bnstudy.records.spec import RunSpec
 from bnstudy.study.plan import Study
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bnstudy.norm import BatchNorm
-from bnstudy.probes import ActivationDrift, Gaussianity
+from bnstudy.probes import ActivationDrift, Gaussianity, stepped
 from bnstudy.train.network import ArticleNet
 
 
@@ -87,7 +87,9 @@ def test_dropout_alone_is_no_drift():
     probe = ActivationDrift(model)
     with probe(torch.randn(20, 3)):
         torch.rand(7)
+        stepped()
     frame = probe.frame()
+    assert not frame.empty
     assert (frame[frame.quantity.str.endswith(("shift", "wasserstein"))].value == 0).all()
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnstudy.norm import pooled
+from bnstudy.norm.fast import pooled
 from bnstudy.probes import ActivationDrift, Gaussianity, InternalCovariateShift
 from bnstudy.train.network import ArticleNet
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bnstudy.probes import GradientHealth
+from bnstudy.probes import GradientHealth, stepped
 
 
 def rows(probe, layer, step=1):
@@ -31,6 +31,7 @@ def test_norms_and_shares_are_those_of_numpy_also_where_squares_overflow(weight,
     with probe():
         model[0].weight.grad = torch.tensor(weight).reshape(2, 3)
         model[0].bias.grad = torch.tensor(bias)
+        stepped()
     values = np.array(weight + bias)
     measured = rows(probe, "0")
     assert measured["gradient_norm"] == pytest.approx(np.linalg.norm(values), rel=1e-5)
@@ -46,20 +47,23 @@ def test_what_is_not_finite_is_counted_and_shows_in_the_norm():
     with probe():
         model.weight.grad = torch.tensor([[math.nan, 1.0], [0.0, 0.0]])
         model.bias.grad = torch.tensor([-math.inf, 1.0])
+        stepped()
     measured = rows(probe, "")
     assert measured["nonfinite_share"] == pytest.approx(2 / 6)
     assert measured["zero_share"] == pytest.approx(2 / 6)
     assert not math.isfinite(measured["total_norm"])
 
 
-def test_the_gradient_of_a_real_step_as_clipping_leaves_it():
+def test_the_gradient_of_a_real_step_as_clipping_leaves_it_and_before_it_is_cleared():
     model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     probe = GradientHealth(model)
     for _ in range(2):
         with probe():
-            model.zero_grad()
             (1e3 * model(torch.ones(5, 3)).square().sum()).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            optimizer.step()
+            optimizer.zero_grad()
     assert rows(probe, "", 2)["total_norm"] == pytest.approx(0.5, rel=1e-4)
     parts = [rows(probe, layer, 2)["gradient_norm"] for layer in ("0", "1")]
     assert math.hypot(*parts) == pytest.approx(0.5, rel=1e-4)
@@ -82,6 +86,7 @@ def test_the_step_at_which_a_run_blew_up(norms, step):
     for norm in norms:
         with probe():
             model.weight.grad = torch.tensor([[norm]])
+            stepped()
     assert probe.blew_up_at == step
 
 
@@ -118,6 +123,7 @@ def test_a_sparse_gradient_counts_its_zeros():
     probe = GradientHealth(model)
     with probe():
         model(torch.tensor([1, 1, 4])).sum().backward()
+        stepped()
     measured = rows(probe, "")
     assert measured["zero_share"] == pytest.approx(0.8)
     assert measured["gradient_norm"] == pytest.approx(math.sqrt(2 * 4 + 2 * 1))

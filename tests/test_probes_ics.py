@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bnstudy.probes import InternalCovariateShift
+from bnstudy.probes import InternalCovariateShift, stepped
 from tests.straightforward import Straightforward
 from tests.zoo import ZOO, built
 
@@ -202,4 +202,4 @@ def test_a_loss_of_many_numbers_is_named():
         pytest.raises(ValueError, match=r"loss_fn\(output, target\) gave \(3, 2\); allowed: a tensor of one"),
         InternalCovariateShift(model, nn.MSELoss(reduction="none"))(x, x),
     ):
-        pass
+        stepped()

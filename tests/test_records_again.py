@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bnstudy.chapters import EXPERIMENTS, plan_of
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.store import Record, Store
-from bnstudy.study.experiments import EXPERIMENTS, plan_of
 from bnstudy.study.verify import replay, rerun
 from bnstudy.train.data import DataError, data_folder, load_dataset
 

@@ -17,36 +17,26 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
-from bnstudy.analysis.claims import CLAIMS
-from bnstudy.study.experiments import EXPERIMENTS
+from bnstudy.chapters import EXPERIMENTS
+from bnstudy.chapters.claims import CLAIMS
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
-CHAPTERS = (
-    *(
-        "index",
-        "zh",
-        "decay",
-        "decay_range",
-        "updates_collections",
-        "train_flag",
-        "covariate_shift",
-        "explosion",
-        "convergence",
-        "regularisation",
-        "knobs",
-        "performance",
-        "methods",
-        "glossary",
-        "reproduce",
-        "references",
-    ),
-    *("api/index", "api/norm", "api/probes", "api/records", "api/tf1"),
-)
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+
+
+def listed(entries: list[dict[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        yield entry["file"].removeprefix("book/")
+        yield from listed(entry.get("sections", []))
+
+
+CHAPTERS = (TOC["root"].removeprefix("book/"), *listed(TOC["chapters"]))
 
 # The chapters of experiments.
-STUDIED = [name for name in EXPERIMENTS if name in CHAPTERS]
+STUDIED = [name for name in CHAPTERS if name in EXPERIMENTS]
 
 # None of these needs the network, and without them Chromium calls home.
 ARGUMENTS = [

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnstudy.other_specs import read_spec
+from bnstudy.chapters.decay.study import DecayStudy
+from bnstudy.records.kinds import read_spec
 from bnstudy.records.spec import RunSpec, SpecError, validate
-from bnstudy.study import DecayStudy
 
 decays = st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=6)
 

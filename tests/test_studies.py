@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import yaml
 
 import bnstudy
-from bnstudy.other_specs import SharingSpec, StepCostSpec, TensorFlowSpec
+from bnstudy.chapters import EXPERIMENTS, plan_of
+from bnstudy.chapters.found import parts
+from bnstudy.records.kinds import SharingSpec, StepCostSpec, TensorFlowSpec
 from bnstudy.records.spec import RunSpec, SpecError
 from bnstudy.records.store import Store
 from bnstudy.records.tables import columns_of
-from bnstudy.study.experiments import EXPERIMENTS, plan_of
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import needs
 from bnstudy.study.plan import Listed
+
+CHAPTERS = Path(bnstudy.__file__).parent / "chapters"
 
 MADE = {"source": "of last year"}
 
@@ -59,7 +64,7 @@ def differences(spec, other):
     return {name: a[name] for name in a if a[name] != b[name]}
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", parts("study"))
 def test_seeds_pair_and_nothing_else_differs_between_them(experiment):
     plan = plan_of(experiment, {"seeds": 3})
     by_seed = [[run for run in plan.runs() if run.spec.seed == seed] for seed in range(3)]
@@ -73,7 +78,7 @@ def test_seeds_pair_and_nothing_else_differs_between_them(experiment):
     assert len(set(arms)) == len(arms)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", parts("study"))
 def test_every_parameter_reaches_the_runs(experiment):
     """A parameter that no run heeds would be a broken promise."""
     other = {
@@ -287,6 +292,53 @@ def test_knobs_turn_one_thing_at_a_time():
 )
 def test_errors_name_parameter_value_and_what_is_allowed(experiment, parameters, message):
     with pytest.raises(SpecError, match=message):
+        plan_of(experiment, parameters)
+
+
+@pytest.mark.parametrize("file", sorted(CHAPTERS.glob("*/small.yaml")), ids=lambda file: file.parent.name)
+def test_the_small_re_run_is_one_that_digits_allow(file):
+    small = {"dataset": "digits", **yaml.safe_load(file.read_text())}
+    images = sum(
+        getattr(r.spec, "epochs", 0) * (getattr(r.spec, "train_size", None) or 1438)
+        for r in plan_of(file.parent.name, small).runs()
+    )
+    assert 0 < images < 600_000  # minutes on two cores
+
+
+@pytest.mark.parametrize("experiment", parts("study"))
+def test_defaults_fit_the_data_set(experiment):
+    for settings in ({}, {"train_size": 1000}):
+        for run in plan_of(experiment, {"dataset": "digits", "seeds": 2, **settings}).runs():
+            most = settings.get("train_size", 1438)
+            assert (getattr(run.spec, "train_size", None) or 0) <= most
+            images = getattr(run.spec, "train_size", None) or most
+            assert (getattr(run.spec, "precise_images", None) or 0) <= images
+            assert not isinstance(run.spec, TensorFlowSpec)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "parameters", "message"),
+    [
+        ("decay", {"train_size": 1439}, "train_size is 1439; allowed: at most 1438, the training images"),
+        ("regularisation", {"small_size": 5000}, "small_size is 5000; allowed: at most 1438"),
+        (
+            "regularisation",
+            {"precise_images": 500},
+            "precise_images is 500; allowed: at most 143, the images",
+        ),
+        ("knobs", {"tiny_train_size": 6400}, "tiny_train_size is 6400; allowed: at most 1438"),
+        (
+            "updates_collections",
+            {"tensorflow_train_size": 1500},
+            "tensorflow_train_size is 1500; allowed: at",
+        ),
+    ],
+)
+def test_a_size_that_was_typed_is_refused_by_its_own_name(experiment, parameters, message):
+    with pytest.raises(SpecError, match=message):
+        plan_of(experiment, {"dataset": "digits", **parameters})
+    # Of CIFAR-10 there are enough; nothing but the number of images is against it.
+    if "precise_images" not in parameters:
         plan_of(experiment, parameters)
 
 

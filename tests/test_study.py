@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import bnstudy
+from bnstudy.chapters import plan_of
 from bnstudy.records.spec import SpecError
 from bnstudy.records.store import Store
-from bnstudy.study.experiments import plan_of
 from bnstudy.study.needs import needs
 
 SETTINGS = {
@@ -77,7 +77,7 @@ def test_errors_come_before_any_work(tmp_path):
     ]:
         with pytest.raises(SpecError, match=message):
             bnstudy.run_study("decay", parameters, data_dir=tmp_path)
-    with pytest.raises(SpecError, match="experiment is 'decya'; allowed: 'decay'"):
+    with pytest.raises(SpecError, match=r"experiment is 'decya'; allowed: .*'decay', 'decay_range'"):
         bnstudy.run_study("decya")
     assert list(tmp_path.iterdir()) == []
 
@@ -100,7 +100,7 @@ from bnstudy.analysis import page
 from bnstudy.chapters.decay import figures
 from bnstudy.chapters.decay.page import DecayChapter
 figures.accuracy_over_training(frames["evaluation"]); figures.error_by_decay(frames["evaluation"])
-chapter = DecayChapter(frames["evaluation"], frames.study, frames.runs)
+chapter = DecayChapter(frames, frames.study, frames.runs)
 chapter.answer(), chapter.why(), chapter.table(), list(chapter.frames())
 page.glued_verdicts(chapter.verdicts, chapter.sources), page.rules_table(chapter.verdicts)
 assert "torch" not in sys.modules, "torch was imported"

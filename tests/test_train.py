@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnstudy.records.spec import RunSpec
+from bnstudy.train.device import deterministic
 from bnstudy.train.feed import DeviceData
-from bnstudy.train.fleet import deterministic, evaluation_steps, train_run
+from bnstudy.train.fleet import evaluation_steps, train_run
 from bnstudy.train.seeds import generator
 
 

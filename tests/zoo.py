@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-from torchvision.models import MobileNetV2, ResNet
+from torchvision.models import ConvNeXt, MobileNetV2, ResNet
+from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.resnet import BasicBlock
 
 from bnstudy.norm import BatchNorm
@@ -132,6 +133,39 @@ class Transformer(nn.Module):
         return self.head(self.block(self.embedding(x) + self.position).mean(dim=1))
 
 
+class Recurrent(nn.Module):
+    """An LSTM, whose weights hang in a list of its own too, and batch normalization of its outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8, batch_first=True)
+        self.norm = nn.BatchNorm1d(8)
+        self.head = nn.Linear(8, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out, _ = self.lstm(x.reshape(-1, 3, 4))
+        return self.head(self.norm(out.transpose(1, 2)).mean(dim=2))
+
+
+class FineTuned(nn.Module):
+    """A frozen backbone, whose batch normalization stays in evaluation mode, in front of a new head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU())
+        self.backbone.requires_grad_(False)
+        self.middle = nn.Sequential(nn.Linear(16, 16), nn.BatchNorm1d(16), nn.ReLU())
+        self.head = nn.Linear(16, CLASSES)
+
+    def train(self, mode: bool = True) -> FineTuned:
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.middle(self.backbone(x)))
+
+
 @dataclass(frozen=True)
 class Specimen:
     """``build()`` gives the network; ``batch(generator)`` an input and a target; all under ``context()``."""
@@ -174,6 +208,10 @@ def _mobilenet() -> nn.Module:
     return MobileNetV2(CLASSES, width_mult=0.25, inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]])
 
 
+def _convnext() -> nn.Module:
+    return ConvNeXt([CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)], 0.0, num_classes=CLASSES)
+
+
 def _compiled() -> nn.Module:
     model = Mlp()
     # Inside and outside; "eager" leaves out code generation alone.
@@ -190,7 +228,10 @@ ZOO = {
     "article-plain": Specimen(lambda: ArticleNet(norm="none", initialisation="default"), _images(32)),
     "resnet": Specimen(_resnet, _images(16)),
     "mobilenet": Specimen(_mobilenet, _images(16)),
+    "convnext": Specimen(_convnext, _images(16)),
     "mlp": Specimen(Mlp, _vectors),
+    "recurrent": Specimen(Recurrent, _vectors),
+    "fine-tuned": Specimen(FineTuned, _vectors),
     "transformer": Specimen(Transformer, _tokens),
     "shared": Specimen(Shared, _vectors),
     "early": Specimen(

@@ -1,14 +1,23 @@
 """From frames to intervals, verdicts and figures. Nothing here needs torch."""
 
-from bnstudy.analysis.bootstrap import bootstrap_interval
-from bnstudy.analysis.claims import CLAIMS, Claim, Finding, NotMeasuredError, Rule, Verdict, judge, recorded
-from bnstudy.analysis.statistics import Interval, hedges_g, holm, mean_interval, p_value
+from bnstudy._moved import moved_names
+from bnstudy.analysis.rules import Claim, Finding, Label, Measured, Rule, Verdict, judge
+from bnstudy.analysis.statistics import (
+    Interval,
+    bootstrap_interval,
+    hedges_g,
+    holm,
+    mean_interval,
+    p_value,
+)
+from bnstudy.analysis.tables import NotMeasuredError
 
 __all__ = [
-    "CLAIMS",
     "Claim",
     "Finding",
     "Interval",
+    "Label",
+    "Measured",
     "NotMeasuredError",
     "Rule",
     "Verdict",
@@ -18,5 +27,6 @@ __all__ = [
     "judge",
     "mean_interval",
     "p_value",
-    "recorded",
 ]
+
+__getattr__ = moved_names(__name__)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import CLAIMS, Claim, Finding, NotMeasuredError, Rule, Verdict, judge
-from bnstudy.analysis.tables import Tables
-from bnstudy.analysis.words import write_finding
-from bnstudy.study.frames import Frames
+from bnstudy.analysis.rules import Claim, Finding, Measured, Rule, Verdict, judge, measure
+from bnstudy.analysis.tables import NotMeasuredError, Tables
+from bnstudy.analysis.words import Markdown, Sources, write_finding
 
 
 @dataclass(frozen=True)
@@ -28,13 +26,13 @@ class OwnVerdicts:
         """Return every claim's answer: ``"C4 is supported, C13 is refuted"``."""
         return ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
 
-    def answer(self, finding: str, *more: str) -> str:
+    def answer(self, finding: str, *more: str) -> Markdown:
         """Return a chapter's answer in Markdown: two sentences, what each rule found, and what is left.
 
         The first sentence has the verdicts, ``finding`` is the second. Of ``more``, empty parts are left out.
         """
         parts = (f"**{self.answers()}.** {finding}".rstrip(), "By rule:", self.sentences(), *more)
-        return "\n\n".join(filter(None, parts))
+        return Markdown("\n\n".join(filter(None, parts)))
 
     def sentences(self) -> str:
         """Return each rule's finding, and each reason for which there is none, as a list in Markdown."""
@@ -53,9 +51,14 @@ class OwnVerdicts:
 
 
 def judge_own(
-    sources: Sources, tables: Tables, others: Mapping[str, Tables] | None = None, *, incomplete: str = ""
+    claims: Iterable[Claim],
+    sources: Sources,
+    tables: Tables,
+    others: Mapping[str, Tables | Measured] | None = None,
+    *,
+    incomplete: str = "",
 ) -> OwnVerdicts:
-    """Judge the claims that a study bears on, by its ``tables`` and by the ``others`` that are recorded.
+    """Judge those of ``claims`` that a study bears on, by its ``tables`` and by those of ``others``.
 
     ``sources`` are the study's own records. Holm's correction is over the rules of all claims. A rule whose
     rows ``tables`` lack, as where a parameter leaves its arm out or a run of it diverged, leaves its claim
@@ -65,22 +68,9 @@ def judge_own(
     Raises:
         NotMeasuredError: one of the other studies lacks rows that a rule reads.
     """
-    return _judge(CLAIMS, sources, {**(others or {}), sources.page: tables}, incomplete)
-
-
-def judge_apart(claims: Iterable[Claim], sources: Sources, tables: Tables) -> OwnVerdicts:
-    """Judge questions of one study that decide no claim of the article, as a family of their own.
-
-    Holm's correction is over their rules alone. A rule whose rows ``tables`` lack counts as if it had p = 1.
-    """
-    return _judge(claims, sources, {sources.page: tables})
-
-
-def _judge(
-    claims: Iterable[Claim], sources: Sources, studies: Mapping[str, Tables], incomplete: str = ""
-) -> OwnVerdicts:
     study = sources.page  # a study's page has its name
-    behind = {name: Sources(name, t.runs if isinstance(t, Frames) else []) for name, t in studies.items()}
+    studies = {**(others or {}), study: tables}
+    behind = {name: Sources(name, getattr(found, "runs", [])) for name, found in studies.items()}
     measurable: list[Claim] = []
     lacking: dict[str, str] = {}
     own: list[str] = []
@@ -95,7 +85,7 @@ def _judge(
     return OwnVerdicts({name: judged[name] for name in own}, lacking, {**behind, study: sources})
 
 
-def _lacks(rule: Rule, study: str, studies: Mapping[str, Tables], incomplete: str) -> str:
+def _lacks(rule: Rule, study: str, studies: Mapping[str, Tables | Measured], incomplete: str) -> str:
     """Return why a rule has no finding; ``""``: it has one."""
     if rule.study not in studies:
         return f"the study `{rule.study}` is not recorded"
@@ -106,7 +96,7 @@ def _lacks(rule: Rule, study: str, studies: Mapping[str, Tables], incomplete: st
     try:
         for needed in (rule, rule.premise):
             if needed is not None:
-                needed.measure(studies[study])
+                measure(needed, studies[study])
     except NotMeasuredError as error:
         return str(error)
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,10 +14,20 @@ from typing import Any
 
 import pandas as pd
 
-from bnstudy.analysis.cite import Cited, Sources
-from bnstudy.analysis.claims import Finding, Verdict
-from bnstudy.analysis.claims.labels import label
-from bnstudy.analysis.words import LANGUAGES, write_asked, write_bound, write_effect, write_p
+from bnstudy.analysis.rules import Finding, Verdict
+from bnstudy.analysis.style import use_style
+from bnstudy.analysis.words import (
+    LANGUAGES,
+    Cited,
+    Html,
+    Markdown,
+    Sources,
+    write_asked,
+    write_bound,
+    write_effect,
+    write_label,
+    write_p,
+)
 from bnstudy.records.store import Record
 
 # Where a build wants the tables that its pages offer for download.
@@ -38,7 +49,10 @@ class Explained:
         return f"({self.asked}) {self.measured}"
 
 
-def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[str, Cited | Explained]:
+Glued = Cited | Explained
+
+
+def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[str, Glued]:
     """Return what the front pages quote, by claim and language.
 
     ``C6_verdict_en`` is the answer, ``C6_effect_en`` the effect of the rule that decided it, and
@@ -54,7 +68,7 @@ def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[st
                 write_effect(finding.effect, finding.rule.unit, words.points) if finding else "–"
             )
             rules[f"{claim}_rule_{language}"] = (
-                Explained(write_asked(finding, words), label(finding.rule, language))
+                Explained(write_asked(finding, words), write_label(finding.rule, language))
                 if finding
                 else Explained("", "")
             )
@@ -112,44 +126,61 @@ def _machine(provenance: Mapping[str, Any]) -> str:
     )
 
 
-def show(table: pd.DataFrame) -> str:
+def in_the_book() -> bool:
+    """Set the book's style, and tell a notebook to show figures as SVG and tables plainly; is this in one?"""
+    use_style()
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        return False
+    shell.run_line_magic("config", 'InlineBackend.figure_formats = ["svg"]')
+    shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, show)
+    return True
+
+
+def show(table: pd.DataFrame) -> Html:
     """Return a table as HTML, without the column of row numbers that pandas would put first."""
-    return str(table.to_html(index=False, border=0))
+    return Html(table.to_html(index=False, border=0))
 
 
-def list_records(sources: Sources, stale: Sequence[str] = ()) -> str:
+def list_records(sources: Sources, stale: Sequence[str] = ()) -> Markdown:
     """Return which records are behind a page, and which of them other source code made, in Markdown."""
     said = f"{len(sources.runs)} records: " + ", ".join(f"`{run}`" for run in sources.runs) + "."
     if not stale:
-        return said
+        return Markdown(said)
     which = "All" if set(stale) >= set(sources.runs) else ", ".join(f"`{run}`" for run in stale)
-    return f"{said} {which} were made by other source code than this version's (`record.json` tells)."
+    return Markdown(
+        f"{said} {which} were made by other source code than this version's (`record.json` tells)."
+    )
 
 
-def offer_csv(tables: Mapping[str, pd.DataFrame], sources: Sources) -> str:
+def offer_csv(tables: Mapping[str, pd.DataFrame], sources: Sources) -> Markdown:
     """Write each table beside the page that is being built, and return links to them, in Markdown.
 
     Outside a build there is no such page; nothing is written then.
     """
     folder = _downloads()
     if folder is None:
-        return "Where this notebook is built into the book, its tables are offered here for download."
+        return _offered_in_the_book("tables")
     links = []
     for name, table in tables.items():
         file = f"{sources.page}-{name}.csv"
         table.to_csv(folder / file, index=False)
         links.append(f'<a href="{file}" download>{file}</a> ({len(table)} rows)')
-    return "Every number behind this page: " + ", ".join(links)
+    return Markdown("Every number behind this page: " + ", ".join(links))
 
 
-def offer_files(files: Sequence[Path]) -> str:
+def offer_files(files: Sequence[Path]) -> Markdown:
     """Copy files beside the page that is being built, and return links to them, in Markdown."""
     folder = _downloads()
     if folder is None:
-        return "Where this notebook is built into the book, its files are offered here for download."
+        return _offered_in_the_book("files")
     for file in files:
         shutil.copy(file, folder)
-    return "As recorded: " + ", ".join(f'<a href="{f.name}" download>{f.name}</a>' for f in files)
+    return Markdown("As recorded: " + ", ".join(f'<a href="{f.name}" download>{f.name}</a>' for f in files))
+
+
+def _offered_in_the_book(what: str) -> Markdown:
+    return Markdown(f"Where this notebook is built into the book, its {what} are offered here for download.")
 
 
 def _downloads() -> Path | None:

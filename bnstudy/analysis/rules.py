@@ -1,14 +1,19 @@
-"""What a claim is, and what a rule has to say before its runs are made."""
+"""What a claim is, what a rule has to say before its runs are made, and how records turn into verdicts.
+
+Two guards stand before a verdict: one against skew, one against many questions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from bnstudy.analysis.tables import Tables
+from bnstudy.analysis.statistics import Interval, bootstrap_interval, hedges_g, holm, mean_interval, p_value
+from bnstudy.analysis.tables import NotMeasuredError, Tables
 
 Answer = Literal["supported", "refuted", "open", "not measured yet"]
 Unit = Literal["points", "factor", "number"]
@@ -16,6 +21,18 @@ Measure = Callable[[Tables], "pd.Series[float]"]
 
 # An accuracy difference below this is of no practical use, whatever its sign.
 SMALLEST_EFFECT = 0.005
+ALPHA = 0.05
+
+
+class Label(NamedTuple):
+    """What a rule's number is, in as few words as the tables of the front pages have room for.
+
+    The quantity comes first, and behind it the two arms that are compared, where there are two: one minus or
+    over the other.
+    """
+
+    en: str
+    zh: str
 
 
 @dataclass(frozen=True)
@@ -29,7 +46,8 @@ class Rule:
 
     A rule that takes something for granted, as that a manipulation took hold, has it as its ``premise``:
     unless that is supported, the rule is open whatever its own effect. ``level`` says that the values are
-    levels, not differences, so that an effect over their spread means nothing.
+    levels, not differences, so that an effect over their spread means nothing. ``label`` is for the rules
+    of the article's claims, which the front pages show.
     """
 
     part: str
@@ -42,6 +60,7 @@ class Rule:
     unit: Unit = "points"
     premise: Rule | None = None
     level: bool = False
+    label: Label | None = None
 
 
 @dataclass(frozen=True)
@@ -53,3 +72,142 @@ class Claim:
     english: str
     chapter: str
     rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a study's records say to each rule that reads them: one value a seed, by the rule's part.
+
+    ``lacking`` has the reason for each rule that found no values; ``runs`` are the names of the records.
+    """
+
+    runs: Sequence[str]
+    values: Mapping[str, Sequence[float]]
+    lacking: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the records say of one rule.
+
+    ``effect`` has the studentised bootstrap's interval and ``student`` Student's, both at 95 %. ``p`` tests
+    whether the effect equals the rule's threshold, adjusted for the number of rules (Holm). ``size`` is
+    the effect over the standard deviation of its differences (Hedges' g; ``nan`` for levels). ``premise`` is
+    what the records say of the rule's premise, without Holm's correction: it can only take a verdict away.
+    """
+
+    rule: Rule
+    answer: Answer
+    effect: Interval
+    student: Interval
+    p: float
+    size: float
+    premise: Finding | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim's answer, and the findings behind it (none where it isn't measured yet)."""
+
+    claim: Claim
+    answer: Answer
+    findings: tuple[Finding, ...]
+
+    def decisive(self) -> Finding | None:
+        """Return the finding to show for the claim: the first that has the claim's own answer."""
+        return next((f for f in self.findings if f.answer == self.answer), None)
+
+
+def judge(claims: Iterable[Claim], studies: Mapping[str, Tables | Measured]) -> dict[str, Verdict]:
+    """Return the verdict on each claim, by its id, from each study's tables or what they measured.
+
+    A rule decides only if both hold: its threshold lies outside the 95 % studentised bootstrap interval,
+    and Student's test of the threshold rejects at 5 % after Holm's correction over every rule of every claim.
+    Rules that aren't measured yet count in that correction as if they had p = 1, so that a verdict gets no
+    stricter as studies arrive.
+
+    A rule whose premise the same tests don't support, Holm's correction left out, is *open*.
+
+    A claim is *refuted* if any of its rules is, *supported* if all are, *open* otherwise, and *not
+    measured yet* unless the study of each of its rules is recorded.
+
+    Raises:
+        NotMeasuredError: a recorded study lacks rows that a rule reads.
+    """
+    claims = list(claims)
+    values: dict[int, Sequence[float]] = {}
+    p_values = []
+    for rule in (rule for claim in claims for rule in claim.rules):
+        if rule.study in studies:
+            values[id(rule)] = measure(rule, studies[rule.study])
+            p_values.append(p_value(values[id(rule)], rule.threshold))
+        else:
+            p_values.append(1.0)
+    adjusted = iter(holm(p_values))
+    verdicts = {}
+    for claim in claims:
+        findings = []
+        for rule in claim.rules:
+            p = next(adjusted)
+            if id(rule) in values:
+                findings.append(_find(rule, values[id(rule)], p, _premise(rule, studies)))
+        answer = _combine([f.answer for f in findings], len(claim.rules))
+        verdicts[claim.id] = Verdict(claim, answer, tuple(findings))
+    return verdicts
+
+
+def measure(rule: Rule, study: Tables | Measured) -> Sequence[float]:
+    """Return what a rule reads in its study: one value a seed.
+
+    Raises:
+        NotMeasuredError: the study lacks rows that the rule reads.
+    """
+    if not isinstance(study, Measured):
+        return [float(v) for v in rule.measure(study)]
+    if rule.part in study.lacking:
+        raise NotMeasuredError(study.lacking[rule.part])
+    return study.values[rule.part]
+
+
+def measure_all(rules: Iterable[Rule], tables: Tables, runs: Sequence[str]) -> Measured:
+    """Return what all rules of a study read, to judge it again without its tables."""
+    values, lacking = {}, {}
+    for rule in rules:
+        try:
+            values[rule.part] = measure(rule, tables)
+        except NotMeasuredError as error:
+            lacking[rule.part] = str(error)
+    return Measured(runs, values, lacking)
+
+
+def _premise(rule: Rule, studies: Mapping[str, Tables | Measured]) -> Finding | None:
+    if rule.premise is None:
+        return None
+    values = measure(rule.premise, studies[rule.premise.study])
+    return _find(rule.premise, values, p_value(values, rule.premise.threshold))
+
+
+def _find(rule: Rule, values: Sequence[float], p: float, premise: Finding | None = None) -> Finding:
+    effect = bootstrap_interval(values)
+    answer = decide(rule, effect, p) if premise is None or premise.answer == "supported" else "open"
+    size = math.nan if rule.level else hedges_g(values)
+    return Finding(rule, answer, effect, mean_interval(values), p, size, premise)
+
+
+def decide(rule: Rule, effect: Interval, p: float) -> Answer:
+    """Return what a rule says of an effect whose adjusted p-value is ``p``."""
+    if math.isnan(effect.low) or p > ALPHA:
+        return "open"
+    if effect.low > rule.threshold:
+        return "supported" if rule.side == "above" else "refuted"
+    if effect.high < rule.threshold:
+        return "refuted" if rule.side == "above" else "supported"
+    return "open"
+
+
+def _combine(answers: list[Answer], rules: int) -> Answer:
+    if len(answers) < rules:
+        return "not measured yet"
+    if "refuted" in answers:
+        return "refuted"
+    return "supported" if set(answers) == {"supported"} else "open"

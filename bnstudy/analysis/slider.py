@@ -11,6 +11,8 @@ from html import escape
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from bnstudy.analysis.words import Html
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -21,7 +23,7 @@ class Frame:
     figure: Figure
 
 
-def slider(frames: Iterable[Frame], name: str, quantity: str) -> str:
+def slider(frames: Iterable[Frame], name: str, quantity: str) -> Html:
     """Return a slider over ``frames`` as one piece of HTML; their figures are closed.
 
     ``name`` is the element's id, and begins the ids within. ``quantity`` says what the slider changes,
@@ -36,7 +38,7 @@ def slider(frames: Iterable[Frame], name: str, quantity: str) -> str:
         label = escape(frame.label)
         shown.append(f'<div class="frame" data-label="{label}"><p>{label}</p>{drawing}</div>')
     last = len(shown) - 1
-    return (
+    return Html(
         f'<div class="slider" id="{name}"><p class="control" hidden>'
         f'<label for="{name}-input">{escape(quantity)}: <output for="{name}-input"></output></label>'
         f'<input type="range" id="{name}-input" min="0" max="{last}" step="1" value="{last}"></p>'

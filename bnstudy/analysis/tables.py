@@ -47,6 +47,17 @@ def per_seed(frame: pd.DataFrame, value: str) -> pd.Series[float]:
     return frame.groupby("seed")[value].mean()
 
 
+def seed_means(values: pd.Series[float]) -> pd.Series[float]:
+    """Return the mean over all that one seed has, by seed."""
+    return values.groupby("seed").mean()
+
+
+def probed(tables: Tables, probe: str, arm: str, quantity: str) -> pd.Series[float]:
+    """Return what a probe measured, by training, seed, step and layer."""
+    found = rows(tables, probe, arm=arm, quantity=quantity)
+    return found.set_index(["training", "seed", "step", "layer"])["value"]
+
+
 def paired(first: pd.Series[float], second: pd.Series[float]) -> pd.Series[float]:
     """Return ``first`` minus ``second``, seed by seed.
 

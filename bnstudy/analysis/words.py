@@ -1,14 +1,32 @@
-"""How an answer and an effect are written, in the languages of the front page."""
+"""How an answer, an effect and an amount of data are written, and what numbers on a page lead to."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 
-from bnstudy.analysis.claims.judge import Finding
-from bnstudy.analysis.rules import Answer, Unit
+from bnstudy.analysis.rules import Answer, Finding, Rule, Unit
 from bnstudy.analysis.statistics import Interval
+
+
+class Markdown(str):
+    """A text that a notebook shows as Markdown."""
+
+    __slots__ = ()
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+class Html(str):
+    """A text that a notebook shows as HTML."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return str(self)
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,17 @@ def _bound(finding: Finding, points: str = "percentage points") -> str:
     return write_effect(alone, finding.rule.unit, points).split(" [")[0]
 
 
+def write_label(rule: Rule, language: str) -> str:
+    """Return what a claim's rule measures, in ``language``: ``"en"`` or ``"zh"``.
+
+    Raises:
+        KeyError: the rule decides no claim of the article, or has no label yet.
+    """
+    if rule.label is None:
+        raise KeyError(f"rule {rule.part!r} has no label")
+    return str(getattr(rule.label, language))
+
+
 def write_finding(finding: Finding, cite: Callable[[str], str]) -> str:
     """Return what a rule's records say, to follow the rule's name: answer, effect, and what was asked for."""
     rule = finding.rule
@@ -105,3 +134,42 @@ def write_finding(finding: Finding, cite: Callable[[str], str]) -> str:
 def write_p(p: float) -> str:
     """Return a p-value with two digits, or that it is below 0.001."""
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def write_images(train_size: int | None) -> str:
+    """Return ``"25,600 images"``, or ``"all images"`` for None."""
+    return "all images" if train_size is None else f"{train_size:,} images"
+
+
+def write_amount(train_size: int | None, epochs: int) -> str:
+    """Return images and passes over them: ``"all images for 2 epochs"``."""
+    return f"{write_images(train_size)} for {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The page that lists records, and their ids."""
+
+    page: str
+    runs: Sequence[str]
+
+    def cite(self, text: str) -> str:
+        """Return ``text`` as an HTML link to the list of its records, whose ids are its title."""
+        several = "s" if len(self.runs) != 1 else ""
+        title = f"From {len(self.runs)} record{several}: {', '.join(self.runs)}"
+        href = f"{self.page}.html#records"
+        return f'<a class="number" href="{href}" title="{escape(title)}">{escape(text)}</a>'
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A value to glue: HTML on a page, plain text elsewhere."""
+
+    text: str
+    sources: Sources
+
+    def _repr_html_(self) -> str:
+        return self.sources.cite(self.text)
+
+    def __repr__(self) -> str:
+        return self.text

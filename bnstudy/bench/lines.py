@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from bnstudy.bench.pairs import Line, compare, not_measured, seconds, single
 from bnstudy.bench.reading import reading
 from bnstudy.bench.steps import ORDINARY, Training, ordinary
-from bnstudy.norm import Arm, BatchNorm, pooled
+from bnstudy.norm import Arm, BatchNorm
+from bnstudy.norm.fast import normalize_and_pool, pooled
 from bnstudy.records.spec import RunSpec
 from bnstudy.train.data import Dataset
 
@@ -157,7 +158,7 @@ def _passes(settings: Settings, name: str, x: Tensor) -> Iterator[Line]:
         return F.max_pool2d(F.relu(layer(x)), 2)
 
     def at_once(x: Tensor) -> Tensor:
-        return layer.pooled(x, relu=True)
+        return normalize_and_pool(layer, x, relu=True)
 
     def train(function: Callable[[Tensor], Tensor]) -> Callable[[], object]:
         image = x.clone().requires_grad_()

@@ -10,10 +10,10 @@ import tempfile
 from typing import Any
 
 from bnstudy.bench.pairs import Line, single
+from bnstudy.chapters import plan_of
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.store import Store
 from bnstudy.records.tables import Table
-from bnstudy.study.experiments import plan_of
 
 SEEDS = 500  # two schedules each: 1,000 records
 STEPS = 1955  # five epochs of CIFAR-10

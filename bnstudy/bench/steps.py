@@ -12,8 +12,9 @@ import torch
 from bnstudy.norm import Arm, StatisticsBank
 from bnstudy.records.spec import RunSpec
 from bnstudy.train.data import Dataset
+from bnstudy.train.device import deterministic
 from bnstudy.train.evaluate import CPU_FORWARD_SIZE
-from bnstudy.train.fleet import Fleet, deterministic
+from bnstudy.train.fleet import Fleet
 
 ORDINARY = Path(__file__).resolve().parents[2] / "benchmarks" / "ordinary_loop.py"
 

@@ -1,1 +1,7 @@
-"""One folder a chapter: which runs it needs, what decides its claims, what its page says and shows."""
+"""The chapters of the book, a folder each: its study, its rules, its page and its figures."""
+
+from bnstudy.chapters.found import EXPERIMENTS, plan_of
+from bnstudy.chapters.loading import load, run_study
+from bnstudy.chapters.opening import open
+
+__all__ = ["EXPERIMENTS", "load", "open", "plan_of", "run_study"]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from bnstudy.norm import pooled as pooling
 from bnstudy.norm import renorm as renormalization
-from bnstudy.norm.affine import batch_normalization
+from bnstudy.norm.averages import UPDATES, MovingAverages, Updates
 from bnstudy.norm.checks import check_choice, check_decay, check_epsilon, check_keys
-from bnstudy.norm.ema import moved
 from bnstudy.norm.kernel import (
     BatchMoments,
+    batch_normalization,
     normalize_by_batch,
     normalize_by_statistics,
     per_channel,
@@ -24,14 +23,23 @@ from bnstudy.norm.kernel import (
 from bnstudy.norm.moments import moments, weighted_moments
 from bnstudy.norm.parameters import PARAMETER_NAMES, Initializer, Regularizer, initial_value
 
-Updates = Literal["in_place", "with_step", "after_step", "never"]
 DataFormat = Literal["NCHW", "NHWC"]
 
-UPDATES: tuple[Updates, ...] = ("in_place", "with_step", "after_step", "never")
 DATA_FORMATS: tuple[DataFormat, ...] = ("NCHW", "NHWC")
 
+# The options that PyTorch's layers have no choice of, and what is theirs.
+TORCH_HAS: Mapping[str, object] = {
+    "fused": True,
+    "updates": "in_place",
+    "zero_debias": False,
+    "renorm": False,
+    "activation": None,
+    "regularizers": {},
+    "data_format": "NCHW",
+}
 
-class BatchNorm(nn.Module):
+
+class BatchNorm(MovingAverages):
     """Batch normalization over channel 1 of [N, C, ...] (any number of spatial axes).
 
     Names and defaults are those of ``tf.contrib.layers.batch_norm``. ``decay`` is the
@@ -40,7 +48,13 @@ class BatchNorm(nn.Module):
 
     In training mode the batch's own moments normalise; what they were is kept in
     ``batch_moments`` until the next forward. In evaluation mode ``moving_mean`` and
-    ``moving_variance`` normalise.
+    ``moving_variance`` normalise. To PyTorch it is one of its own batch-norm layers, with PyTorch's
+    names in its ``state_dict``: see ``TorchFace``.
+
+    A batch without values passes through and moves no average. With one value a channel, which PyTorch
+    refuses, the output is ``beta``, as in TensorFlow, and a ``UserWarning`` says so. A module in half
+    precision computes in float32 and keeps its averages in its own precision. Under ``torch.func.vmap`` each
+    member moves averages of its own, where they are stacked, and ``batch_moments`` is None.
 
     Args:
         num_features: channels C.
@@ -54,8 +68,10 @@ class BatchNorm(nn.Module):
         regularizers: penalties of ``beta`` and ``gamma``; see ``regularization_loss``.
         updates: when the moving averages absorb the batch moments. ``"in_place"``: in the forward
             (``updates_collections=None``). ``"with_step"``: at ``apply_updates(model)``, from the moments
-            of the last forward (``UPDATE_OPS`` under control dependencies). ``"after_step"``: in forwards
-            under ``update_pass(model)``, which see the new weights. ``"never"``: the collection is forgotten.
+            of the last forward (``UPDATE_OPS`` under control dependencies). It is the cure where activation
+            checkpointing runs each forward twice, and where loss scaling skips steps that overflowed.
+            ``"after_step"``: in forwards under ``update_pass(model)``, which see the new weights.
+            ``"never"``: the collection is forgotten.
         trainable: whether ``beta`` and ``gamma`` require gradients; the averages move either way.
         fused: average the variance with Bessel's correction, as TensorFlow's fused operation does.
         zero_debias: start the moving mean at 0 and divide it by ``1 - decay^t`` (the mean only).
@@ -70,9 +86,6 @@ class BatchNorm(nn.Module):
 
     Source: Ioffe & Szegedy 2015, Algorithms 1 and 2; ``tf.contrib.layers.batch_norm``.
     """
-
-    moving_mean: Tensor
-    moving_variance: Tensor
 
     def __init__(
         self,
@@ -95,7 +108,7 @@ class BatchNorm(nn.Module):
         renorm_algorithm: renormalization.Algorithm = "tf1.15",
         data_format: DataFormat = "NCHW",
     ) -> None:
-        super().__init__()
+        super().__init__(num_features, check_decay(decay), check_epsilon(epsilon))
         if isinstance(num_features, bool) or not isinstance(num_features, int) or num_features < 1:
             raise ValueError(f"num_features is {num_features!r}; allowed: an integer of at least 1")
         check_choice("updates", updates, UPDATES)
@@ -110,9 +123,6 @@ class BatchNorm(nn.Module):
             raise ValueError("zero_debias is True; allowed: False with renorm")
         if activation is not None and not callable(activation):
             raise TypeError(f"activation is {activation!r}; allowed: a function of a tensor, or None")
-        self.num_features = num_features
-        self.decay = check_decay(decay)
-        self.epsilon = check_epsilon(epsilon)
         self.activation = activation
         self.regularizers = dict(regularizers or {})
         self.updates: Updates = updates
@@ -123,16 +133,19 @@ class BatchNorm(nn.Module):
         self.renorm_decay = check_decay(renorm_decay, "renorm_decay")
         self.renorm_algorithm = renorm_algorithm
         self.data_format: DataFormat = data_format
-        self.absorbing = False
-        self.batch_moments: BatchMoments | None = None
 
         def start(name: str, default: float) -> Tensor:
             return initial_value(name, (initializers or {}).get(name, default), num_features)
 
-        self.beta = nn.Parameter(start("beta", 0.0), requires_grad=trainable) if center else None
-        self.gamma = nn.Parameter(start("gamma", 1.0), requires_grad=trainable) if scale else None
-        self.register_buffer("moving_mean", start("moving_mean", 0.0))
-        self.register_buffer("moving_variance", start("moving_variance", 1.0))
+        self._started = tuple(initializers or {})
+        weight = nn.Parameter(start("gamma", 1.0), requires_grad=trainable) if scale else None
+        bias = nn.Parameter(start("beta", 0.0), requires_grad=trainable) if center else None
+        # The offset first: optimisers' states number parameters, and those of earlier versions did so.
+        self.register_parameter("bias", bias)
+        self.register_parameter("weight", weight)
+        self.register_buffer("running_mean", start("moving_mean", 0.0))
+        self.register_buffer("running_var", start("moving_variance", 1.0))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
         if zero_debias:
             self.register_buffer("moving_mean_biased", torch.zeros(num_features))
             self.register_buffer("moving_mean_local_step", torch.zeros(()))
@@ -144,61 +157,18 @@ class BatchNorm(nn.Module):
     def forward(self, x: Tensor, batch_weights: Tensor | None = None) -> Tensor:
         """Normalise ``x`` [N, C, ...] or [N, ..., C]; the output has its shape and dtype.
 
-        ``batch_weights`` [N] weigh the samples' share in the batch moments; all are normalised.
-        Raises ``ValueError`` for a wrong rank, channel count or shape of the weights.
+        ``batch_weights`` weigh the share of samples [N], or of positions (the shape of ``x`` without its
+        channels), in the batch moments: 0 for padding and 1 for the rest, say. All are normalised. Where all
+        weights are 0 the moments are NaN, as in TensorFlow. Raises ``ValueError`` for a wrong rank, channel
+        count or shape of the weights.
         """
-        channel = self._check_input(x, batch_weights)
+        channel = self.check_input(x, batch_weights)
         moved_axis = channel != 1
         inner = x.movedim(channel, 1) if moved_axis else x
         out = self._train(inner, batch_weights) if self.training else self._evaluate(inner)
         if moved_axis:
             out = out.movedim(1, channel)
         return out if self.activation is None else self.activation(out)
-
-    def pooled(self, x: Tensor, relu: bool) -> Tensor:
-        """Return ``max_pool2d(relu(self(x)), 2)`` of ``x`` [N, C, H, W], or without ReLU, in fewer passes.
-
-        Moments, moving averages and gradients are those of the separate operations, which it falls back on
-        where they are needed: see ``bnstudy.norm.pooled``.
-        """
-        if not self._compiled(x):
-            y = self(x)
-            return F.max_pool2d(F.relu(y) if relu else y, 2)
-        self._check_input(x, None)
-        if not self.training:
-            return pooling.statistics_pool(
-                x, self.moving_mean, self.moving_variance, self.gamma, self.beta, self.epsilon, relu
-            )
-        out, batch = pooling.batch_norm_pool(x, self.gamma, self.beta, self.epsilon, relu)
-        self._keep(batch)
-        return out
-
-    def rectified(self, x: Tensor) -> Tensor:
-        """Return ``relu(self(x))``, in evaluation mode in one pass over [N, C, H, W].
-
-        The bits are those of ``pooled`` for values that are pooled already.
-        """
-        if self.training or not self._compiled(x):
-            return F.relu(self(x))
-        self._check_input(x, None)
-        return pooling.statistics_relu(
-            x, self.moving_mean, self.moving_variance, self.gamma, self.beta, self.epsilon
-        )
-
-    def _compiled(self, x: Tensor) -> bool:
-        tensors = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        plain = (
-            type(self) is BatchNorm
-            and self.activation is None
-            and self.data_format == "NCHW"
-            and not (self.training and self.renorm)
-            # Somebody looks at what goes in or out.
-            and not torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
-            and not (self._forward_hooks or self._forward_pre_hooks)
-            and not (self._backward_hooks or self._backward_pre_hooks)
-            and "forward" not in vars(self)
-        )
-        return plain and pooling.serves(x, *tensors) and (self.training or not _derives(x, *tensors))
 
     def regularization_loss(self) -> Tensor:
         """Return the sum of the penalties of ``beta`` and ``gamma``, a scalar (0 without any)."""
@@ -209,57 +179,69 @@ class BatchNorm(nn.Module):
                 total = total + regularizer(parameter)
         return total
 
-    @torch.no_grad()
-    def absorb_moments(self) -> None:
-        """Let the moving averages absorb the last batch moments.
+    def unlike_torch(self) -> str | None:
+        """Return what this layer does that PyTorch's don't, by the option's name, or None.
 
-        Raises ``RuntimeError`` before the first forward in training mode.
+        They have no population moving variance (``fused=False``), no update schedule other than
+        ``"in_place"``, no zero-debias, renorm, activation, regularizers or channels last.
         """
-        batch = self.batch_moments
-        if batch is None:
-            raise RuntimeError("no batch moments yet; run a forward in training mode first")
-        if self.renorm:
-            self._absorb_renorm(batch)
-            return
-        variance = batch.variance
-        if self.fused:
-            variance = variance * (batch.count / max(batch.count - 1, 1))
-        if self.zero_debias:
-            self._absorb_debiased(batch.mean)
-        else:
-            self.moving_mean.sub_((self.moving_mean - batch.mean) * (1.0 - self.decay))
-        self.moving_variance.sub_((self.moving_variance - variance) * (1.0 - self.decay))
+        for name, theirs in TORCH_HAS.items():
+            value = getattr(self, name)
+            if value != theirs:
+                return f"{name} is {value!r}; allowed: {theirs!r}, all that PyTorch's layer has"
+        return None
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Set ``gamma`` to 1 and ``beta`` to 0, and reset the averages.
+
+        Raises ``ValueError`` for a layer with ``initializers``, whose values it does not keep.
+        """
+        if self._started:
+            raise ValueError(
+                f"initializers of {list(self._started)} were given; build the layer again instead"
+            )
+        self.reset_running_stats()
+        for parameter, value in ((self.gamma, 1.0), (self.beta, 0.0)):
+            if parameter is not None:
+                parameter.fill_(value)
 
     def extra_repr(self) -> str:
         """Return the settings that ``repr`` shows."""
+        average = f"decay={self.decay}" if self.momentum is not None else "momentum=None"
+        untracked = "" if self.track_running_stats else ", track_running_stats=False"
         return (
-            f"{self.num_features}, decay={self.decay}, center={self.beta is not None}, "
-            f"scale={self.gamma is not None}, epsilon={self.epsilon}, updates={self.updates!r}"
+            f"{self.num_features}, {average}, center={self.beta is not None}, "
+            f"scale={self.gamma is not None}, epsilon={self.epsilon}, updates={self.updates!r}{untracked}"
         )
 
     def _train(self, x: Tensor, batch_weights: Tensor | None) -> Tensor:
-        if self.renorm or batch_weights is not None:
+        if x.numel() and (self.renorm or batch_weights is not None):
             out, batch = self._train_composed(x, batch_weights)
         else:
             out, batch = normalize_by_batch(x, self.gamma, self.beta, self.epsilon)
-        self._keep(batch)
+        if batch.count == 1 and not torch.compiler.is_compiling():
+            warnings.warn(
+                "x has one value a channel: the output is beta whatever it is, and its variance, 0, goes "
+                "into the moving variance; PyTorch's layers refuse such a batch",
+                stacklevel=5,
+            )
+        self.keep(batch)
         return out
-
-    def _keep(self, batch: BatchMoments) -> None:
-        self.batch_moments = batch
-        if self.updates == "in_place" or (self.absorbing and self.updates == "after_step"):
-            self.absorb_moments()
 
     def _train_composed(self, x: Tensor, batch_weights: Tensor | None) -> tuple[Tensor, BatchMoments]:
         # Under autocast x may be half precision; the moments are taken in float32 or better.
         values = x.to(statistics_dtype(x.dtype))
         axes = [axis for axis in range(x.dim()) if axis != 1]
+        share = None
         if batch_weights is None:
             mean, variance = moments(values, axes)
         else:
-            weights = batch_weights.reshape(-1, *(1,) * (x.dim() - 1))
+            rest = x.dim() - 1 - batch_weights.dim()
+            weights = batch_weights.reshape(len(x), 1, *batch_weights.shape[1:], *(1,) * rest)
             mean, variance = weighted_moments(values, axes, weights)
-        batch = BatchMoments(mean.detach(), variance.detach(), x.numel() // x.shape[1])
+            share = weights.detach().expand(len(x), 1, *x.shape[2:]).sum(dtype=torch.float64)
+        batch = BatchMoments(mean.detach(), variance.detach(), x.numel() // x.shape[1], share)
         offset, scale = self.beta, self.gamma
         centre, spread = per_channel(mean, x), per_channel(variance, x)
         if not self.renorm:
@@ -283,44 +265,14 @@ class BatchNorm(nn.Module):
         return normalised.to(x.dtype), batch
 
     def _evaluate(self, x: Tensor) -> Tensor:
+        if self.running_mean is None:
+            return normalize_by_batch(x, self.gamma, self.beta, self.epsilon)[0]
         return normalize_by_statistics(
             x, self.moving_mean, self.moving_variance, self.gamma, self.beta, self.epsilon
         )
 
-    def _absorb_debiased(self, mean: Tensor) -> None:
-        biased = cast(Tensor, self.moving_mean_biased)
-        step = cast(Tensor, self.moving_mean_local_step)
-        biased.copy_(moved(biased, mean, self.decay))
-        step.add_(1.0)
-        # In double precision: 1 - 0.999 keeps only four digits in float32.
-        unbias = 1.0 - torch.pow(
-            torch.tensor(self.decay, dtype=torch.float64, device=step.device), step.double()
-        )
-        self.moving_mean.copy_(biased / unbias)
-
-    def _absorb_renorm(self, batch: BatchMoments) -> None:
-        state = self._renorm_state()
-        state["moving_mean"], state["moving_variance"] = self.moving_mean, self.moving_variance
-        new = renormalization.updated(
-            self.renorm_algorithm,
-            state,
-            batch.mean,
-            batch.variance,
-            decay=self.decay,
-            renorm_decay=self.renorm_decay,
-            epsilon=self.epsilon,
-        )
-        for name, value in new.items():
-            state[name].copy_(value)
-
-    def _renorm_state(self) -> dict[str, Tensor]:
-        if self.renorm_algorithm == "tf1.15":
-            names: tuple[str, ...] = ("renorm_mean", "renorm_stddev", "moving_stddev")
-        else:
-            names = ("renorm_mean", "renorm_mean_weight", "renorm_stddev", "renorm_stddev_weight")
-        return {name: getattr(self, name) for name in names}
-
-    def _check_input(self, x: Tensor, batch_weights: Tensor | None) -> int:
+    def check_input(self, x: Tensor, batch_weights: Tensor | None = None) -> int:
+        """Return the axis of the channels of ``x``; ``ValueError`` for what ``forward`` does not take."""
         if not 2 <= x.dim() <= 5:
             raise ValueError(f"x has the shape {tuple(x.shape)}; allowed: 2 to 5 axes")
         channel = 1 if self.data_format == "NCHW" else x.dim() - 1
@@ -334,13 +286,10 @@ class BatchNorm(nn.Module):
                 raise ValueError(
                     "fused is True with batch_weights; allowed: fused=False, or no batch_weights"
                 )
-            if batch_weights.shape != x.shape[:1]:
+            positions = x.shape[:channel] + x.shape[channel + 1 :]
+            if batch_weights.shape not in (x.shape[:1], positions):
                 raise ValueError(
-                    f"batch_weights has the shape {tuple(batch_weights.shape)}; "
-                    f"allowed: ({x.shape[0]},), one a sample"
+                    f"batch_weights has the shape {tuple(batch_weights.shape)}; allowed: "
+                    f"({x.shape[0]},), one a sample, or {tuple(positions)}, one a position"
                 )
         return channel
-
-
-def _derives(*tensors: Tensor | None) -> bool:
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.probes.calls import Key
-from bnstudy.probes.log import Log, Row, Schedule, always
-from bnstudy.probes.moment import (
-    LossFunction,
-    Moment,
-    check_function,
-    copied,
-    leaves,
-    trainable,
-    underlying,
-    undisturbed,
-)
+from bnstudy.probes.forward import Autocast, Forward, LossFunction, check_function
+from bnstudy.probes.layers import Layers
+from bnstudy.probes.log import Row, Schedule, always
+from bnstudy.probes.moment import Moment, Weights, copied, leaves, trainable, undisturbed
+from bnstudy.probes.probe import Batch, Probe
 from bnstudy.probes.recording import Recording
-from bnstudy.probes.trace import Trace
+from bnstudy.probes.trace import Layer, Trace
 
 
-class InternalCovariateShift:
+class InternalCovariateShift(Probe):
     """How much the gradient of a layer changes because the layers before it were updated.
 
     For layer i and a step from W^t to W^(t+1), with everything on the batch of that step::
@@ -42,6 +32,10 @@ class InternalCovariateShift:
     both are 0, 0 where one is).
 
     Source: Santurkar et al. 2018 (arXiv 1805.11604), Definition 2.1.
+
+    With ``redrawn``, ``ics_redrawn``, ``ics_relative_redrawn`` and ``cosine_redrawn`` are the same with
+    another G'_i, on the random numbers of the next pass, so that noise which is drawn anew at each pass
+    counts as a shift of what the layers before do. (For the first layer it is the noise's alone.)
 
     A layer is a module that owns parameters directly, named as in ``named_modules()``, in order of first
     execution. W_i is all of its parameters that require gradients, as one vector; frozen layers
@@ -59,58 +53,92 @@ class InternalCovariateShift:
     about what a training step keeps for its backward pass.
 
     Args:
-        model: any module; called as ``model(x)``. Under ``torch.compile`` the module below is measured.
-        loss_fn: ``loss_fn(output, target)``, a tensor of one number.
+        model: any module. Under ``torch.compile`` and ``DistributedDataParallel`` the module below is
+            measured, on this process's batch alone.
+        loss_fn: ``loss_fn(output, target)``, a tensor of one number; None where ``forward``'s output is the
+            loss.
+        layers: which of them: names as in ``named_modules()`` (``*`` stands for anything), classes of
+            modules, or a function of name and module; all by default.
+        forward: ``forward(model, batch)``, which returns (output, target), for models that aren't called as
+            ``model(x)``; ``batch`` is what ``probe(batch)`` got, or the pair (x, y).
+        autocast: a function without arguments that returns the context to pass batches in, where the body
+            enters one of its own: ``lambda: torch.autocast("cuda", torch.bfloat16)``.
+        redrawn: whether to measure with the next pass's random numbers too; doubles the cost.
         schedule: which steps are measured, from the step's number (the first is 1) to a bool.
     """
 
-    def __init__(self, model: nn.Module, loss_fn: LossFunction, *, schedule: Schedule = always) -> None:
-        check_function("loss_fn", loss_fn)
-        self._model = underlying(model)
-        self._loss_fn = loss_fn
-        self._log = Log(schedule)
+    _needs_step = True
 
-    @contextmanager
-    def __call__(self, x: Any, y: Any) -> Iterator[None]:
-        """Measure the step taken in the body, on the batch ``x`` (the model's input) and ``y``."""
-        with self._log.step() as rows:
-            if rows is None:
-                yield
-                return
-            before = Moment(self._model)
-            yield
-            with undisturbed(self._model):
-                rows += self._measure(before, x, y)
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: LossFunction | None,
+        *,
+        layers: Layers | None = None,
+        forward: Forward | None = None,
+        autocast: Autocast | None = None,
+        redrawn: bool = False,
+        schedule: Schedule = always,
+    ) -> None:
+        if forward is None:
+            check_function("loss_fn", loss_fn)
+        super().__init__(
+            model, schedule=schedule, layers=layers, forward=forward, loss_fn=loss_fn, autocast=autocast
+        )
+        self._redrawn = redrawn
 
-    def frame(self) -> pd.DataFrame:
-        """Return one row a measurement: step (from 1), layer, quantity, value."""
-        return self._log.frame()
+    def _before(self) -> Moment:
+        return Moment(self._model)
 
-    def _measure(self, before: Moment, x: Any, y: Any) -> list[Row]:
-        model, loss_fn = self._model, self._loss_fn
+    def _after(self, start: Moment, batches: list[Batch]) -> list[Row]:
+        with undisturbed(self._model):
+            return self._measure(start, batches)
+
+    def _measure(self, before: Moment, batches: list[Batch]) -> list[Row]:
+        model, feed = self._model, self._feed
         old, new = before.weights, copied(model.named_parameters())
         wanted = trainable(model)
         tensors = leaves(old, wanted)
         trace = Trace(model, tensors)
         with trace.watching():
-            _, found = before.gradients(tensors, wanted, loss_fn, x, y)
+            _, found = before.gradients(tensors, wanted, feed, batches)
         gradients = dict(zip(wanted, found, strict=True))
+        redrawn = before.with_later_noise() if self._redrawn else None
 
         shifts = []
         weights, moved = dict(old), False
         for layer in trace.layers():
             names = [name for name in layer.parameters if name in gradients]
-            if names:
+            if names and layer.name in self._chosen:
                 skipped = trace.finished_before(layer) if moved else set()
-                shifts.append(_Shift(layer.name, names, dict(weights), moved, skipped))
+                shifts.append(_Shift(layer, names, dict(weights), moved, skipped))
             for name in layer.parameters:
                 weights[name] = new[name]
                 moved = moved or not torch.equal(old[name], new[name])
 
+        rows = self._compared(shifts, gradients, trace, before, new, batches)
+        if redrawn is None:
+            return rows
+        # Of noise, also what lies before the first layer that the step has changed is another.
+        shifts = [replace(s, moved=True, skipped=trace.finished_before(s.place)) for s in shifts]
+        again = self._compared(shifts, gradients, trace, redrawn, new, batches)
+        return rows + [(layer, f"{quantity}_redrawn", value) for layer, quantity, value in again]
+
+    def _compared(
+        self,
+        shifts: list[_Shift],
+        gradients: dict[str, Tensor],
+        trace: Trace,
+        moment: Moment,
+        new: Weights,
+        batches: list[Batch],
+    ) -> list[Row]:
+        """Return each layer's rows, G' being that of passes at ``moment``."""
+        model, feed = self._model, self._feed
         recording = Recording(set().union(*(shift.skipped for shift in shifts)), trace.mutated)
         if any(shift.moved for shift in shifts):
             with torch.no_grad(), recording.made_in(model):
-                before.run(new, lambda m: m(x))
+                moment.run(new, lambda m: [feed.output(m, *batch) for batch in batches])
         rows = []
         for shift in shifts:
             gradient = [gradients[name] for name in shift.names]
@@ -118,8 +146,8 @@ class InternalCovariateShift:
             if shift.moved:
                 with recording.replayed_in(model, shift.skipped):
                     tensors = leaves(shift.weights, shift.names)
-                    _, shifted = before.gradients(tensors, shift.names, loss_fn, x, y)
-            rows += _rows(shift.layer, _flat(gradient), _flat(shifted))
+                    _, shifted = moment.gradients(tensors, shift.names, feed, batches)
+            rows += _rows(shift.place.name, _flat(gradient), _flat(shifted))
         return rows
 
 
@@ -127,7 +155,7 @@ class InternalCovariateShift:
 class _Shift:
     """What is to be computed for one layer: with which weights, and what of it is known already."""
 
-    layer: str
+    place: Layer
     names: list[str]
     weights: dict[str, Tensor]
     moved: bool

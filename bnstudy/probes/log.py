@@ -1,9 +1,8 @@
-"""What every probe shares: when to measure, and the rows that come out."""
+"""Which steps a probe measures, and the rows that come out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -33,18 +32,33 @@ class Log:
         self._schedule = schedule
         self._steps = 0
         self._rows: list[tuple[int, str, str, float]] = []
+        self._newest: list[Row] = []
+        self._measured: int | None = None
 
-    @contextmanager
-    def step(self) -> Iterator[list[Row] | None]:
-        """Yield the list that takes this step's rows, or None where nothing is to be measured.
+    @property
+    def steps(self) -> int:
+        """How many steps were counted."""
+        return self._steps
 
-        A step that raises doesn't count, and leaves no rows.
-        """
-        number = self._steps + 1
-        rows: list[Row] | None = [] if self._schedule(number) else None
-        yield rows
-        self._steps = number
-        self._rows += [(number, *row) for row in rows or ()]
+    @property
+    def measured(self) -> int | None:
+        """The last step that was measured, or None."""
+        return self._measured
+
+    def due(self) -> bool:
+        """Say whether the step that comes next is to be measured."""
+        return self._schedule(self._steps + 1)
+
+    def count(self, rows: list[Row] | None) -> None:
+        """Count a step, with the rows that it gave; None where it wasn't measured."""
+        self._steps += 1
+        if rows is not None:
+            self._newest, self._measured = rows, self._steps
+            self._rows += [(self._steps, *row) for row in rows]
+
+    def newest(self) -> list[Row]:
+        """Return the rows of the last step that was measured."""
+        return list(self._newest)
 
     def frame(self) -> pd.DataFrame:
         """Return one row a measurement: step (from 1), layer, quantity, value."""

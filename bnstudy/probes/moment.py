@@ -1,11 +1,17 @@
-"""A model as it was at one moment, and passes through it that leave no trace."""
+"""A model as it was at one moment, and passes through it that leave no trace.
+
+::
+
+    moment = Moment(model)                     # a copy of weights, buffers, state and random states
+    with undisturbed(model), torch.no_grad():  # puts everything back, also when a pass raises
+        output = moment.run(moment.weights, lambda model: model(x))
+"""
 
 from __future__ import annotations
 
 import random
 import sys
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from typing import Any, TypeVar
@@ -13,16 +19,13 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from bnstudy.probes.forward import Feed
+from bnstudy.probes.state import State
 
 Weights = Mapping[str, Tensor]
-LossFunction = Callable[[Any, Any], Tensor]  # (output, target)
 Result = TypeVar("Result")
-
-# Swapped as a whole by functional_call, or for the time of a pass by `intercepted`.
-_NOT_STATE = frozenset({"_parameters", "_buffers", "_modules", "forward"})
-_CONTAINERS = (list, dict, set, deque, OrderedDict)
-_GENERATORS = (torch.Generator, np.random.Generator, random.Random)
 
 
 class RandomStates:
@@ -35,6 +38,18 @@ class RandomStates:
         self._python = random.getstate()
         self._numpy = np.random.get_state()  # noqa: NPY002  the global state is what a model may draw from
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RandomStates) or len(self._cuda) != len(other._cuda):
+            return False
+        return (
+            torch.equal(self._cpu, other._cpu)
+            and all(torch.equal(a, b) for a, b in zip(self._cuda, other._cuda, strict=True))
+            and self._python == other._python
+            and all(np.array_equal(a, b) for a, b in zip(self._numpy, other._numpy, strict=True))
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     def restore(self) -> None:
         """Put the generators back."""
         torch.set_rng_state(self._cpu)
@@ -44,81 +59,8 @@ class RandomStates:
         np.random.set_state(self._numpy)  # noqa: NPY002
 
 
-class Attributes:
-    """What a module and its submodules hold beside parameters, buffers and submodules.
-
-    That is training modes, hooks, generators, batch moments, counters. Tensors, generators' states and
-    the contents of plain containers (one level of them) are copied, so that changes in place are undone.
-    """
-
-    def __init__(self, module: nn.Module) -> None:
-        self._kept = [(m, _copied_attributes(m)) for m in module.modules()]
-
-    def restore(self) -> None:
-        """Put everything back, and drop attributes that came since."""
-        for module, kept in self._kept:
-            there = vars(module)
-            for name in there.keys() - kept.keys() - _NOT_STATE:
-                del there[name]
-            for name, (value, contents) in kept.items():
-                there[name] = value
-                _refill(value, contents)
-
-
-def _copied_attributes(module: nn.Module) -> dict[str, tuple[Any, Any]]:
-    there = vars(module)
-    return {name: (there[name], _contents(there[name])) for name in there if name not in _NOT_STATE}
-
-
-def _contents(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, torch.Generator):
-        return value.get_state()
-    if isinstance(value, np.random.Generator):
-        return value.bit_generator.state
-    if isinstance(value, random.Random):
-        return value.getstate()
-    if type(value) in (tuple, *_CONTAINERS):
-        members = value.values() if isinstance(value, dict) else value
-        inside = [(member, _contents(member)) for member in members if isinstance(member, _GENERATORS)]
-        return copy(value), inside
-    return None
-
-
-@torch.no_grad()
-def _refill(value: Any, contents: Any) -> None:
-    if isinstance(value, Tensor):
-        # An untouched tensor isn't written to: autograd would take that for a change.
-        if not torch.equal(value, contents):
-            value.copy_(contents)
-    elif isinstance(value, torch.Generator):
-        value.set_state(contents)
-    elif isinstance(value, np.random.Generator):
-        value.bit_generator.state = contents
-    elif isinstance(value, random.Random):
-        value.setstate(contents)
-    elif contents is not None:
-        members, inside = contents
-        if not _same(value, members):
-            value.clear()
-            value.extend(members) if isinstance(value, (list, deque)) else value.update(members)
-        for generator, state in inside:
-            _refill(generator, state)
-
-
-def _same(container: Any, contents: Any) -> bool:
-    if len(container) != len(contents):
-        return False
-    if isinstance(container, (set, tuple)):
-        return bool(container == contents)
-    if isinstance(container, dict):
-        return all(k in contents and contents[k] is v for k, v in container.items())
-    return all(a is b for a, b in zip(container, contents, strict=True))
-
-
 class Moment:
-    """Weights, buffers, attributes and random states of ``model`` as they are now, all copied.
+    """Weights, buffers, state and random states of ``model`` as they are now, all copied.
 
     Memory: one copy of parameters and buffers.
     """
@@ -127,61 +69,90 @@ class Moment:
         self.model = model
         self.weights = copied(model.named_parameters())
         self._buffers = copied(model.named_buffers())
-        self._attributes = Attributes(model)
+        self._state = State(model)
         self._random = RandomStates()
+        names = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+        # Where tensors hang: the dictionary, its name there, and its first name in the model.
+        places = [
+            (d, k, t) for m in model.modules() for d in (m._parameters, m._buffers) for k, t in d.items()
+        ]
+        self._places = [
+            (there, key, names[id(tensor)]) for there, key, tensor in places if tensor is not None
+        ]
+        self._hanging = [
+            (there, dict(there)) for there in {id(there): there for there, _, _ in places}.values()
+        ]
 
     def run(self, weights: Weights, body: Callable[[nn.Module], Result]) -> Result:
         """Return ``body(model)``, with these parameters and all else as it was at this moment.
 
         The parameters and buffers proper aren't touched; call it inside ``undisturbed(model)``.
         """
-        self._attributes.restore()
+        self._state.restore()
         self._random.restore()
-        tensors = {f"model.{name}": value for name, value in weights.items()}
-        tensors |= {f"model.{name}": value.clone() for name, value in self._buffers.items()}
-        result: Result = functional_call(_Inside(self.model), tensors, (body,))
-        return result
+        tensors = {**weights, **{name: value.clone() for name, value in self._buffers.items()}}
+        try:
+            for there, key, name in self._places:
+                there[key] = tensors[name]
+            return body(self.model)
+        finally:
+            for there, kept in self._hanging:
+                there.clear()
+                there.update(kept)
+
+    def with_later_noise(self) -> Moment:
+        """Return this moment, but with the random states and the state in objects as they are now.
+
+        After a pass of this moment, whose generators have moved on, a pass of that one draws what the next
+        would.
+        """
+        later = copy(self)
+        later._state = State(self.model)
+        later._random = RandomStates()
+        return later
 
     def gradients(
-        self, tensors: Weights, wanted: Iterable[str], loss_fn: LossFunction, x: Any, y: Any
+        self, tensors: Weights, wanted: Iterable[str], feed: Feed, batches: Sequence[tuple[Any, Any]]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the loss and its gradients with respect to ``wanted``, by a pass with ``tensors``.
+        """Return the loss and its gradients with respect to ``wanted``, by passes with ``tensors``.
 
-        ``tensors`` are ``leaves(weights, wanted)``. A parameter that doesn't enter the loss has the
-        gradient zero. Raises ``ValueError`` for a loss that isn't a single number.
+        Both are means over ``batches``, the step's micro-batches (x, y). ``tensors`` are
+        ``leaves(weights, wanted)``. A parameter that doesn't enter the loss has the gradient zero. Raises
+        ``ValueError`` for a loss that isn't a single number.
         """
         inputs = [tensors[name] for name in wanted]
 
         def body(model: nn.Module) -> tuple[Tensor, list[Tensor]]:
-            loss = loss_fn(model(x), y)
-            if not isinstance(loss, Tensor) or loss.numel() != 1:
-                shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-                raise ValueError(f"loss_fn(output, target) gave {shape}; allowed: a tensor of one number")
-            if not inputs or not loss.requires_grad:
-                return loss.detach(), [torch.zeros_like(p) for p in inputs]
-            found = torch.autograd.grad(loss.reshape(()), inputs, allow_unused=True)
-            dense = [
-                torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g
-                for p, g in zip(inputs, found, strict=True)
-            ]
-            return loss.detach(), dense
+            losses, sums = [], []
+            for x, y in batches:
+                loss = feed.loss(model, x, y)
+                found = _gradients(loss, inputs)
+                losses.append(loss.detach())
+                sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
+            if len(batches) == 1:
+                return losses[0], sums
+            return torch.stack(losses).mean(), [g / len(batches) for g in sums]
 
         with torch.enable_grad():
             return self.run(tensors, body)
 
 
-class _Inside(nn.Module):
-    """Lets a function of the model run where ``functional_call`` has swapped the parameters.
-
-    The backward pass runs there too, since checkpointed models call their layers again in it.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, body: Callable[[nn.Module], Result]) -> Result:
-        return body(self.model)
+def _gradients(loss: Tensor, inputs: list[Tensor]) -> list[Tensor]:
+    if not inputs or not loss.requires_grad:
+        return [torch.zeros_like(p) for p in inputs]
+    try:
+        found = torch.autograd.grad(loss, inputs, allow_unused=True)
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+        raise RuntimeError(
+            "model uses reentrant checkpointing, through which PyTorch gives no gradient of single "
+            "parameters; allowed: torch.utils.checkpoint.checkpoint(..., use_reentrant=False)"
+        ) from error
+    return [
+        torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g
+        for p, g in zip(inputs, found, strict=True)
+    ]
 
 
 @contextmanager
@@ -190,7 +161,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
     Compiled parts run eagerly. Autocast caches nothing: it would keep the weights of every pass.
     """
-    attributes, randomness = Attributes(model), RandomStates()
+    state, randomness = State(model), RandomStates()
     cache = torch.is_autocast_cache_enabled()
     torch.set_autocast_cache_enabled(False)
     try:
@@ -198,7 +169,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         torch.set_autocast_cache_enabled(cache)
-        attributes.restore()
+        state.restore()
         randomness.restore()
 
 
@@ -224,15 +195,29 @@ def trainable(model: nn.Module) -> list[str]:
 
 
 def underlying(model: nn.Module) -> nn.Module:
-    """Return the module under ``torch.compile``, or ``model``. Raises ``TypeError`` for no module."""
+    """Return the module under ``torch.compile``, ``DistributedDataParallel`` and ``DataParallel``.
+
+    What is measured on it is then of this process's batch alone. Raises ``TypeError`` for no module, and
+    for one whose parameters are spread over processes.
+    """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is a {type(model).__name__}; allowed: a torch.nn.Module")
-    while isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-        model = inner
+    while True:
+        if isinstance(model, (DistributedDataParallel, DataParallel)):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            break
+    for name, module in model.named_modules():
+        if any(_is_sharded(p) for p in (module, *module._parameters.values())):
+            raise TypeError(
+                f"model is sharded over processes at {name or 'its root'!r} (FSDP); allowed: DDP, or a copy "
+                "with whole parameters, from torch.distributed.checkpoint.state_dict.get_model_state_dict"
+            )
     return model
 
 
-def check_function(argument: str, value: object) -> None:
-    """Raise ``TypeError`` unless ``value`` can be called."""
-    if not callable(value):
-        raise TypeError(f"{argument} is {value!r}; allowed: a function")
+def _is_sharded(thing: object) -> bool:
+    # By name: importing either takes long, and needs a PyTorch that was built with distribution.
+    return type(thing).__name__ in ("FullyShardedDataParallel", "DTensor")

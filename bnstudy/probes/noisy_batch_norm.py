@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bnstudy.norm.noise import noisy
-from bnstudy.probes.units import unit_axis
+from bnstudy.probes.axes import unit_axis
 
 
 class NoisyBatchNorm(nn.Module):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,37 +11,18 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from bnstudy.probes.calls import Key, Path, intercepted
-from bnstudy.probes.moment import Attributes, RandomStates
+from bnstudy.probes.moment import RandomStates
+from bnstudy.probes.state import NOT_STATE, State, is_plain
 
-
-@dataclass
-class _Effects:
-    """All that a call brought about, so that it need not run again."""
-
-    output: Any
-    mutated: bool
-    module: nn.Module
-
-    def __post_init__(self) -> None:
-        if self.mutated:
-            self.output = _clone(self.output)
-        self._random = RandomStates()
-        self._attributes = Attributes(self.module)
-        self._buffers = [b.clone() for b in self.module.buffers()]
-
-    @torch.no_grad()
-    def replay(self) -> Any:
-        self._random.restore()
-        self._attributes.restore()
-        for buffer, value in zip(self.module.buffers(), self._buffers, strict=True):
-            buffer.copy_(value)
-        return _clone(self.output) if self.mutated else self.output
+# The dictionary that a buffer hangs in, and its name there.
+Place = tuple[dict[str, Tensor | None], str]
 
 
 class Recording:
     """The effects of the calls ``keys`` in one pass, replayed in later ones.
 
-    The outputs of ``mutated`` calls are copied, since what follows changes them in place.
+    Effects are outputs, and what changed of buffers, attributes and random states. The outputs of
+    ``mutated`` calls are copied, since what follows changes them in place.
     Memory: the outputs of all those calls.
     """
 
@@ -55,12 +35,15 @@ class Recording:
     def made_in(self, model: nn.Module) -> Iterator[None]:
         """Record the pass that runs in this context."""
         path = Path()
+        start = {module: dict(vars(module)) for module in model.modules()}
 
         def around(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             with path.into(module) as key:
+                if key not in self._keys:
+                    return forward(*args, **kwargs)
+                before = _Before(module)
                 output = forward(*args, **kwargs)
-                if key in self._keys:
-                    self._effects[key] = _Effects(output, key in self._mutated, module)
+                self._effects[key] = _Effects(output, key in self._mutated, before, start)
                 return output
 
         with intercepted(model, around):
@@ -78,6 +61,61 @@ class Recording:
 
         with intercepted(model, around):
             yield
+
+
+class _Before:
+    """What a call may change, as it was before it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.random = RandomStates()
+        self.modules = list(module.modules())
+        self.places: list[Place] = [(m._buffers, name) for m in self.modules for name in m._buffers]
+        self.buffers = [there[name] for there, name in self.places]
+        self.versions = [0 if b is None else b._version for b in self.buffers]
+
+
+class _Effects:
+    """All that a call brought about, so that it need not run again."""
+
+    def __init__(
+        self, output: Any, mutated: bool, before: _Before, start: dict[nn.Module, dict[str, Any]]
+    ) -> None:
+        self._mutated = mutated
+        self._output = _clone(output) if mutated else output
+        now = RandomStates()
+        self._random = None if now == before.random else now
+        self._buffers = [
+            (there, name, buffer.clone())
+            for (there, name), old, version in zip(
+                before.places, before.buffers, before.versions, strict=True
+            )
+            if (buffer := there[name]) is not None and (buffer is not old or buffer._version != version)
+        ]
+        plain = {module: is_plain(module) for module in before.modules}
+        self._attributes = [
+            (vars(module), name, value)
+            for module, is_so in plain.items()
+            if is_so
+            for name, value in vars(module).items()
+            if name not in NOT_STATE and start[module].get(name, now) is not value
+        ]
+        rest = [module for module, is_so in plain.items() if not is_so]
+        self._state = State(before.module, rest) if rest else None
+
+    @torch.no_grad()
+    def replay(self) -> Any:
+        """Bring the effects about, and return the output."""
+        if self._random is not None:
+            self._random.restore()
+        if self._state is not None:
+            self._state.restore()
+        for attributes, name, value in self._attributes:
+            attributes[name] = value
+        for there, name, value in self._buffers:
+            # A copy each time: what comes after may change it in place.
+            there[name] = value.clone()
+        return _clone(self._output) if self._mutated else self._output
 
 
 def _clone(tree: Any) -> Any:

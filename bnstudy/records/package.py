@@ -9,43 +9,60 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import bnstudy
-from bnstudy.records.store import Record, RecordError, Store
+from bnstudy.records.arrays import ARRAYS
+from bnstudy.records.files import write_file
+from bnstudy.records.store import Record, RecordError, Scan, Store, file_of
 from bnstudy.records.tables import RUNS, TABLES, Column
 
 INDEX = "runs.csv"
 DESCRIPTOR = "datapackage.json"
 
 
-def describe(store: Store) -> None:
-    """Write ``runs.csv`` and ``datapackage.json`` beside the records; damaged records are left out.
+def describe(store: Store) -> Scan:
+    """Write ``runs.csv`` and ``datapackage.json`` beside the records, and return what was found of these.
+
+    Records that are damaged, or newer than this version, are left out.
 
     Raises:
         RecordError: a file can't be written; the records are untouched.
     """
-    for name, content in contents(store).items():
-        partial = store.root / f".{name}.{os.getpid()}.partial"
+    scan = store.scan()
+    for name, content in _contents(scan).items():
         try:
-            partial.write_text(content)
-            os.replace(partial, store.root / name)
+            write_file(store.root / name, content.encode())
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise RecordError(f"can't write {store.root / name}: {error.strerror or error}") from error
+    return scan
 
 
-def is_current(store: Store) -> bool:
-    """Say whether both files describe the records that are there."""
-    return all(_text(store.root / name) == content for name, content in contents(store).items())
+def is_current(store: Store, scan: Scan | None = None) -> bool:
+    """Say whether both files describe the records that are there; ``scan`` is of all of them, if at hand."""
+    return all(
+        _text(store.root / name) == content for name, content in _contents(scan or store.scan()).items()
+    )
 
 
 def contents(store: Store) -> dict[str, str]:
     """Return what both files must hold, by file name."""
-    records = list(store.scan().sound.values())
+    return _contents(store.scan())
+
+
+def _contents(scan: Scan) -> dict[str, str]:
+    records = list(scan.sound.values())
     return {INDEX: _index(records), DESCRIPTOR: json.dumps(_descriptor(records), indent=1) + "\n"}
+
+
+_OF_PROVENANCE = ("bnstudy", "date", "source", "device", "threads", "wall_seconds")
+
+
+def _inner(made: dict[str, Any], outer: str, name: str) -> Any:
+    found = made.get(outer)
+    return found.get(name) if isinstance(found, dict) else None
 
 
 def _index(records: list[Record]) -> str:
@@ -65,32 +82,49 @@ def _index(records: list[Record]) -> str:
                 **spec,
                 **flags,
                 **lists,
-                **{name: made[name] for name in ("bnstudy", "source", "device", "threads", "wall_seconds")},
-                "commit": made["git"]["commit"],
-                "torch": made["libraries"]["torch"],
+                **{name: made.get(name) for name in _OF_PROVENANCE},
+                "commit": _inner(made, "git", "commit"),
+                "torch": _inner(made, "libraries", "torch"),
             }
         )
     return out.getvalue()
 
 
 def _descriptor(records: list[Record]) -> dict[str, Any]:
-    tables = {
-        name: paths
-        for name in TABLES
-        if (paths := [f"runs/{r.spec.name}/{name}.csv" for r in records if name in r.tables])
-    }
+    tables, arrays = (_paths(kind, records) for kind in (TABLES, ARRAYS))
     return {
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
         "name": "bnstudy",
         "title": "Batch normalization, measured: the recorded runs",
         "description": "One folder a run under runs/, with record.json (specification, provenance, "
-        "checksums) and its tables. A table's files, put together, are one tidy table.",
+        "checksums), its tables and its arrays. A table's files, put together, are one tidy table; an "
+        "array's are NumPy's, one a run.",
         "version": bnstudy.__version__,
         "licenses": [{"name": "MIT", "path": "https://opensource.org/license/mit"}],
         "resources": [
             _resource("runs", INDEX, RUNS, {"primaryKey": ["run"]}),
             *(_resource(name, paths, TABLES[name], _of_runs()) for name, paths in tables.items()),
+            *(_array(name, paths) for name, paths in arrays.items()),
         ],
+    }
+
+
+def _paths(names: Iterable[str], records: list[Record]) -> dict[str, list[str]]:
+    """Return the files of each table or array that some record has."""
+    found = {
+        name: [f"runs/{r.spec.name}/{file_of(name)}" for r in records if name in r.tables] for name in names
+    }
+    return {name: paths for name, paths in found.items() if paths}
+
+
+def _array(name: str, paths: list[str]) -> dict[str, Any]:
+    kind = ARRAYS[name]
+    return {
+        "name": name,
+        "path": paths,
+        "format": "npy",
+        "mediatype": "application/x-npy",
+        "description": f"{kind.meaning}. {kind.dtype}, axes: {'; '.join(kind.axes)}. Unit: {kind.unit}",
     }
 
 

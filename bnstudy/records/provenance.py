@@ -1,67 +1,46 @@
-"""Where a record comes from: code, data, libraries and machine."""
+"""Where a record comes from: code, data, libraries, machine and day."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import platform
 import subprocess
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import bnstudy
 
-# The modules that decide a number, and packages of them. A record made by other source than today's is
-# still read, but flagged.
-DECIDING = ("norm", "train")
-
 # Without numba, other kernels round otherwise.
 LIBRARIES = ("torch", "numpy", "numba")
 
 
-def deciding_modules() -> list[str]:
-    """Return the files of the modules that decide a run's numbers, relative to the package, in order."""
-    root = Path(bnstudy.__file__).parent
-    files = (
-        p
-        for name in DECIDING
-        for p in ([root / name] if name.endswith(".py") else (root / name).glob("*.py"))
-    )
-    return sorted(p.relative_to(root).as_posix() for p in files)
-
-
 @cache
-def source_digest() -> str:
-    """Return the SHA-256 over the modules that decide a run's numbers, its first 16 hexadecimal digits."""
-    root = Path(bnstudy.__file__).parent
-    digest = hashlib.sha256()
-    for name in deciding_modules():
-        digest.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
 def git_state() -> dict[str, Any]:
-    """Return the commit of the checkout that the package runs from, and whether it was changed since."""
+    """Return the commit of the checkout that the package runs from, and whether it was changed since.
+
+    It is that of this process's first call: what is checked out later, it hasn't loaded.
+    """
     root = Path(bnstudy.__file__).parent.parent
     try:
         commit = _git(root, "rev-parse", "HEAD")
         # Records arrive while a study runs, so they don't count as a change of the code.
         dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no", "--", "bnstudy"))
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": dirty}
 
 
 def provenance(data_sha256: dict[str, str], device: str, wall_seconds: float) -> dict[str, Any]:
-    """Return the provenance of a run that has just ended in this process."""
+    """Return the provenance of a run that has just ended in this process, less the code's."""
     import torch
 
     return {
         "bnstudy": bnstudy.__version__,
-        "source": source_digest(),
         "git": git_state(),
         "data_sha256": data_sha256,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

@@ -17,53 +17,39 @@ from pydantic import (
     model_validator,
 )
 
+from bnstudy.records.look import Look
+from bnstudy.records.values import (
+    DatasetName,
+    Decay,
+    Decays,
+    Norm,
+    Penalty,
+    Positive,
+    Precision,
+    Probe,
+    Rate,
+    RunSchedule,
+    Schedule,
+    Share,
+    Sizes,
+    Statistics,
+    Updates,
+    ZeroDebias,
+    read_list,
+)
+
+__all__ = [
+    "FLEET_FIELDS", "Checked", "DatasetName", "Decay", "Decays", "Look", "Norm", "Penalty", "Positive",
+    "Precision", "Probe", "Rate", "RunSpec", "Schedule", "Share", "Sizes", "Spec", "SpecError", "Statistics",
+    "Updates", "ZeroDebias", "read_list", "validate",
+]  # fmt: skip
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class SpecError(ValueError):
     """A parameter is unknown or out of range; the message names it, its value and what is allowed."""
 
-
-def read_list(value: Any) -> Any:
-    """Read ``"[0.9, 0.97]"`` as a list: ``papermill -p`` and shells pass lists as strings."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return json.loads(value.replace("'", '"'))
-        except json.JSONDecodeError:
-            return value
-    return [value] if isinstance(value, int | float | str) else value
-
-
-Decay = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False, description="a number from 0 to below 1")]
-Decays = Annotated[
-    tuple[Decay, ...],
-    BeforeValidator(read_list),
-    Field(min_length=1, description="a list of numbers, each from 0 to below 1"),
-]
-DatasetName = Literal["cifar10", "digits"]
-Norm = Literal["batch", "none", "noisy"]
-Updates = Literal["bank", "in_place", "with_step", "after_step", "never"]
-Schedule = Literal["constant", "annealed"]
-Precision = Literal["float32", "bfloat16", "float64"]
-ZeroDebias = Literal["none", "mean", "both"]
-Statistics = Literal["batch", "frozen", "moving", "precise"]
-Probe = Literal[
-    "activation_drift",
-    "gaussianity",
-    "gradient_health",
-    "gradient_predictiveness",
-    "internal_covariate_shift",
-]
-Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False, description="a finite number above 0")]
-Penalty = Annotated[float, Field(ge=0.0, allow_inf_nan=False, description="a finite number of at least 0")]
-Share = Annotated[float, Field(ge=0.0, lt=1.0, description="a number from 0 to below 1")]
-
-Sizes = Annotated[
-    tuple[Positive, ...],
-    BeforeValidator(read_list),
-    Field(description="a list of integers of at least 1, each once"),
-]
 
 # Runs that differ in these fields alone can train side by side, as one fleet.
 FLEET_FIELDS = frozenset({"learning_rate", "schedule", "seed", "weight_decay"})
@@ -84,6 +70,9 @@ _NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("dropout_place", "dropout", ()),
     ("epsilon", "norm", ("batch", "noisy")),
     ("scale", "norm", ("batch", "noisy")),
+    ("scale_last", "scale", (True,)),
+    ("noise_frozen", "norm", ("noisy",)),
+    ("noise_dose", "norm", ("noisy",)),
     ("norm_last", "norm", ("batch", "noisy")),
     ("renorm", "norm", ("batch", "noisy")),
     ("renorm_rmax", "renorm", (True,)),
@@ -96,7 +85,19 @@ _NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("padding", "norm", ("batch", "noisy")),
     ("batch_weights", "padding", ()),
     ("probed_steps", "probes", ()),
+    ("probed_images", "probes", ()),
+    ("redrawn", "probes", ()),
+    ("annealed_epochs", "schedule", ("constant_then_annealed",)),
+    ("in_turn", "optimizer", ("sgd",)),
+    ("in_turn", "momentum", (0.0,)),
 )
+
+
+# Options that the article's network alone has.
+_ARTICLE = (
+    "relu_on_logits", "conv_bias", "initialisation", "scale_last", "norm_last", "renorm", "dropout",
+    "test_batches", "padding", "batch_weights",
+)  # fmt: skip
 
 
 class Checked(BaseModel):
@@ -133,7 +134,20 @@ class RunSpec(Spec):
 
     * ``train_size``: train on the first so many images of a seeded order in which every stretch
       has the classes in equal shares; None means all, and a larger set has the smaller one in it.
-    * ``norm``: ``"noisy"`` puts noise behind every batch normalization (Santurkar et al. 2018).
+    * ``held_out``: so many training images, the same ones in every run and the classes in equal shares, are
+      kept out of training; they are the split ``"validation"`` of the looks. ``train_size`` counts the rest.
+    * ``schedule``: the learning rate is constant, falls to zero on a line (``"annealed"``), or does so
+      over the last ``annealed_epochs`` epochs (``"constant_then_annealed"``).
+    * ``network``: ``"article"``, ``"resnet8"``, or a user's: a name that ``bnstudy.networks.register`` knows,
+      or ``"package.module:function"``. Options of the article's network alone must be at their defaults.
+    * ``norm``: ``"noisy"`` puts noise behind every batch normalization (Santurkar et al. 2018); ``"group"``
+      is group normalization (Wu & He 2018) with as many groups, at most 8, as divide the channels.
+    * ``initialisation``: ``"he"``: weights from a normal of variance 2 / fan-in (He et al. 2015), biases 0.
+    * ``in_turn``: each step updates one convolution's block alone, in turn, so that no layer's update meets
+      that of an earlier one.
+    * ``scale``: whether the layers have a gamma; ``scale_last``: also the one that gives the logits.
+    * ``noise_dose``: multiplies what the noise adds to and takes from a value; ``noise_frozen``: it is the
+      same at all steps (of one batch size), so that it shifts no distribution.
     * ``norm_last``: whether the layer that gives the logits is normalised too.
     * ``renorm_rmax``, ``renorm_dmax``: bounds of batch renormalization's corrections
       (1/rmax <= r <= rmax, abs(d) <= dmax; None: no bound), the same at every step.
@@ -146,6 +160,9 @@ class RunSpec(Spec):
       ``bnstudy.train.evaluate``. ``"moving"`` alone costs no pass over the training images.
     * ``probes``: what ``bnstudy.probes`` measures beside, at ``probed_steps`` log-spaced steps; each
       gives a table of its name.
+    * ``probed_images``: above 0, ``"gaussianity"`` looks at the first so many of a fixed, class-balanced
+      order of the training images instead of the step's batch, and gives Kolmogorov's distance too.
+    * ``redrawn``: ``"internal_covariate_shift"`` is also measured with the noise of the next forward pass.
     * ``updates``: who keeps the moving averages: a bank beside the layers, or the layers themselves, and
       then when (``bnstudy.BatchNorm``). Then the weights' digests are recorded too.
     * ``spacing``: whether the ``evaluations`` steps are evenly spaced on a log or a linear axis.
@@ -153,6 +170,9 @@ class RunSpec(Spec):
       own moments and with its averages; see ``bnstudy.train.flag``.
     * ``padding``: blank images added to each training batch, whose loss does not count; with
       ``batch_weights`` they have no weight in the batch moments either.
+    * ``evaluations``: 0: only the ``looks`` evaluate.
+    * ``logged_every``: the table ``training`` has the first 50 steps, and then every so many-th.
+    * ``looks``: at which steps the network is evaluated besides, and how; see ``Look``.
     * ``precise_images``: training images behind the precise (and at most so many behind the frozen)
       statistics; None means all of them.
     """
@@ -160,10 +180,15 @@ class RunSpec(Spec):
     kind: Literal["train"] = "train"
     dataset: DatasetName = "cifar10"
     train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
+    held_out: int = Field(default=0, ge=0, description="an integer of at least 0")
+    network: str = Field(default="article", pattern=r"^[\w.]+(:\w+)?$")
     norm: Norm = "batch"
     epsilon: Rate = 1e-3
     scale: bool = False
+    scale_last: bool = True
     norm_last: bool = True
+    noise_frozen: bool = False
+    noise_dose: Rate = 1.0
     renorm: bool = False
     renorm_rmax: float | None = Field(
         default=None, ge=1.0, allow_inf_nan=False, description="a finite number of at least 1, or None"
@@ -174,20 +199,21 @@ class RunSpec(Spec):
     renorm_decay: Decay = 0.99
     relu_on_logits: bool = True
     conv_bias: bool = True
-    initialisation: Literal["article", "default"] = "article"
+    initialisation: Literal["article", "default", "he"] = "article"
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: Share = 0.0
     weight_decay: Penalty = 0.0
     dropout: Share = 0.0
     dropout_place: Literal["before_norm", "after_norm"] = "after_norm"
     learning_rate: Rate = 1e-3
-    schedule: Schedule = "constant"
+    schedule: RunSchedule = "constant"
+    annealed_epochs: int = Field(default=0, ge=0, description="an integer of at least 0")
     batch_size: int = Field(default=128, ge=2)
     epochs: Positive = 5
     precision: Precision = "bfloat16"
     decays: Decays = (0.9,)
     zero_debias: Annotated[tuple[ZeroDebias, ...], BeforeValidator(read_list)] = ("none", "both")
-    evaluations: int = Field(default=8, ge=1, le=1000)
+    evaluations: int = Field(default=8, ge=0, le=1000)
     statistics: Annotated[tuple[Statistics, ...], BeforeValidator(read_list), Field(min_length=1)] = (
         "batch",
         "frozen",
@@ -196,12 +222,17 @@ class RunSpec(Spec):
     )
     probes: Annotated[tuple[Probe, ...], BeforeValidator(read_list)] = ()
     probed_steps: int = Field(default=12, ge=1, le=1000)
+    probed_images: int = Field(default=0, ge=0, description="an integer of at least 0")
+    redrawn: bool = False
     precise_images: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     updates: Updates = "bank"
     spacing: Literal["log", "linear"] = "log"
     test_batches: Sizes = ()
     padding: int = Field(default=0, ge=0, description="an integer of at least 0")
     batch_weights: bool = False
+    in_turn: bool = False
+    logged_every: int = Field(default=1, ge=1)
+    looks: tuple[Look, ...] = ()
 
     @field_validator("decays", "zero_debias", "statistics", "probes", "test_batches")
     @classmethod
@@ -225,6 +256,43 @@ class RunSpec(Spec):
             raise ValueError(
                 f"precise_images is {self.precise_images!r}; allowed: None, or 'precise' or 'frozen' "
                 "among the statistics"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_the_article(self) -> RunSpec:
+        if self.network == "article":
+            return self
+        for name in _ARTICLE:
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; allowed with network {self.network!r}: {default!r}"
+                )
+        if self.norm not in ("batch", "none") or any(look.test_batches for look in self.looks):
+            raise ValueError(
+                f"norm is {self.norm!r}, or a look has test_batches; allowed with network {self.network!r}: "
+                "'batch' or 'none', and no test_batches"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _looks_fit(self) -> RunSpec:
+        if not self.evaluations and not self.looks:
+            raise ValueError("evaluations is 0 without looks; allowed: at least 1, or looks")
+        if self.schedule == "constant_then_annealed" and not 0 < self.annealed_epochs <= self.epochs:
+            raise ValueError(
+                f"annealed_epochs is {self.annealed_epochs}; allowed: 1 to {self.epochs}, the run's epochs"
+            )
+        for look in self.looks:
+            late = [after for after in look.epochs if after > self.epochs]
+            if late:
+                raise ValueError(f"a look is after {late} epochs; allowed: at most {self.epochs}, the run's")
+            if "validation" in look.splits and not self.held_out:
+                raise ValueError("a look is on 'validation' with held_out 0; allowed: held_out above 0")
+        if self.looks and (self.updates != "bank" or self.renorm):
+            raise ValueError(
+                f"looks are given with updates {self.updates!r}, renorm {self.renorm}; allowed: 'bank', False"
             )
         return self
 

@@ -6,21 +6,31 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bnstudy.other_specs import read_spec
+from bnstudy.records.arrays import ARRAYS, from_npy, to_npy
+from bnstudy.records.files import write_folder
+from bnstudy.records.kinds import read_spec
 from bnstudy.records.spec import Spec
-from bnstudy.records.tables import Table, to_csv
+from bnstudy.records.tables import TABLES, Values, to_csv
 
-FORMAT = 2
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMAT = 3
 HEADER = "record.json"
+_TYPES = {"run": str, "spec": dict, "provenance": dict, "outcome": str, "tables": dict}
 
 
 class RecordError(Exception):
     """A record is damaged, or can't be written; the message names the file."""
+
+
+class NewerError(RecordError):
+    """A record was written by a version that knows more than this one. It is left alone."""
 
 
 @dataclass(frozen=True)
@@ -35,53 +45,57 @@ class Record:
 
 @dataclass
 class Scan:
-    """What a folder of records holds: the sound ones by name, and what is wrong with each other one."""
+    """What a folder of records holds: the sound ones by name, and what is wrong with each other one.
+
+    Those ``newer`` than this version are no less sound, but it can't read them.
+    """
 
     sound: dict[str, Record] = field(default_factory=dict)
     damaged: dict[str, RecordError] = field(default_factory=dict)
+    newer: dict[str, RecordError] = field(default_factory=dict)
 
 
 class Store:
-    """The records of one folder, ``runs/<name>/``: ``record.json`` and one CSV file a table.
+    """The records of one folder, ``runs/<name>/``: ``record.json``, a CSV file a table, an NPY file an array.
 
     A record's name is the first 16 hexadecimal digits of its run's id. Reading needs no torch
     and writes nothing.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+        self.root = Path(root).expanduser()
         self.runs = self.root / "runs"
 
     def path(self, spec: Spec) -> Path:
         """Return the folder where the record of ``spec`` is, or will be."""
         return self.runs / spec.name
 
-    def write(self, spec: Spec, provenance: dict[str, Any], outcome: str, tables: dict[str, Table]) -> Record:
+    def write(
+        self, spec: Spec, provenance: dict[str, Any], outcome: str, tables: Mapping[str, Values]
+    ) -> Record:
         """Write a record whole or not at all: beside its place, synced to disk, then renamed.
 
         One process at a time may write a run (see ``bnstudy.records.lock``).
 
+        Args:
+            spec: the run.
+            provenance: where its numbers come from.
+            outcome: how it ended.
+            tables: its tables (``bnstudy.records.tables``) and arrays (``bnstudy.records.arrays``), by name.
+
         Raises:
             RecordError: the disk is full, the folder read-only, or the run already recorded. Earlier
                 records are untouched.
-            ValueError: a table hasn't the columns that it must have.
+            ValueError: a table hasn't the columns that it must have, or an array another type or shape.
         """
-        files = {f"{name}.csv": to_csv(name, spec.name, table) for name, table in tables.items()}
-        sums = {name: hashlib.sha256(files[f"{name}.csv"]).hexdigest() for name in tables}
+        contents = {name: content_of(name, spec.name, values) for name, values in tables.items()}
+        sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         record = Record(spec, provenance, outcome, sums)
-        files[HEADER] = _header(record)
+        files = {file_of(name): content for name, content in contents.items()}
         target, partial = self.path(spec), self.partial(spec.name)
         try:
             self.clear(spec.name)
-            partial.mkdir(parents=True)
-            for name, content in files.items():
-                with (partial / name).open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            _sync_folder(partial)
-            partial.rename(target)
-            _sync_folder(self.runs)
+            write_folder(target, partial, {**files, HEADER: written(_body(record))})
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise RecordError(f"can't write the record {target}: {error.strerror or error}") from error
@@ -91,36 +105,29 @@ class Store:
         """Read one record and verify all of it.
 
         Raises:
+            NewerError: it is intact, and says what this version doesn't know.
             RecordError: a file is missing, truncated or altered, or holds another run than its name says.
         """
         folder = self.runs / name
         try:
-            content = (folder / HEADER).read_bytes()
-            body = json.loads(content)
-            if body["format"] != FORMAT:
-                raise RecordError(
-                    f"the record {folder} has format {body['format']!r}; this version reads {FORMAT}"
-                )
-            record = Record(read_spec(body["spec"]), body["provenance"], body["outcome"], body["tables"])
-            if content != _header(record):
-                raise RecordError(f"the record {folder} is damaged: {HEADER} doesn't match its checksum")
+            record = _understood(folder, self._intact(folder))
             if name != record.spec.name:
                 raise RecordError(
                     f"the record {folder} holds run {record.spec.name}, not the run that its name says"
                 )
             for table in record.tables:
-                self.table(record, table)
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+                self.content(record, table)
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise RecordError(f"the record {folder} is damaged: {error}") from error
         return record
 
-    def table(self, record: Record, name: str) -> bytes:
-        """Return a table of a record as CSV.
+    def content(self, record: Record, name: str) -> bytes:
+        """Return the file of a record's table or array.
 
         Raises:
-            RecordError: its file is missing or doesn't match its checksum.
+            RecordError: it is missing or doesn't match its checksum.
         """
-        path = self.path(record.spec) / f"{name}.csv"
+        path = self.path(record.spec) / file_of(name)
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -129,18 +136,45 @@ class Store:
             raise RecordError(f"the record {path.parent} is damaged: {path.name} doesn't match its checksum")
         return content
 
+    def table(self, record: Record, name: str) -> bytes:
+        """Return a table of a record as CSV; raises as ``content`` does."""
+        if name not in TABLES:
+            raise ValueError(f"table is {name!r}; allowed: {', '.join(TABLES)}")
+        return self.content(record, name)
+
+    def array(self, record: Record, name: str) -> NDArray[Any]:
+        """Return an array of a record, read-only; raises as ``content`` does."""
+        try:
+            return from_npy(name, self.content(record, name))
+        except ValueError as error:
+            raise RecordError(f"the record {self.path(record.spec)} is damaged: {error}") from error
+
+    def _intact(self, folder: Path) -> dict[str, Any]:
+        """Return a record's header as it was written, by whichever version."""
+        content = (folder / HEADER).read_bytes()
+        body = json.loads(content)
+        if not isinstance(body, dict):
+            raise ValueError(f"{HEADER} holds no object")
+        if content != written(body):
+            raise ValueError(f"{HEADER} doesn't match its checksum")
+        del body["sha256"]
+        return body
+
     def names(self) -> list[str]:
         """Return the names of all records, sound or not, in order."""
-        return sorted(path.name for path in self.runs.glob("[!.]*") if path.is_dir())
+        # A link that leads nowhere is in a run's place too.
+        return sorted(p.name for p in self.runs.glob("[!.]*") if p.is_dir() or p.is_symlink())
 
     def scan(self, names: Iterable[str] | None = None) -> Scan:
         """Read the records of these names that there are, or all; damage to one hides no other."""
         found = Scan()
         for name in self.names() if names is None else names:
-            if not (self.runs / name).exists():
+            if not os.path.lexists(self.runs / name):
                 continue
             try:
                 found.sound[name] = self.read(name)
+            except NewerError as error:
+                found.newer[name] = error
             except RecordError as error:
                 found.damaged[name] = error
         return found
@@ -174,23 +208,63 @@ class Store:
         shutil.rmtree(self.partial(name), ignore_errors=True)
 
 
-def _header(record: Record) -> bytes:
-    body = {
-        "format": FORMAT,
+def file_of(name: str) -> str:
+    """Return the file name of a table or an array.
+
+    Raises:
+        ValueError: there is none of this name, such as one that leads out of the record's folder.
+    """
+    if name in TABLES:
+        return f"{name}.csv"
+    if name in ARRAYS:
+        return f"{name}.npy"
+    raise ValueError(f"table is {name!r}; allowed: {', '.join([*TABLES, *ARRAYS])}")
+
+
+def content_of(name: str, run: str, values: Values) -> bytes:
+    """Return the file of a run's table or array.
+
+    Raises:
+        ValueError: there is none of this name, or its columns, type or shape are others.
+    """
+    return to_csv(name, run, values) if isinstance(values, dict) else to_npy(name, values)
+
+
+def _body(record: Record) -> dict[str, Any]:
+    return {
+        # Version 2 can't read arrays, and must not take such a record for one of its own.
+        "format": 3 if any(name in ARRAYS for name in record.tables) else 2,
         "run": record.spec.run_id,
         "spec": json.loads(record.spec.canonical()),
         "provenance": record.provenance,
         "outcome": record.outcome,
         "tables": record.tables,
     }
-    body["sha256"] = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    return (json.dumps(body, sort_keys=True, indent=1) + "\n").encode()
 
 
-def _sync_folder(folder: Path) -> None:
-    # A rename survives a power cut only once the folder itself is on disk.
-    descriptor = os.open(folder, os.O_RDONLY)
+def written(body: dict[str, Any]) -> bytes:
+    """Return a header as it is written, in every format: with its checksum."""
+    body = {key: value for key, value in body.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**body, "sha256": digest}, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _understood(folder: Path, body: dict[str, Any]) -> Record:
+    """Return the record of an intact header."""
+    if not all(isinstance(body[key], kind) for key, kind in _TYPES.items()):
+        raise ValueError(f"{HEADER} isn't made up as it must be")
+    known = isinstance(body["format"], int) and body["format"] <= FORMAT
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        if not known or set(body) != {*_TYPES, "format"}:
+            raise ValueError(f"format {body['format']!r}, with {', '.join(body)}")
+        spec = read_spec(body["spec"])
+        for name in body["tables"]:
+            file_of(name)
+    except ValueError as error:
+        raise NewerError(
+            f"the record {folder} says what this version doesn't know ({error}); upgrade bnstudy"
+        ) from error
+    record = Record(spec, body["provenance"], body["outcome"], body["tables"])
+    if _body(record) != body:
+        raise ValueError(f"{HEADER} doesn't say what it says it does")
+    return record

@@ -7,12 +7,14 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 Table = dict[str, list[Any]]
+Values: TypeAlias = "Table | NDArray[Any]"  # of a table of rows, or of an array
 Kind = Literal["integer", "number", "string", "boolean"]
 
 
@@ -30,6 +32,32 @@ RUN = Column("run", "string", "1", "first 16 hexadecimal digits of the run's id"
 _STEP = Column("step", "integer", "optimiser steps", "training step, counted from 1")
 _LOSS = Column("loss", "number", "nats", "mean cross-entropy")
 _ACCURACY = Column("accuracy", "number", "1", "share of images whose largest logit is their class's")
+
+_CHOICE = (
+    _STEP,
+    Column("split", "string", "1", "images: test, train (the first 10,000 of them), or validation"),
+    Column(
+        "statistics",
+        "string",
+        "1",
+        "normalisation statistics: batch, precise, moving, frozen, or none without normalisation",
+    ),
+    Column("decay", "number", "1", "decay of the moving average; empty where there is none"),
+    Column("zero_debias", "string", "1", "averages that are debiased: none, mean, both; or empty"),
+)
+_EVALUATION = (RUN, *_CHOICE, _LOSS, _ACCURACY)
+_TEST_BATCH = (
+    Column("order", "string", "1", "order of the test images: shuffled, or sorted by class"),
+    Column("test_batch_size", "integer", "images", "images a test batch"),
+    Column(
+        "statistics",
+        "string",
+        "1",
+        "moving (is_training=False), batch (True), or leaked: moving, after a pass with True",
+    ),
+    _LOSS,
+    _ACCURACY,
+)
 
 
 def _probe(unit: str) -> tuple[Column, ...]:
@@ -50,20 +78,25 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _ACCURACY,
         Column("learning_rate", "number", "1", "learning rate of the step"),
     ),
-    "evaluation": (
+    "evaluation": _EVALUATION,
+    "checkpoints": _EVALUATION,
+    "arrivals": _EVALUATION,
+    "hits_index": (
+        RUN,
+        *_CHOICE,
+        Column("order", "string", "1", "order of the test images, for test batches: as in flag; or empty"),
+        Column("test_batch_size", "number", "images", "images a test batch; empty where there are none"),
+        Column("images", "integer", "images", "images whose hits the row has"),
+    ),
+    "test_batches": (RUN, _STEP, *_TEST_BATCH),
+    "snapshots": (RUN, _STEP),
+    "calibration": (
         RUN,
         _STEP,
-        Column("split", "string", "1", "images evaluated: test, or train (the first 10,000 of them)"),
-        Column(
-            "statistics",
-            "string",
-            "1",
-            "normalisation statistics: batch, precise, moving, frozen, or none without normalisation",
-        ),
-        Column("decay", "number", "1", "decay of the moving average; empty where there is none"),
-        Column("zero_debias", "string", "1", "averages that are debiased: none, mean, both; or empty"),
+        Column("split", "string", "1", "images: test, train (the first 10,000 of them), or validation"),
+        Column("temperature", "number", "1", "what logits are divided by: the best one on validation"),
         _LOSS,
-        _ACCURACY,
+        Column("scaled_loss", "number", "nats", "mean cross-entropy of the logits so divided"),
     ),
     "weights": (
         RUN,
@@ -71,19 +104,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Column("parameter", "string", "1", "name of the parameter in the network"),
         Column("digest", "string", "1", "first 16 hexadecimal digits of the SHA-256 of its values"),
     ),
-    "flag": (
-        RUN,
-        Column("order", "string", "1", "order of the test images: shuffled, or sorted by class"),
-        Column("test_batch_size", "integer", "images", "images a test batch"),
-        Column(
-            "statistics",
-            "string",
-            "1",
-            "moving (is_training=False), batch (True), or leaked: moving, after a pass with True",
-        ),
-        _LOSS,
-        _ACCURACY,
-    ),
+    "flag": (RUN, *_TEST_BATCH),
     "cost": (
         RUN,
         Column("arm", "string", "1", "what was timed"),
@@ -110,9 +131,14 @@ RUNS: tuple[Column, ...] = (
     Column("kind", "string", "1", "what kind of run it is"),
     Column("dataset", "string", "1", "data set"),
     Column("train_size", "integer", "images", "training images; empty: all"),
-    Column("norm", "string", "1", "normalisation after each convolution: batch, noisy or none"),
+    Column("held_out", "integer", "images", "training images kept out of training"),
+    Column("network", "string", "1", "network: article, resnet8, or where a user's own is"),
+    Column("norm", "string", "1", "normalisation after each convolution: batch, noisy, group or none"),
     Column("epsilon", "number", "1", "added to the variance"),
     Column("scale", "boolean", "1", "whether the normalisation has a gamma"),
+    Column("scale_last", "boolean", "1", "whether the layer that gives the logits has one too"),
+    Column("noise_frozen", "boolean", "1", "whether the noise is the same at all steps"),
+    Column("noise_dose", "number", "1", "factor of the published noise"),
     Column("norm_last", "boolean", "1", "whether the layer that gives the logits is normalised"),
     Column("renorm", "boolean", "1", "whether it is batch renormalization"),
     Column("renorm_rmax", "number", "1", "bound of r; empty: none"),
@@ -120,7 +146,7 @@ RUNS: tuple[Column, ...] = (
     Column("renorm_decay", "number", "1", "decay of the renormalization statistics"),
     Column("relu_on_logits", "boolean", "1", "whether a ReLU follows the last convolution"),
     Column("conv_bias", "boolean", "1", "whether convolutions have a bias"),
-    Column("initialisation", "string", "1", "how weights start: article, or PyTorch's default"),
+    Column("initialisation", "string", "1", "how weights start: article, PyTorch's default, or he"),
     Column("optimizer", "string", "1", "optimiser"),
     Column("momentum", "number", "1", "momentum of SGD"),
     Column(
@@ -129,7 +155,13 @@ RUNS: tuple[Column, ...] = (
     Column("dropout", "number", "1", "share of the hidden layers' values that is dropped"),
     Column("dropout_place", "string", "1", "where values are dropped: before_norm or after_norm"),
     Column("learning_rate", "number", "1", "learning rate of the first step"),
-    Column("schedule", "string", "1", "learning rate over training: constant, or annealed to zero"),
+    Column(
+        "schedule",
+        "string",
+        "1",
+        "learning rate over training: constant, annealed to zero, or the one and then the other",
+    ),
+    Column("annealed_epochs", "integer", "epochs", "last epochs, in which the learning rate falls to zero"),
     Column("batch_size", "integer", "images", "images a training step"),
     Column("epochs", "integer", "epochs", "passes over the training set"),
     Column("seed", "integer", "1", "seed of the initial weights and of the order of the data"),
@@ -140,16 +172,22 @@ RUNS: tuple[Column, ...] = (
     Column("statistics", "string", "1", "statistics that the run is evaluated with, a JSON list"),
     Column("probes", "string", "1", "probes that looked at the run, a JSON list"),
     Column("probed_steps", "integer", "1", "number of log-spaced steps at which they looked"),
+    Column("probed_images", "integer", "images", "images that gaussianity looks at; 0: the batch"),
+    Column("redrawn", "boolean", "1", "whether covariate shift is measured with redrawn noise too"),
     Column("precise_images", "integer", "images", "images behind precise statistics; empty: all"),
     Column("updates", "string", "1", "who keeps the moving averages: bank, or the layers, and when"),
     Column("spacing", "string", "1", "axis on which the evaluated steps are evenly spaced: log or linear"),
     Column("test_batches", "string", "1", "sizes of test batches in the flag's table, a JSON list"),
     Column("padding", "integer", "images", "blank images added to each training batch"),
     Column("batch_weights", "boolean", "1", "whether they are weighted out of the batch moments"),
+    Column("in_turn", "boolean", "1", "whether each step updates one layer alone, in turn"),
+    Column("logged_every", "integer", "optimiser steps", "from step 51 on, steps between rows of training"),
+    Column("looks", "string", "1", "at which steps the run is evaluated besides, and how, a JSON list"),
     Column("rounds", "integer", "1", "rounds in which step costs were timed"),
     Column("steps", "integer", "optimiser steps", "steps timed at a time"),
     Column("reuse", "boolean", "1", "whether the second call reuses the first one's variables"),
     Column("bnstudy", "string", "1", "version of the package"),
+    Column("date", "string", "1", "when the run ended (UTC); empty in the first records"),
     Column("source", "string", "1", "digest of the source that decides a run's numbers"),
     Column("commit", "string", "1", "git commit that the run was made at"),
     Column("torch", "string", "1", "version of PyTorch"),
@@ -184,7 +222,7 @@ def to_csv(name: str, run: str, table: Table) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*([_text(v) for v in table[c]] for c in columns), strict=True))
+    writer.writerows(zip(*([as_text(v) for v in table[c]] for c in columns), strict=True))
     return out.getvalue().encode()
 
 
@@ -208,7 +246,8 @@ def to_frame(name: str, parts: Iterable[bytes]) -> pd.DataFrame:
     )
 
 
-def _text(value: Any) -> Any:
+def as_text(value: Any) -> Any:
+    """Return a value as its CSV field: nine digits of a number, which identify a float32."""
     if value is None:
         return ""
     if not isinstance(value, float):

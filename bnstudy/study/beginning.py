@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -11,23 +11,26 @@ from torch import Tensor
 
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.tables import Table
+from bnstudy.study.watching import Probed
 from bnstudy.train.data import Dataset
 from bnstudy.train.evaluate import losses_and_hits
-from bnstudy.train.fleet import LossFunction, train_run
-from bnstudy.train.network import ArticleNet
+from bnstudy.train.fleet import train_run
+from bnstudy.train.networks import Network
+from bnstudy.train.watch import LossFunction
 
 
-def first_steps(spec: RunSpec, dataset: Dataset, steps: int, device: str = "cpu") -> Table:
-    """Train the first ``steps`` steps of a run, or all if it has fewer; return its ``training`` table.
+def first_steps(spec: RunSpec, dataset: Dataset, steps: int, device: str = "cpu") -> dict[str, Table]:
+    """Train the first ``steps`` steps of a run, or all if it has fewer; return its tables so far.
 
-    The learning rates are those of the whole run. It is not evaluated before its last step, and no probe
-    looks at it: neither changes what is trained.
+    These are ``training``, and that of each probe, which looks at its own steps among them. The learning
+    rates are those of the whole run. It is not evaluated before its last step, which doesn't change what is
+    trained.
     """
-    first = _First(steps)
+    first = _First(spec, steps, dataset, device)
     later = spec.model_copy(update={"evaluations": 1})  # at the last step alone
     with suppress(_Enough):
         train_run(later, dataset, device=device, progress=False, watch=first)
-    return first.table
+    return {"training": first.table, **first.probed.tables()}
 
 
 class _Enough(Exception):
@@ -37,12 +40,15 @@ class _Enough(Exception):
 class _First:
     """Writes down the first steps' losses from the logits that the network gives, then ends the run."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, spec: RunSpec, steps: int, dataset: Dataset, device: str) -> None:
+        self.probed = Probed(spec, dataset, device)
         self._steps = steps
+        self._logits: Tensor | None = None
         self.table: Table = {"step": [], "loss": [], "accuracy": [], "learning_rate": []}
 
-    def __call__(self, net: ArticleNet, loss: LossFunction, rates: list[float]) -> _First:
+    def __call__(self, net: Network, loss: LossFunction, rates: list[float]) -> _First:
         self._rates = rates
+        self.probed(net, loss, rates)
         net.register_forward_hook(self._keep)
         return self
 
@@ -53,11 +59,12 @@ class _First:
 
     @contextmanager
     def around(self, x: Tensor, y: Tensor) -> Iterator[None]:
-        self._logits: Tensor | None = None
-        yield
+        done = len(self.table["step"])
+        with self.probed.around(x, y) if self.probed.due(done + 1) else nullcontext():
+            self._logits = None  # what a probe passed through before is not the step's
+            yield
         assert self._logits is not None
         losses, hits = losses_and_hits(self._logits[: len(y)], y)
-        done = len(self.table["step"])
         for key, value in {
             "step": done + 1,
             "loss": float(losses.mean(0)),
@@ -67,6 +74,6 @@ class _First:
             self.table[key].append(value)
 
     def _keep(self, net: torch.nn.Module, inputs: Any, logits: Tensor) -> None:
-        # A second pass, after the step, may keep the moving averages: the loss was the first one's.
+        # A second pass may keep the moving averages, or be a probe's: the loss was the first one's.
         if self._logits is None:
             self._logits = logits.detach()

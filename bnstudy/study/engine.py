@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +14,7 @@ from bnstudy.records.lock import RunLock
 from bnstudy.records.spec import RunSpec, Spec
 from bnstudy.records.store import Store
 from bnstudy.study import failures
+from bnstudy.study.deciding import source_of
 from bnstudy.study.executors import InProcess
 from bnstudy.study.interrupt import Interruptible
 from bnstudy.study.work import Failed, Finished, failed, perform
@@ -26,6 +27,7 @@ POLL_SECONDS = 0.5
 FLEET = 32
 
 Held = list[tuple[Spec, RunLock]]
+Rules = Callable[[Spec], dict[str, str]]
 
 
 @dataclass
@@ -50,6 +52,7 @@ def run_all(
     device: str = "cpu",
     fleet: int | None = None,
     progress: bool = True,
+    rules: Rules | None = None,
 ) -> Report:
     """Train the runs that nobody has recorded yet, and record each as it ends.
 
@@ -65,6 +68,8 @@ def run_all(
         fleet: how many runs at most train side by side, as one wide network; by default as many as
             pay on the device.
         progress: whether to show a bar over runs, and one over steps where runs train in this process.
+        rules: gives the digest of each claim's rule that reads a run's record, by claim, to be recorded as
+            the rules were when it was trained.
 
     Raises:
         RecordError: a record can't be written. What was recorded before is there.
@@ -76,7 +81,8 @@ def run_all(
         tqdm(total=len(specs), desc="runs", unit="run", disable=not progress) as bar,
     ):
         fleet = fleet or (FLEET if device.startswith("cuda") else 1)
-        return _Engine(store, executor or InProcess(), device, fleet, progress, stop, bar).run(specs)
+        engine = _Engine(store, executor or InProcess(), device, fleet, progress, stop, bar)
+        return engine.run(specs, rules)
 
 
 class _Engine:
@@ -103,7 +109,8 @@ class _Engine:
         self.waiting: deque[Spec] = deque()
         self.flying: dict[Future[list[Finished] | Failed], Held] = {}
 
-    def run(self, specs: Sequence[Spec]) -> Report:
+    def run(self, specs: Sequence[Spec], rules: Rules | None) -> Report:
+        self.rules = {spec.name: rules(spec) if rules else {} for spec in specs}
         self.waiting.extend(specs)
         try:
             while self.flying or (self.waiting and not self.stop.asked):
@@ -135,7 +142,9 @@ class _Engine:
                     self._take(spec, held)
                 if held:
                     specs = [spec for spec, _ in held]
-                    self.flying[self.executor.submit(perform, specs, self.device, self.step_bar)] = held
+                    source = source_of(specs[0])
+                    future = self.executor.submit(perform, specs, self.device, self.step_bar, source)
+                    self.flying[future] = held
             except BaseException:
                 _release(held)
                 raise
@@ -199,7 +208,8 @@ class _Engine:
             self.report.failed[spec.name] = result.error
             self.bar.write(f"run {spec.name} failed: {result.error}")
             return
-        self.store.write(spec, result.provenance, result.outcome, result.tables)
+        made = {**result.provenance, "rules": self.rules[spec.name]}
+        self.store.write(spec, made, result.outcome, result.tables)
         failures.forget(self.store, spec.name)
         self.report.trained.append(spec.name)
 

@@ -12,16 +12,18 @@ from bnstudy.records.store import Record
 TRAINING_IMAGES = {"cifar10": 50_000, "digits": 1438}
 
 
-def seconds(specs: Sequence[Spec], records: Iterable[Record], device: str = "cpu") -> float | None:
+def seconds(
+    specs: Sequence[Spec], records: Iterable[Record], device: str = "cpu", on: str | None = None
+) -> float | None:
     """Return the seconds that ``specs`` will take one after the other, or None if nothing alike is recorded.
 
     A run takes as long per epoch as the median recorded run that computes the same took on a processor of
-    this name: one that differs in seed, optimiser, rate, epochs and decays at most. Where there is none, as
-    long per image as the median of all recorded runs of its kind.
+    this name, or of the name ``on``: one that differs in seed, optimiser, rate, epochs and decays at most.
+    Where there is none, as long per image as the median of all recorded runs of its kind.
     """
     if device != "cpu":
         return None
-    here = processor()
+    here = on or processor()
     alike: dict[str, list[float]] = {}
     same_kind: dict[str, list[float]] = {}
     for record in records:

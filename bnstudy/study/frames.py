@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bnstudy.records.spec import RunSpec
@@ -25,7 +26,6 @@ class Frames(Mapping[str, "pd.DataFrame"]):
     Attributes:
         study: the validated parameters.
         runs: names of the records behind the tables.
-        stale: names of those made by other source code than today's, and none known to give the same.
         trained: names of those that were trained for this call.
     """
 
@@ -33,11 +33,15 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         self.study = study
         self.records: dict[str, Record] = {f.record.spec.name: f.record for f in found}
         self.runs = sorted(self.records)
-        self.stale = stale(self.records.values(), store)
         self.trained = sorted(trained)
         self._store = store
         self._found = found
         self._tables: dict[str, pd.DataFrame] = {}
+
+    @cached_property
+    def stale(self) -> list[str]:
+        """Names of the records made by other source code than today's, and none known to give the same."""
+        return stale(self.records.values(), self._store)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._tables:

@@ -13,8 +13,8 @@ def spin_briefly() -> None:
     """Let the threads of GNU OpenMP sleep soon after their work, in this process and those that it starts.
 
     They spin for milliseconds by default, and take the cores from the threads of the compiled passes
-    (``bnstudy.norm.threads``). It has to be said before PyTorch is imported, and has no effect later. What is
-    set already, ``GOMP_SPINCOUNT`` or ``OMP_WAIT_POLICY``, stays.
+    (``bnstudy.norm.fast.threads``). It has to be said before PyTorch is imported, and has no effect later.
+    What is set already, ``GOMP_SPINCOUNT`` or ``OMP_WAIT_POLICY``, stays.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -1,17 +1,20 @@
-"""From parameters to frames: load what is recorded, train what isn't."""
+"""From a plan to frames: load what is recorded, train what isn't."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import Executor
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bnstudy.records.store import Store
-from bnstudy.study.experiments import default_data_dir, from_namespace, plan_of
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import Needs, needs
 from bnstudy.study.openmp import spin_briefly
+from bnstudy.study.plan import Study
+
+if TYPE_CHECKING:
+    from bnstudy.study.engine import Rules
 
 
 class NotRecordedError(LookupError):
@@ -22,65 +25,56 @@ class StudyError(RuntimeError):
     """Runs failed; all others are recorded. The message names the first, and where the tracebacks are."""
 
 
-def load(experiment: str = "decay", data_dir: str | os.PathLike[str] = "", **parameters: Any) -> Frames:
-    """Return an experiment's recorded tables without training anything and without torch.
+def default_data_dir() -> Path:
+    """Return the repository's ``data/``, found from the package and not from the caller's folder."""
+    return Path(__file__).resolve().parents[2] / "data"
+
+
+def load_plan(plan: Study, data_dir: str | os.PathLike[str] = "") -> Frames:
+    """Return a study's recorded tables without training anything and without torch.
 
     Raises:
-        SpecError: the experiment or a parameter is unknown or out of range.
         NotRecordedError: a run is not recorded, or its record is damaged.
     """
-    plan = plan_of(experiment, parameters)
     store = Store(data_dir or default_data_dir())
     found = needs(plan, store)
     if found.missing:
-        raise _not_recorded(experiment, store, found)
+        raise _not_recorded(plan.name, store, found)
     return Frames(plan, store, found.found)
 
 
-def run_study(
-    experiment: str,
-    parameters: Mapping[str, Any] | None = None,
+def run_plan(
+    plan: Study,
     *,
     device: str = "cpu",
     data_dir: str | os.PathLike[str] = "",
     progress: bool = True,
     executor: Executor | None = None,
+    rules: Rules | None = None,
 ) -> Frames:
-    """Return an experiment's tables, training only the runs that are not recorded.
+    """Return a study's tables, training only the runs that are not recorded.
 
-    ``parameters`` may be a notebook's ``globals()``: modules and names with a leading underscore
-    are left out, and every other name must be a parameter of the experiment, ``device``,
-    ``data_dir`` or ``progress``. An arm (a decay) that is not recorded trains its trajectories
-    again for that arm alone; recorded arms are kept. A damaged record that is needed is moved to
-    ``damaged/`` and trained again.
-
-    ``executor`` is any ``concurrent.futures.Executor`` whose workers can import bnstudy; by default,
-    runs train in this process.
-
-    Raises:
-        SpecError: the experiment or a parameter is unknown or out of range. Nothing has run then.
-        DataError: the data set is not here (only looked for where runs train in this process).
-        RecordError: a record can't be written. Every earlier one is there.
-        StudyError: some runs failed. Every other one is recorded.
-        NotRecordedError: a run is not recorded, and the environment variable ``BNSTUDY_TRAIN`` is
-            ``never``, as it is while the book is built.
-        KeyboardInterrupt: after Ctrl-C, once the run in flight is recorded.
+    ``bnstudy.run_study`` is this with a study's name and parameters; it says what each argument means, and
+    which errors there are. ``rules`` gives the digests of the rules that read a run, see ``run_all``.
     """
-    settings = from_namespace(parameters or {})
-    device = settings.pop("device", device)
-    progress = settings.pop("progress", progress)
-    store = Store(settings.pop("data_dir", data_dir) or default_data_dir())
-    plan = plan_of(experiment, settings)
+    store = Store(data_dir or default_data_dir())
     found = needs(plan, store)
     if not found.missing:
         return Frames(plan, store, found.found)
     if os.environ.get("BNSTUDY_TRAIN") == "never":
-        raise _not_recorded(experiment, store, found)
-    trained = _train(found, store, executor, device, progress)
+        raise _not_recorded(plan.name, store, found)
+    trained = _train(found, store, executor, device, progress, rules)
     return Frames(plan, store, needs(plan, store).found, trained)
 
 
-def _train(found: Needs, store: Store, executor: Executor | None, device: str, progress: bool) -> list[str]:
+def _train(
+    found: Needs,
+    store: Store,
+    executor: Executor | None,
+    device: str,
+    progress: bool,
+    rules: Rules | None,
+) -> list[str]:
     spin_briefly()
     from bnstudy.records.package import describe
     from bnstudy.study.engine import run_all
@@ -88,12 +82,12 @@ def _train(found: Needs, store: Store, executor: Executor | None, device: str, p
     if executor is None:
         # What would fail every run is said once, before any of them.
         from bnstudy.train.data import load_dataset
-        from bnstudy.train.fleet import check_device
+        from bnstudy.train.device import check_device
 
         check_device(device)
         for dataset in {d for spec in found.missing if (d := getattr(spec, "dataset", None))}:
             load_dataset(dataset)
-    report = run_all(found.missing, store, executor=executor, device=device, progress=progress)
+    report = run_all(found.missing, store, executor=executor, device=device, progress=progress, rules=rules)
     if report.trained:
         describe(store)
     if report.interrupted:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from bnstudy.records.spec import RunSpec
-from bnstudy.records.store import Record, Store
-from bnstudy.records.tables import columns_of, to_csv, to_frame
-from bnstudy.study.equivalent import equivalents
+from bnstudy.records.store import Record, Store, content_of
+from bnstudy.records.tables import columns_of, to_frame
+from bnstudy.study.equivalent import count_as_today
 from bnstudy.study.work import Failed, begin, perform
 
-# What must be the same for a run to come out the same, bit for bit.
-SAME = ("source", "device", "threads", "libraries", "data_sha256", "fleet")
+# What must be the same, besides code that gives the same, for a run to come out the same, bit for bit.
+SAME = ("device", "threads", "libraries", "data_sha256", "fleet")
 
 # How far the last accuracies of a run may be from the recorded ones where rounding differs: training
 # amplifies a rounding error until two runs differ like two seeds.
@@ -62,18 +62,20 @@ def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = Fa
     if isinstance(result, Failed):
         return Rerun(name, "bit for bit", False, None, False, result.error)
     [again] = result
-    new = {table: to_csv(table, name, rows) for table, rows in again.tables.items()}
-    old = {table: store.table(record, table) for table in record.tables}
+    new = {table: content_of(table, name, rows) for table, rows in again.tables.items()}
+    old = {table: store.content(record, table) for table in record.tables}
     equal = _decided(new) == _decided(old) and again.outcome == record.outcome
     difference = _difference(old["evaluation"], new["evaluation"]) if "evaluation" in old else None
-    if all(record.provenance.get(key) == again.provenance.get(key) for key in SAME):
+    if _made_alike(record, again.provenance, store):
         return Rerun(name, "bit for bit", equal, difference, equal)
     close = again.outcome == record.outcome and (difference is None or difference <= TOLERANCE)
     return Rerun(name, "close", equal, difference, close)
 
 
 def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rerun:
-    """Train the first ``steps`` steps of a recorded training run again and compare loss, accuracy and rate.
+    """Train the first ``steps`` steps of a recorded training run again and compare what is known of them.
+
+    That is loss, accuracy and rate of each step, and what the run's probes measured at theirs among them.
 
     Records of sources that are known to give the same as today's (``data/sources.json``) count as today's:
     equality is expected of them too.
@@ -84,19 +86,28 @@ def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rer
     again = begin(spec, steps, device)
     if isinstance(again, Failed):
         return Rerun(spec.name, "bit for bit", False, None, False, again.error, steps)
-    new = to_csv("training", spec.name, again.tables["training"]).splitlines(keepends=True)
+    new = content_of("training", spec.name, again.tables["training"]).splitlines(keepends=True)
     # A run that diverged is recorded up to where that was seen.
     old = store.table(record, "training").splitlines(keepends=True)[: len(new)]
     equal = old == new[: len(old)] and len(old) > 1
+    last = len(old) - 1
+    for probe in spec.probes:
+        seen = content_of(probe, spec.name, again.tables[probe])
+        equal = equal and _up_to(last, seen) == _up_to(last, store.table(record, probe))
     difference = _mean_difference(b"".join(old), b"".join(new[: len(old)]))
-    if _made_alike(record.provenance, again.provenance, equivalents(store)):
+    if _made_alike(record, again.provenance, store):
         return Rerun(spec.name, "bit for bit", equal, difference, equal, steps=steps)
     return Rerun(spec.name, "close", equal, difference, difference <= TOLERANCE, steps=steps)
 
 
-def _made_alike(old: dict[str, Any], new: dict[str, Any], sources: Set[str]) -> bool:
-    same = all(old.get(key) == new.get(key) for key in SAME if key != "source")
-    return same and {old.get("source"), new.get("source")} <= sources
+def _made_alike(record: Record, new: dict[str, Any], store: Store) -> bool:
+    same = all(record.provenance.get(key) == new.get(key) for key in SAME)
+    return same and count_as_today(store, record)
+
+
+def _up_to(step: int, table: bytes) -> list[bytes]:
+    """Return the rows of a table of a probe up to a step; its columns start with run and step."""
+    return [row for row in table.splitlines()[1:] if int(row.split(b",")[1]) <= step]
 
 
 def _mean_difference(old: bytes, new: bytes) -> float:

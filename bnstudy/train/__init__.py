@@ -9,12 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bnstudy.train.fleet import RunResult, check_device, check_fleet, train_fleet, train_run
+    from bnstudy.train import networks
+    from bnstudy.train.device import check_device
+    from bnstudy.train.fleet import RunResult, check_fleet, train_fleet, train_run
 
-__all__ = ["RunResult", "check_device", "check_fleet", "train_fleet", "train_run"]
+__all__ = ["RunResult", "check_device", "check_fleet", "networks", "train_fleet", "train_run"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "networks":
+        return importlib.import_module("bnstudy.train.networks")
     if name not in __all__:
         raise AttributeError(f"module 'bnstudy.train' has no attribute {name!r}")
-    return getattr(importlib.import_module("bnstudy.train.fleet"), name)
+    home = "device" if name == "check_device" else "fleet"
+    return getattr(importlib.import_module(f"bnstudy.train.{home}"), name)

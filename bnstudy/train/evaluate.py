@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,25 +12,45 @@ from torch.nn import functional as F
 
 from bnstudy.norm import Arm, PreciseStatistics, StatisticsBank
 from bnstudy.norm.bank import gather, using
-from bnstudy.records.spec import RunSpec
 from bnstudy.train.captured import Captured
-from bnstudy.train.feed import DeviceData, Feed, batch_sizes, equal_sizes
-from bnstudy.train.network import ArticleNet
-
-TRAIN_SUBSET = 10_000  # training images on which the training accuracy is estimated
+from bnstudy.train.feed import Feed, batch_sizes, equal_sizes
+from bnstudy.train.networks import Network
 
 # Images, times members, in a forward with fixed statistics: larger ones fall out of a CPU's cache,
 # while smaller ones leave a GPU idle.
 CPU_FORWARD_SIZE, GPU_FORWARD_SIZE = 125, 5000
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Which choices of normalisation statistics are evaluated.
+
+    ``statistics`` are their names, see ``Evaluator``; ``arms`` are those of the bank that are wanted, and
+    ``decays`` those of the ``"frozen"`` averages. ``batch_size`` is that of training, ``precise_images`` the
+    number of images behind the precise statistics (None: all). ``by_layers``: the layers keep the moving
+    averages. ``hits``: which images were classified right is wanted too.
+    """
+
+    statistics: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    decays: tuple[float, ...]
+    batch_size: int
+    precise_images: int | None = None
+    by_layers: bool = False
+    hits: bool = False
+
+
 class Row(NamedTuple):
-    """One evaluation: what was chosen, and loss and accuracy of each member."""
+    """One evaluation: what was chosen, and loss and accuracy of each member.
+
+    ``hits`` [N, R], where asked for: whether each image was classified right, in the order of the feed.
+    """
 
     split: str
     statistics: str
     arm: Arm | None
     scores: list[tuple[float, float]]
+    hits: Tensor | None = None
 
     def table_row(self, member: int) -> dict[str, Any]:
         """Return the row of one member's table: split, statistics, decay, zero_debias, loss, accuracy."""
@@ -45,10 +66,9 @@ class Row(NamedTuple):
 
 
 class Evaluator:
-    """Gives rows for fixed weights, for those choices of normalisation statistics that the spec names.
+    """Gives rows for fixed weights, for the choices of normalisation statistics that are asked for.
 
-    * ``"moving"``: the moving averages that an arm of the bank holds, or, where the spec has the layers
-      keep them, theirs;
+    * ``"moving"``: the moving averages that an arm of the bank holds, or, where the layers keep them, theirs;
     * ``"frozen"``: the same average over as many batches (at most one epoch), all of them passed through
       the *present* weights, debiased. Against ``"moving"`` with ``zero_debias="both"`` it lacks staleness
       alone, and against ``"precise"`` it has sampling noise alone;
@@ -64,37 +84,33 @@ class Evaluator:
     Args:
         net: the networks.
         bank: the moving averages kept in training; None without normalisation.
-        data: the images.
-        spec: what to measure; its decays are also those of the ``"frozen"`` averages.
-        train_images: each member's training images, indices [n, R]; the first of them make
-            up the training split.
-        train_order: the same in the order in which statistics are measured, one for all steps and
+        asked: what to evaluate.
+        feeds: the images by split.
+        train: training images in the order in which statistics are measured, one for all steps and
             arms, so that their differences are paired.
     """
 
     def __init__(
         self,
-        net: ArticleNet,
+        net: Network,
         bank: StatisticsBank | None,
-        data: DeviceData,
-        spec: RunSpec,
-        train_images: Tensor,
-        train_order: Tensor,
+        asked: Asked,
+        feeds: Mapping[str, Feed],
+        train: Feed,
     ) -> None:
         self._net = net
         self._layers = net.norm_layers()
-        members, device = train_images.shape[1], train_images.device
-        self._batches = bank is not None and "batch" in spec.statistics
-        self._measured = None if bank is None else _Measured(net, bank, data, spec, train_order)
+        members, device = train.members, train.device
+        self._batches = bank is not None and "batch" in asked.statistics
+        self._measured = None if bank is None else _Measured(net, bank, asked, train)
         self._choices = [("none", None)] if self._measured is None else self._measured.choices
         channels = sum(layer.num_features for layer in self._layers)
         like = next(net.parameters())
         self._lent = torch.zeros(len(self._choices), 2, channels, dtype=like.dtype, device=device)
-        self._score = _Score(len(self._choices), members, device)
-        self._batch_score = _Score(1, members, device)
+        most = max(len(feed) for feed in feeds.values()) if asked.hits else 0
+        self._score = _Score(len(self._choices), members, device, most)
+        self._batch_score = _Score(1, members, device, most)
 
-        every = torch.arange(len(data.test), device=device)[:, None].expand(-1, members)
-        feeds = {"test": Feed(data.test, every), "train": Feed(data.train, train_images[:TRAIN_SUBSET])}
         forward_size = (CPU_FORWARD_SIZE if device.type == "cpu" else GPU_FORWARD_SIZE) // members or 1
         self._fixed_passes = {
             split: _Pass(feed, batch_sizes(len(feed), forward_size), self._add_choices)
@@ -102,13 +118,13 @@ class Evaluator:
         }
         # Near-equal batches: a last one of a few images would have worse moments than all others.
         self._batch_passes = {
-            split: _Pass(feed, equal_sizes(len(feed), spec.batch_size), self._add_batch)
+            split: _Pass(feed, equal_sizes(len(feed), asked.batch_size), self._add_batch)
             for split, feed in feeds.items()
         }
 
     @torch.no_grad()
-    def rows(self, step: int, splits: tuple[str, ...]) -> Iterator[Row]:
-        """Evaluate every choice after ``step`` steps, on each of ``splits`` (``"test"``, ``"train"``)."""
+    def rows(self, step: int, splits: Iterable[str]) -> Iterator[Row]:
+        """Evaluate every choice after ``step`` steps, on each of ``splits``, which have a feed."""
         was_training = self._net.training
         updates = [layer.updates for layer in self._layers]
         try:
@@ -120,16 +136,39 @@ class Evaluator:
                 if self._batches:
                     _normalise_by_batch(self._net)
                     scores = self._batch_score.of(self._batch_passes[split])
-                    yield Row(split, "batch", None, scores[0])
+                    yield Row(split, "batch", None, scores[0], self._batch_score.hits(0))
                 if self._choices:
                     self._net.eval()
                     scores = self._score.of(self._fixed_passes[split])
-                    for (statistics, arm), score in zip(self._choices, scores, strict=True):
-                        yield Row(split, statistics, arm, score)
+                    for i, (statistics, arm) in enumerate(self._choices):
+                        yield Row(split, statistics, arm, scores[i], self._score.hits(i))
         finally:
+            if self._measured is not None:
+                self._measured.forget()
             self._net.train(was_training)
             for layer, schedule in zip(self._layers, updates, strict=True):
                 layer.updates = schedule
+
+    @torch.no_grad()
+    def logits(self, step: int, split: str) -> tuple[Tensor, Tensor]:
+        """Return the logits [N, R * classes] and labels [N, R] of a split for the only choice asked for."""
+        found: list[tuple[Tensor, Tensor]] = []
+
+        def keep(images: Tensor, labels: Tensor) -> None:
+            found.append((self._net(images), labels))
+
+        was_training = self._net.training
+        self._net.eval()
+        try:
+            if self._measured is not None:
+                self._measured.write(self._lent, step)
+                self._net.eval()
+            with using(self._layers, self._lent[0]):
+                self._fixed_passes[split].once(keep)
+        finally:
+            self._net.train(was_training)
+        logits, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return logits, labels
 
     def _add_choices(self, images: Tensor, labels: Tensor) -> None:
         # What no statistics enter is computed once for all choices.
@@ -145,23 +184,21 @@ class Evaluator:
 class _Measured:
     """The choices of fixed statistics: the bank's, and those from passes of training images."""
 
-    def __init__(
-        self, net: ArticleNet, bank: StatisticsBank, data: DeviceData, spec: RunSpec, train_order: Tensor
-    ) -> None:
+    def __init__(self, net: Network, bank: StatisticsBank, asked: Asked, train: Feed) -> None:
         self._net = net
         self._bank = bank
-        self._wanted = spec.statistics
-        self._by_layers = spec.updates != "bank"
+        self._wanted = asked.statistics
+        self._by_layers = asked.by_layers
         self._pooled = PreciseStatistics(bank.layers)
-        self._frozen = StatisticsBank(bank.layers, [Arm(d, "both") for d in spec.decays])
+        self._frozen = StatisticsBank(bank.layers, [Arm(d, "both") for d in asked.decays])
         arms: dict[str, list[Arm | None]] = {
             "precise": [None],
-            "moving": [*bank.arms],
+            "moving": [*asked.arms],
             "frozen": [*self._frozen.arms],
         }
         self.choices = [(name, arm) for name in arms if name in self._wanted for arm in arms[name]]
-        feed = Feed(data.train, train_order[: spec.precise_images])
-        sizes = batch_sizes(len(feed), spec.batch_size)
+        feed = train.first(asked.precise_images)
+        sizes = batch_sizes(len(feed), asked.batch_size)
         self._batches = len(sizes)
         self._early = _Pass(feed, sizes, self._absorb_in_both)
         self._late = _Pass(feed, sizes, self._absorb)
@@ -184,6 +221,10 @@ class _Measured:
             else:
                 row.copy_((self._bank if name == "moving" else self._frozen).statistics(arm))
 
+    def forget(self) -> None:
+        """Keep what the evaluation passed through out of the averages of training."""
+        self._bank.forget()
+
     def _absorb(self, images: Tensor, _: Tensor) -> None:
         self._net(images)
         self._pooled.update()
@@ -201,6 +242,12 @@ class _Pass:
         self._sizes = sizes
         self._step = Captured(lambda size: absorb(*feed.take(size)), feed.device)
 
+    def once(self, absorb: Callable[[Tensor, Tensor], None]) -> None:
+        """Do something else with the images and labels of each batch."""
+        self._feed.rewind()
+        for size in self._sizes:
+            absorb(*self._feed.take(size))
+
     def run(self, start: int = 0, stop: int | None = None) -> None:
         """Take the batches from ``start``, 0 or where the last call stopped, to before ``stop``."""
         if start == 0:
@@ -212,10 +259,14 @@ class _Pass:
 class _Score:
     """Adds up losses and hits of each choice and member on the device: no batch waits for the one before."""
 
-    def __init__(self, choices: int, members: int, device: torch.device) -> None:
+    def __init__(self, choices: int, members: int, device: torch.device, images: int = 0) -> None:
         self._loss = torch.zeros(choices, members, dtype=torch.float64, device=device)
         self._hits = torch.zeros(choices, members, dtype=torch.int64, device=device)
         self._count = torch.zeros(choices, 1, dtype=torch.int64, device=device)
+        # Whether each of so many images was a hit, where that is wanted.
+        self._each = (
+            torch.zeros(choices, images, members, dtype=torch.bool, device=device) if images else None
+        )
 
     def of(self, over: _Pass) -> list[list[tuple[float, float]]]:
         """Return mean loss and accuracy of each choice and member over a pass."""
@@ -225,10 +276,18 @@ class _Score:
         loss, accuracy = (self._loss / self._count).tolist(), (self._hits.double() / self._count).tolist()
         return [list(zip(*pair, strict=True)) for pair in zip(loss, accuracy, strict=True)]
 
+    def hits(self, choice: int) -> Tensor | None:
+        """Return whether each image of the last pass was a hit of a choice, [N, R] on the CPU, if wanted."""
+        return None if self._each is None else self._each[choice, : int(self._count[choice])].cpu()
+
     def add(self, choice: int, logits: Tensor, labels: Tensor) -> None:
         losses, hits = losses_and_hits(logits, labels)
         self._loss[choice] += losses.sum(0).double()
         self._hits[choice] += hits.sum(0)
+        if self._each is not None:
+            # Where the pass stands is read on the device, so that a CUDA graph can hold this too.
+            at = torch.arange(len(labels), device=labels.device) + self._count[choice]
+            self._each[choice].index_copy_(0, at, hits)
         self._count[choice] += len(labels)
 
 
@@ -242,7 +301,7 @@ def losses_and_hits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return losses.view_as(labels), each.detach().argmax(1).view_as(labels) == labels
 
 
-def _normalise_by_batch(net: ArticleNet) -> None:
+def _normalise_by_batch(net: Network) -> None:
     net.eval()
     for layer in net.norm_layers():
         layer.train()

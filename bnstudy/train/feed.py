@@ -99,6 +99,15 @@ class Feed:
         """Where the images are."""
         return self._order.device
 
+    @property
+    def members(self) -> int:
+        """R, how many networks it feeds."""
+        return self._order.shape[1]
+
+    def first(self, images: int | None) -> Feed:
+        """Return a feed of its first so many images, in its first order; None: of all."""
+        return Feed(self.split, self._order[:images])
+
     def rewind(self, order: Tensor | None = None) -> None:
         """Start again from the first image, in a new order of the same shape if one is given."""
         if order is not None:

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils import deterministic as _memory_settings
 from tqdm.auto import tqdm
 
 from bnstudy.norm import Arm, StatisticsBank, apply_updates, update_pass
 from bnstudy.norm.kernel import statistics_dtype
+from bnstudy.norm.torch_face import parameters_by_tensorflow_name
 from bnstudy.records.spec import FLEET_FIELDS, RunSpec
 from bnstudy.train.build import build_networks, build_optimizer, learning_rates
 from bnstudy.train.captured import Captured
 from bnstudy.train.data import Dataset, load_dataset
-from bnstudy.train.evaluate import Evaluator, losses_and_hits
-from bnstudy.train.feed import DeviceData, Feed, balanced_order, batch_sizes
+from bnstudy.train.device import check_device, deterministic
+from bnstudy.train.evaluate import Asked, Evaluator, losses_and_hits
+from bnstudy.train.feed import DeviceData, Feed, batch_sizes
 from bnstudy.train.flag import flag_table
+from bnstudy.train.images import split_feeds, train_images
+from bnstudy.train.looks import Looks, all_arms, spec_arms
 from bnstudy.train.network import ArticleNet
-from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, ORDER, SUBSET, TEST_ORDER, generator
+from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, ORDER, TEST_ORDER, generator
+from bnstudy.train.watch import WatchMaker
 
+LOGGED_AT_FIRST = 50  # steps that the table of a training has in any case
 LOOK_EVERY = 50  # steps between looks at the loss
 
-_memory: Any = _memory_settings  # a module that sets itself up as an object with properties
-
 Table = dict[str, list[Any]]
+Array = npt.NDArray[Any]
 
 DIVERGED = 1e3  # Bjorck et al. 2018: a run has diverged once its loss is 10^3 times the first one.
 
@@ -47,29 +50,16 @@ class RunResult:
     ``weights``: step, parameter, digest, at the evaluated steps, where the layers keep the averages.
     ``flag``: what ``bnstudy.train.flag`` gives at the last step, where the spec names ``test_batches``.
 
+    What the spec's looks gave, see ``bnstudy.train.looks``: ``checkpoints``, ``arrivals``, ``test_batches``,
+    ``hits`` and ``snapshots``.
+
     ``fleet_size`` and ``fleet_index`` say how many runs trained side by side, and which of them this is.
     """
 
     outcome: str
-    tables: dict[str, Table] = field(default_factory=dict)
+    tables: dict[str, Table | Array] = field(default_factory=dict)
     fleet_size: int = 1
     fleet_index: int = 0
-
-
-class Watch(Protocol):
-    """Something that looks at chosen steps of a run from outside and leaves no trace in it."""
-
-    def due(self, step: int) -> bool:
-        """Say whether it looks at this step, counted from 1."""
-
-    def around(self, x: Tensor, y: Tensor) -> AbstractContextManager[None]:
-        """Return the context in which a step is taken that it looks at, on images ``x`` and labels ``y``."""
-
-
-LossFunction = Callable[[Tensor, Tensor], Tensor]
-
-# From a run's network, loss, and learning rates of all its steps.
-WatchMaker = Callable[[ArticleNet, LossFunction, list[float]], Watch]
 
 
 def train_run(
@@ -125,7 +115,12 @@ def train_fleet(
     if dataset.name != spec.dataset:
         raise ValueError(f"dataset is {dataset.name!r}; allowed: {spec.dataset!r}, which the spec names")
     there = len(dataset.y_train)
-    for name, most in (("train_size", there), ("precise_images", spec.train_size or there)):
+    left = there - spec.held_out
+    for name, most in (
+        ("held_out", there - 2),
+        ("train_size", left),
+        ("precise_images", spec.train_size or left),
+    ):
         if (getattr(spec, name) or 0) > most:
             raise ValueError(f"{name} is {getattr(spec, name)}; allowed: at most {most}, the training images")
     for name, alone in (("watch", watch is not None), ("test_batches", spec.test_batches)):
@@ -146,34 +141,6 @@ def check_fleet(specs: Sequence[RunSpec]) -> None:
                 f"{name} is {', '.join(map(repr, values))} in one fleet; allowed: one value (runs "
                 f"of a fleet may differ in {', '.join(sorted(FLEET_FIELDS))})"
             )
-
-
-def check_device(device: str) -> None:
-    """Raise a ``ValueError`` that names the devices there are, unless ``device`` is one."""
-    there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if torch.cuda.is_available():
-        there.insert(1, "cuda")
-    if device not in there:
-        raise ValueError(f"device is {device!r}; allowed here: {', '.join(there)}")
-
-
-class deterministic:
-    """A context in which PyTorch uses deterministic algorithms alone, and float32 is float32 on a GPU too."""
-
-    def __enter__(self) -> None:
-        self._kept = torch.are_deterministic_algorithms_enabled()
-        self._tf32 = torch.backends.cudnn.allow_tf32
-        torch.backends.cudnn.allow_tf32 = False
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-        # No kernel here reads memory it has not written, and filling it costs a pass over every output.
-        self._fill = _memory.fill_uninitialized_memory
-        _memory.fill_uninitialized_memory = False
-
-    def __exit__(self, *_: object) -> None:
-        torch.use_deterministic_algorithms(self._kept)
-        torch.backends.cudnn.allow_tf32 = self._tf32
-        _memory.fill_uninitialized_memory = self._fill
 
 
 def evaluation_steps(total: int, count: int, spacing: Literal["log", "linear"] = "log") -> list[int]:
@@ -206,19 +173,29 @@ class Fleet:
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(specs, self.net)
         layers = self.net.norm_layers()
-        arms = [Arm(d, z) for d in spec.decays for z in spec.zero_debias]
-        self.bank = StatisticsBank(layers, arms) if layers else None
+        self.bank = StatisticsBank(layers, all_arms(spec)) if layers else None
 
-        self.images = torch.stack([_train_images(s, dataset) for s in specs], 1)
+        self.images = torch.stack([train_images(s, dataset) for s in specs], 1)
         self.orders = [generator(s.seed, ORDER) for s in specs]
         self.feed = Feed(self.data.train, self.images.to(device))
         measured = _shuffled(self.images, [generator(s.seed, EVALUATION_ORDER) for s in specs])
-        self.evaluator = Evaluator(
-            self.net, self.bank, self.data, spec, self.images.to(device), measured.to(device)
-        )
+        measured_feed = Feed(self.data.train, measured.to(device))
+        feeds = split_feeds(specs, dataset, self.data, self.images)
+        self.evaluator = None
+        if spec.evaluations:
+            asked = Asked(
+                spec.statistics,
+                tuple(spec_arms(spec)),
+                spec.decays,
+                spec.batch_size,
+                spec.precise_images,
+                spec.updates != "bank",
+            )
+            self.evaluator = Evaluator(self.net, self.bank, asked, feeds, measured_feed)
 
         self.sizes = batch_sizes(len(self.images), spec.batch_size)
         self.total = len(self.sizes) * spec.epochs
+        self.looks = Looks(specs, self.net, self.bank, dataset, self.data, feeds, measured_feed, self.total)
         self.rates = [learning_rates(s, self.total) for s in specs]
         self._rates = torch.tensor(self.rates, dtype=torch.float64, device=device).T.contiguous()
         self._losses = torch.zeros(self.total, len(specs), dtype=weights, device=device)
@@ -229,7 +206,8 @@ class Fleet:
     def train(self, progress: bool, watch: WatchMaker | None = None) -> list[RunResult]:
         """Take every step, measure along the way, and return each member's result."""
         watching = None if watch is None else watch(self.net, mean_loss, self.rates[0])
-        due = set(evaluation_steps(self.total, self.spec.evaluations, self.spec.spacing))
+        count = self.spec.evaluations
+        due = set(evaluation_steps(self.total, count, self.spec.spacing)) if count else set()
         evaluations: list[Table] = [{} for _ in self.specs]
         weights: list[Table] = [{} for _ in self.specs]
         outcomes = ["finished"] * len(self.specs)
@@ -244,7 +222,7 @@ class Fleet:
                 else:
                     self.step(size)
                 bar.update()
-                if step % LOOK_EVERY != 0 and step not in due:
+                if step % LOOK_EVERY != 0 and step not in due and step not in self.looks.steps:
                     continue
                 # Reading the loss waits for the device, so it is read now and then.
                 loss, accuracy = self._losses[step - 1].mean(), self._accuracies[step - 1].mean()
@@ -259,6 +237,7 @@ class Fleet:
                 if step in due:
                     self._evaluate(step, training, evaluations)
                     self._digest(step, training, weights)
+                self.looks.look(step, training)
         flag = self._flag() if training else {}
         losses, accuracies = self._losses.T.tolist(), self._accuracies.T.tolist()
         return [
@@ -266,12 +245,13 @@ class Fleet:
                 outcomes[member],
                 {
                     "training": {
-                        "step": list(range(1, last + 1)),
-                        "loss": losses[member][:last],
-                        "accuracy": accuracies[member][:last],
-                        "learning_rate": self.rates[member][:last],
+                        "step": (logged := self._logged(last)),
+                        "loss": [losses[member][step - 1] for step in logged],
+                        "accuracy": [accuracies[member][step - 1] for step in logged],
+                        "learning_rate": [self.rates[member][step - 1] for step in logged],
                     },
-                    "evaluation": evaluations[member],
+                    **({"evaluation": evaluations[member]} if count else {}),
+                    **self.looks.tables(member),
                     **({"weights": weights[member]} if self.spec.updates != "bank" else {}),
                     **({"flag": flag} if self.spec.test_batches else {}),
                 },
@@ -280,6 +260,11 @@ class Fleet:
             )
             for member, last in enumerate(last_step)
         ]
+
+    def _logged(self, last: int) -> list[int]:
+        """Return the steps up to ``last`` that the table of the training has."""
+        every = self.spec.logged_every
+        return [step for step in range(1, last + 1) if step <= LOGGED_AT_FIRST or step % every == 0]
 
     def _batch_sizes(self) -> Iterator[int]:
         """Yield the size of each batch to train on, having put its epoch's order on the device."""
@@ -325,6 +310,7 @@ class Fleet:
         return torch.where(bad.any(0), first, 0).tolist()
 
     def _evaluate(self, step: int, members: set[int], tables: list[Table]) -> None:
+        assert self.evaluator is not None
         splits = ("test", "train") if step == self.total else ("test",)
         for row in self.evaluator.rows(step, splits):
             for member in members:
@@ -334,7 +320,7 @@ class Fleet:
     def _digest(self, step: int, members: set[int], tables: list[Table]) -> None:
         if self.spec.updates == "bank":
             return
-        for name, parameter in self.net.named_parameters():
+        for name, parameter in parameters_by_tensorflow_name(self.net):
             for member in members:
                 part = parameter.detach().chunk(len(self.specs))[member].cpu().contiguous()
                 digest = hashlib.sha256(part.numpy().tobytes()).hexdigest()[:16]
@@ -346,6 +332,7 @@ class Fleet:
             return {}
         arm = Arm(self.spec.decays[0], "none")
         order = generator(self.spec.seed, TEST_ORDER)
+        assert isinstance(self.net, ArticleNet)
         return flag_table(
             self.net, arm, self.bank.statistics(arm), self.data.test, self.spec.test_batches, order
         )
@@ -354,13 +341,6 @@ class Fleet:
 def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the mean cross-entropy of logits [N, classes] and labels [N, 1], a scalar."""
     return losses_and_hits(logits, labels)[0].mean()
-
-
-def _train_images(spec: RunSpec, dataset: Dataset) -> torch.Tensor:
-    """Return the indices of the images that a run trains on: [n]."""
-    if spec.train_size is None:
-        return torch.arange(len(dataset.y_train))
-    return balanced_order(dataset.y_train, generator(spec.seed, SUBSET))[: spec.train_size]
 
 
 def _shuffled(images: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -11,18 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bnstudy.norm import BatchNorm, pooled
+from bnstudy.norm import BatchNorm
 from bnstudy.norm.checks import check_choice
+from bnstudy.norm.fast import normalize_and_pool, normalize_and_rectify, pooled
 from bnstudy.norm.kernel import statistics_dtype
-from bnstudy.norm.noise import noisy
+from bnstudy.norm.noise import FrozenNoise, noisy
+from bnstudy.train.networks import Network
 from bnstudy.train.perturb import Perturb, dropped
 
-Norm = Literal["batch", "none", "noisy"]
-Initialisation = Literal["article", "default"]
+Norm = Literal["batch", "none", "noisy", "group"]
+Initialisation = Literal["article", "default", "he"]
 DropoutPlace = Literal["before_norm", "after_norm"]
 Generators = torch.Generator | Sequence[torch.Generator] | None
 
 WIDTHS = (64, 64, 32, 16)
+GROUPS = 8  # of group normalization, where they divide the channels
 
 
 class Conv3x3(nn.Conv2d):
@@ -35,6 +39,14 @@ class Conv3x3(nn.Conv2d):
         """Return the convolution of ``x`` [N, C_in, H, W]: [N, C_out, H, W]."""
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return F.conv2d(x, self.weight.to(x.dtype), bias, padding=1, groups=self.groups)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalization that computes in float32 or better, whatever its input's dtype (Wu & He 2018)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` [N, C, H, W] group by group; shape and dtype are kept."""
+        return super().forward(x.to(statistics_dtype(x.dtype))).to(x.dtype)
 
 
 class Block(nn.Module):
@@ -96,9 +108,9 @@ class Block(nn.Module):
         noise = self.behind_norm is not None and self.behind_norm.training
         weighted = batch_weights is not None
         if pools and isinstance(self.norm, BatchNorm) and not noise and not weighted:
-            x = self.norm.pooled(x, self.relu)
+            x = normalize_and_pool(self.norm, x, self.relu)
         elif self.relu and not pools and isinstance(self.norm, BatchNorm) and not noise and not weighted:
-            x = self.norm.rectified(x)
+            x = normalize_and_rectify(self.norm, x)
         elif pools and isinstance(self.norm, nn.Identity):
             x = max_pool_2x2(x, self.relu)
         else:
@@ -134,7 +146,7 @@ def max_pool_2x2(x: Tensor, relu: bool = False) -> Tensor:
     return F.relu(x) if relu else x
 
 
-class ArticleNet(nn.Module):
+class ArticleNet(Network):
     """Five convolutions to ten logits, as the article's code runs (not as its comments say).
 
     With ``members`` R it is R such networks side by side, one R times as wide: grouped convolutions, and
@@ -143,17 +155,22 @@ class ArticleNet(nn.Module):
 
     Args:
         norm: ``"batch"`` for batch normalization after every convolution, ``"noisy"`` for batch normalization
-            with noise behind it in training (``bnstudy.norm.noise``), or ``"none"``.
+            with noise behind it in training (``bnstudy.norm.noise``), ``"group"`` for group normalization in
+            its place (its groups at most 8, and its gamma and beta learned), or ``"none"``.
         relu_on_logits: conv5 is followed by a ReLU in the article, so that no logit is negative.
         conv_bias: a bias in every convolution, which batch normalization then cancels.
         initialisation: ``"article"``: weights from a normal of standard deviation 0.1 truncated at
-            two, biases 0.1 (the ``init_cnn`` helpers that the article does not show; an assumption),
-            or ``"default"``: PyTorch's.
+            two, biases 0.1 (the ``init_cnn`` helpers that the article does not show; an assumption);
+            ``"he"``: weights from a normal of variance 2 / fan-in, biases 0 (He et al. 2015, equation 10); or
+            ``"default"``: PyTorch's.
         channels_in: channels of the input images.
         classes: number of classes.
         decay: decay of the layers' moving averages (the article's 0.9).
         epsilon: added to the variance (TensorFlow's default 0.001).
         scale: whether the layers have a gamma (the article's default: no).
+        scale_last: whether the last layer, which gives the logits, has one too.
+        noise_frozen: the noise is the same at every forward pass (for each shape of its input).
+        noise_dose: factor of the published noise.
         norm_last: whether the last layer, which gives the logits, is normalised too.
         renorm: batch renormalization.
         renorm_clipping: its bounds ``rmin``, ``rmax`` and ``dmax``.
@@ -180,6 +197,9 @@ class ArticleNet(nn.Module):
         decay: float = 0.9,
         epsilon: float = 0.001,
         scale: bool = False,
+        scale_last: bool = True,
+        noise_frozen: bool = False,
+        noise_dose: float = 1.0,
         norm_last: bool = True,
         renorm: bool = False,
         renorm_clipping: Mapping[str, float] | None = None,
@@ -191,8 +211,8 @@ class ArticleNet(nn.Module):
         noise_generator: Generators = None,
     ) -> None:
         super().__init__()
-        check_choice("norm", norm, ("batch", "none", "noisy"))
-        check_choice("initialisation", initialisation, ("article", "default"))
+        check_choice("norm", norm, ("batch", "none", "noisy", "group"))
+        check_choice("initialisation", initialisation, ("article", "default", "he"))
         check_choice("dropout_place", dropout_place, ("before_norm", "after_norm"))
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout is {dropout!r}; allowed: 0 to below 1")
@@ -206,15 +226,24 @@ class ArticleNet(nn.Module):
         def norm_layer(i: int) -> nn.Module:
             if norm == "none" or (i == last and not norm_last):
                 return nn.Identity()
+            if norm == "group":
+                each = widths[i + 1] // members
+                return GroupNorm(members * math.gcd(GROUPS, each), widths[i + 1])
             return BatchNorm(
                 widths[i + 1],
                 decay=decay,
                 epsilon=epsilon,
-                scale=scale,
+                scale=scale and (scale_last or i < last),
                 renorm=renorm,
                 renorm_clipping=renorm_clipping,
                 renorm_decay=renorm_decay,
             )
+
+        def noise_layer(i: int) -> Perturb:
+            if noise_frozen:
+                seeds = [torch.initial_seed() if s is None else s.initial_seed() for s in sources]
+                return Perturb([FrozenNoise(seed + i, noise_dose) for seed in seeds], sources)
+            return Perturb(functools.partial(noisy, dose=noise_dose), sources)
 
         def drop(i: int, place: DropoutPlace) -> nn.Module | None:
             if dropout == 0.0 or place != dropout_place or i == last:
@@ -234,7 +263,7 @@ class ArticleNet(nn.Module):
                 pool=i < last,
                 groups=members,
                 before_norm=drop(i, "before_norm"),
-                behind_norm=Perturb(noisy, sources) if noise else None,
+                behind_norm=noise_layer(i) if noise else None,
                 after=drop(i, "after_norm"),
             )
             self.blocks.add_module(f"conv{i + 1}", block)
@@ -262,14 +291,18 @@ class ArticleNet(nn.Module):
             x = self._block(i)(x)
         return _logits(x)
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logits [N, R * classes] from what the last block gave."""
+        return _logits(x)
+
     def _block(self, i: int) -> Block:
         block = self.blocks[i]
         assert isinstance(block, Block)
         return block
 
-    def norm_layers(self) -> list[BatchNorm]:
-        """Return the batch-norm layers in order of execution."""
-        return [m for m in self.modules() if isinstance(m, BatchNorm)]
+    def turns(self) -> list[nn.Module]:
+        """Return the blocks."""
+        return list(self.blocks)
 
 
 def _logits(x: Tensor) -> Tensor:
@@ -302,6 +335,9 @@ def _initialise(
                 part = parameter.chunk(len(generators))[i]
                 if scheme == "default":
                     part.uniform_(-bound, bound, generator=generator)
+                elif scheme == "he":
+                    std = 2**0.5 * bound if parameter is module.weight else 0.0
+                    part.normal_(0.0, std, generator=generator)
                 elif parameter is module.weight:
                     nn.init.trunc_normal_(part, std=0.1, a=-0.2, b=0.2, generator=generator)
                 else:

@@ -65,16 +65,35 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Gradient descent with heavy-ball momentum: ``m = momentum * m + g``, ``w -= rate * m``."""
+    """Gradient descent with heavy-ball momentum: ``m = momentum * m + g``, ``w -= rate * m``.
+
+    ``turns``: parts of ``net`` that have all its parameters between them. Each step then updates one of
+    them alone, the next step the next.
+    """
 
     def __init__(
-        self, net: nn.Module, members: int, weight_decay: Sequence[float], momentum: float = 0.0
+        self,
+        net: nn.Module,
+        members: int,
+        weight_decay: Sequence[float],
+        momentum: float = 0.0,
+        turns: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__(net, members, weight_decay)
         self._momentum = momentum
         self._velocity = torch.zeros_like(self.values)
+        self._turns = len(turns)
+        if turns:
+            whose = {p: i for i, module in enumerate(turns) for p in module.parameters()}
+            sizes = torch.tensor([p.numel() for p in net.parameters()])
+            turn = torch.tensor([whose[p] for p in net.parameters()]).repeat_interleave(sizes)
+            self._turn = turn.to(self.values.device)
+            self._steps = torch.zeros((), dtype=torch.int64, device=self.values.device)
 
     def _update(self, gradient: Tensor, rates: Tensor) -> None:
+        if self._turns:
+            gradient = gradient.where(self._turn == self._steps % self._turns, 0.0)
+            self._steps += 1
         self._velocity.mul_(self._momentum).add_(gradient)
         self.values.addcmul_(self._each(rates), self._velocity, value=-1.0)
 

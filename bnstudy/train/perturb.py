@@ -16,21 +16,26 @@ class Perturb(nn.Module):
     In evaluation mode it is the identity.
 
     Args:
-        perturbation: ``(x [N, C, ...], generator) -> [N, C, ...]``.
+        perturbation: ``(x [N, C, ...], generator) -> [N, C, ...]``, or one a member.
         generators: one a member, on the device of the input; None is PyTorch's default generator.
     """
 
-    def __init__(self, perturbation: Perturbation, generators: Sequence[torch.Generator | None]) -> None:
+    def __init__(
+        self,
+        perturbation: Perturbation | Sequence[Perturbation],
+        generators: Sequence[torch.Generator | None],
+    ) -> None:
         super().__init__()
-        self.perturbation = perturbation
         self.generators = list(generators)
+        each = [perturbation] * len(generators) if callable(perturbation) else list(perturbation)
+        self.perturbations = each
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` perturbed, or ``x`` itself in evaluation mode."""
         if not self.training:
             return x
-        parts = x.chunk(len(self.generators), dim=1)
-        return torch.cat([self.perturbation(p, g) for p, g in zip(parts, self.generators, strict=True)], 1)
+        parts = zip(x.chunk(len(self.generators), dim=1), self.perturbations, self.generators, strict=True)
+        return torch.cat([perturb(part, generator) for part, perturb, generator in parts], 1)
 
 
 def dropped(x: Tensor, generator: torch.Generator | None, *, probability: float) -> Tensor:

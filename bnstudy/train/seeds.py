@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-INITIALISATION, ORDER, EVALUATION_ORDER, SUBSET, NOISE, TEST_ORDER = range(6)
+INITIALISATION, ORDER, EVALUATION_ORDER, SUBSET, NOISE, TEST_ORDER, HELD_OUT, VIEW = range(8)
 
 
 def generator(seed: int, purpose: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bnstudy.study.experiments import default_data_dir
+from bnstudy.study.run import default_data_dir
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,7 +1,10 @@
-"""Sphinx extension: the table of the claims, from the registry of rules and the chapters' verdicts."""
+"""Sphinx extension: the table of the claims, from the chapters' rules and the verdicts that they glue."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -9,8 +12,9 @@ from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from bnstudy.analysis.claims import CLAIMS, Claim
+from bnstudy.analysis.rules import Claim
 from bnstudy.analysis.words import LANGUAGES
+from bnstudy.chapters.claims import CLAIMS, ONCE
 
 
 class VerdictTable(SphinxDirective):
@@ -41,7 +45,16 @@ class VerdictTable(SphinxDirective):
         return f"| [{claim.id}]({chapter}) | {said} | {verdict} | {effect} {rule} |"
 
 
+def _measure_once(app: Any) -> None:
+    # The first notebook that judges measures what all the others judge by; kernels inherit the environment.
+    folder = Path(app.doctreedir).resolve() / "measured"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ[ONCE] = str(folder)
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_directive("verdicts", VerdictTable)
+    app.connect("builder-inited", _measure_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 
 import pandas as pd
 
-from bnstudy.analysis.amount import write_amount
-from bnstudy.analysis.bootstrap import bootstrap_interval
-from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import Verdict
-from bnstudy.analysis.claims.training import TARGET
-from bnstudy.analysis.own_study import judge_own
-from bnstudy.analysis.statistics import Interval, mean_interval
-from bnstudy.analysis.tables import Tables, paired, per_seed, rows
-from bnstudy.analysis.words import write_effect
+from bnstudy.analysis.statistics import Interval, bootstrap_interval, mean_interval
+from bnstudy.analysis.tables import paired, per_seed, rows
+from bnstudy.analysis.words import Markdown, write_effect
+from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.convergence.figures import COSTS, NAMES
 from bnstudy.chapters.convergence.rules import (
+    TARGET,
     TIMED,
     Clock,
     best_rate,
@@ -32,33 +29,27 @@ from bnstudy.chapters.convergence.study import ConvergenceStudy
 TARGETS = (0.4, 0.5, TARGET, 0.7)
 
 
-class ConvergenceChapter:
+class ConvergenceChapter(Chapter[ConvergenceStudy]):
     """What the convergence chapter says of a study's tables.
 
     The verdicts compare both arms at their best learning rates; where an arm has none at which every seed
-    came to its end, there are no verdicts. ``others`` are the other recorded studies: they count in
-    Holm's correction.
+    came to its end, there are no verdicts.
     """
 
-    def __init__(
-        self,
-        tables: Tables,
-        study: ConvergenceStudy,
-        runs: list[str],
-        others: Mapping[str, Tables] | None = None,
-    ) -> None:
-        self.tables = tables
-        self.study = study
-        self.sources = Sources(study.name, runs)
-        self.rates = list(study.axes()["learning_rate"])
-        self._own = judge_own(self.sources, tables, others)
-        self.verdicts: dict[str, Verdict] = self._own.verdicts
-        # What every rule of the chapter rests on.
-        self.best = {} if self._own.lacking else {arm: best_rate(tables, arm) for arm in NAMES}
+    @cached_property
+    def rates(self) -> list[str]:
+        """The labels of the learning rates."""
+        return list(self.study.axes()["learning_rate"])
 
-    def answer(self) -> str:
+    @cached_property
+    def best(self) -> dict[str, str]:
+        """Each arm's best rate, on which every rule of the chapter rests; nothing where one has none."""
+        return {} if self.own.lacking else {arm: best_rate(self.tables, arm) for arm in NAMES}
+
+    def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        return self._own.answer(self.flies(), f"Measured {self._setting()}.")
+        rates = f"Adam's learning rates {', '.join(self.rates)}; updates are {TIMED['batch']}"
+        return self.own.answer(self.flies(), f"Measured {self.setting()} and {rates}.")
 
     def flies(self) -> str:
         """Return what "computation flies" comes to in both of its readings, and who got to the target."""
@@ -68,9 +59,9 @@ class ConvergenceChapter:
             return (
                 text + " No learning rate brought every seed of both arms to the end: there is no best one."
             )
-        slower = [self._cite(self._bounded(self.best, TARGET, clock)) for clock, _, _ in _CLOCKS]
+        slower = [self.cite(self._bounded(self.best, TARGET, clock)) for clock, _, _ in _CLOCKS]
         reached = ", ".join(
-            f"{self._cite(self._reached(arm, self.best[arm], TARGET))} of {self._cite(self.study.seeds)} "
+            f"{self.cite(self._reached(arm, self.best[arm], TARGET))} of {self.cite(self.study.seeds)} "
             f"seeds {NAMES[arm]} (learning rate {self.best[arm]})"
             for arm in NAMES
         )
@@ -177,17 +168,7 @@ class ConvergenceChapter:
         return seconds_per_step(self.tables, arm).map(math.log2)
 
     def _factor(self, values: pd.Series[float]) -> str:
-        return self._cite(write_effect(bootstrap_interval(values), "factor"))
-
-    def _cite(self, value: object) -> str:
-        return self.sources.cite(str(value))
-
-    def _setting(self) -> str:
-        return (
-            f"on {self.study.dataset}, {write_amount(self.study.train_size, self.study.epochs)}, over "
-            f"{self.study.seeds} seeds and Adam's learning rates {', '.join(self.rates)}; updates are "
-            f"{TIMED['batch']}"
-        )
+        return self.cite(write_effect(bootstrap_interval(values), "factor"))
 
 
 _CLOCKS: tuple[tuple[Clock, str, int], ...] = (("step", "steps", 0), ("seconds", "seconds", 1))

@@ -3,90 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
-from bnstudy.analysis.amount import write_amount
-from bnstudy.analysis.bootstrap import bootstrap_interval
-from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import Finding, NotMeasuredError, Verdict
-from bnstudy.analysis.own_study import judge_own
-from bnstudy.analysis.rules import Unit
+from bnstudy.analysis.rules import Finding, Unit
 from bnstudy.analysis.slider import Frame
-from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.tables import Tables, last_step, paired, rows
-from bnstudy.analysis.words import write_effect
+from bnstudy.analysis.statistics import bootstrap_interval, mean_interval
+from bnstudy.analysis.tables import NotMeasuredError, Tables, paired, rows
+from bnstudy.analysis.words import Markdown, write_effect
+from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.covariate_shift import figures
 from bnstudy.chapters.covariate_shift.figures import NAMES as ARMS
+from bnstudy.chapters.covariate_shift.rules import (
+    accuracy,
+    by_run,
+    drift,
+    loss_range,
+    over_seeds,
+    shift,
+    smoothness,
+)
 from bnstudy.chapters.covariate_shift.study import CovariateShiftStudy
-
-RUN = ["arm", "training", "seed"]
-
-
-def convolutions(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of convolutions, which every arm has, with a layer's short name: ``"conv1"``."""
-    chosen = table[table["layer"].str.endswith(".conv", na=False)]
-    return chosen.assign(layer=chosen["layer"].str.split(".").str[-2])
-
-
-def measured(table: pd.DataFrame, quantity: str) -> pd.Series[float]:
-    """Return the values of one quantity by arm, training, seed, step and layer."""
-    chosen = table[table["quantity"] == quantity]
-    return chosen.set_index([*RUN, "step", "layer"])["value"]
-
-
-def shift(tables: Tables, quantity: str = "ics_relative") -> pd.Series[float]:
-    """Return the shift of the convolutions behind the first, whose shift is 0 by definition."""
-    values = measured(convolutions(tables["internal_covariate_shift"]), quantity)
-    layers = values.index.get_level_values("layer")
-    behind: pd.Series[float] = values[layers != layers.min()]
-    return behind
-
-
-def drift(tables: Tables) -> pd.Series[float]:
-    """Return how far a step moves the convolutions' outputs, in standard deviations of theirs."""
-    table = convolutions(tables["activation_drift"])
-    return measured(table, "output_wasserstein") / measured(table, "output_std")
-
-
-def loss_range(tables: Tables) -> pd.Series[float]:
-    """Return the largest less the smallest loss along the gradient, in nats."""
-    table = tables["gradient_predictiveness"]
-    return measured(table, "loss_max") - measured(table, "loss_min")
-
-
-def smoothness(tables: Tables) -> pd.Series[float]:
-    """Return the effective beta-smoothness along the gradient."""
-    return measured(tables["gradient_predictiveness"], "beta_smoothness")
-
-
-def learning_curve(tables: Tables) -> pd.Series[float]:
-    """Return the training loss at each probed step, as the mean since the one before."""
-    steps = sorted(tables["gradient_predictiveness"]["step"].unique())
-    training = tables["training"]
-    edges = np.array(steps)[np.searchsorted(steps, training["step"].clip(upper=steps[-1]))]
-    by_step = [*RUN, pd.Series(edges, training.index, name="step")]
-    return training.groupby(by_step, sort=False)["loss"].mean()
-
-
-def accuracy(tables: Tables) -> pd.Series[float]:
-    """Return test accuracy at the end of each run, normalised by each test batch's own statistics."""
-    return last_step(rows(tables, "evaluation", split="test")).set_index(RUN)["accuracy"]
-
-
-def by_run(values: pd.Series[float]) -> pd.Series[float]:
-    """Return the mean over steps and layers of each run."""
-    return values.groupby(RUN, sort=False).mean()
-
-
-def over_seeds(values: pd.Series[float], arm: str, training: str) -> pd.Series[float]:
-    """Return the values of one arm and training by seed."""
-    chosen: pd.Series[float] = values.xs((arm, training), level=("arm", "training"))
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -98,44 +38,33 @@ class _Quantity:
     write: str
 
 
-class CovariateShiftChapter:
+class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
     """What the covariate-shift chapter says of a study's tables.
 
-    The verdicts compare all three arms; a study with fewer has none. ``others`` are the other
-    recorded studies: they count in Holm's correction.
+    The verdicts compare all three arms; a study with fewer has none.
     """
 
-    def __init__(
-        self,
-        tables: Tables,
-        study: CovariateShiftStudy,
-        runs: list[str],
-        others: Mapping[str, Tables] | None = None,
-    ) -> None:
-        self.tables = tables
-        self.study = study
-        self.sources = Sources("covariate_shift", runs)
-        self.trainings = list(study.axes()["training"])
-        self._complete = set(study.axes()["arm"]) == set(ARMS)
-        incomplete = "" if self._complete else "the verdicts compare all three arms"
-        self._own = judge_own(self.sources, tables, others, incomplete=incomplete)
-        self.verdicts: dict[str, Verdict] = self._own.verdicts
+    @cached_property
+    def trainings(self) -> list[str]:
+        """The labels of the optimisers with their learning rates."""
+        return list(self.study.axes()["training"])
 
-    def glued(self) -> dict[str, Verdict]:
-        """Return the verdicts that this chapter gives to the front pages: C1 has a study besides."""
-        return {name: self.verdicts[name] for name in ("C2", "C3")}
+    def incomplete(self) -> str:
+        """Return why there are no verdicts, where an arm is lacking."""
+        whole = set(self.study.axes()["arm"]) == set(ARMS)
+        return "" if whole else "the verdicts compare all three arms"
 
-    def answer(self) -> str:
+    def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        more = (self.raised(), f"Measured {self._setting()}.", self.coverage())
-        return self._own.answer(self.finding(), *more)
+        setting = f"Measured {self.setting()}, in each of these trainings: {', '.join(self.trainings)}."
+        return self.own.answer(self.finding(), self.raised(), setting, self.coverage())
 
     def coverage(self) -> str:
         """Return which layers with batch norm the drift and the normality leave out, in Markdown, if any.
 
         Every layer that owns parameters has an internal covariate shift; the others are held against those.
         """
-        if not self._complete:
+        if self.incomplete():
             return ""
         there = _layers(rows(self.tables, "internal_covariate_shift", arm="batch"))
         gaussian = rows(self.tables, "gaussianity", arm="batch")
@@ -145,7 +74,7 @@ class CovariateShiftChapter:
             "C3": ({layer for layer in there if layer.endswith(".norm")}, _layers(gaussian)),
         }
         lacking = [
-            f"{part} rests on {self._cite(len(found & wanted))} of {self._cite(len(wanted))} layers "
+            f"{part} rests on {self.cite(len(found & wanted))} of {self.cite(len(wanted))} layers "
             f"(missing: {', '.join(sorted(wanted - found))})"
             for part, (wanted, found) in seen.items()
             if wanted - found
@@ -154,7 +83,7 @@ class CovariateShiftChapter:
 
     def noise(self) -> pd.DataFrame:
         """Return what noise does, by training: shift and accuracy of noisy batch norm against both others."""
-        if not self._complete:
+        if self.incomplete():
             return pd.DataFrame({"training": []})
         log_shift = by_run(shift(self.tables)).map(math.log2)
         columns: list[tuple[str, pd.Series[float], Unit]] = [
@@ -177,11 +106,11 @@ class CovariateShiftChapter:
 
         Nothing, where an arm is lacking.
         """
-        if not self._complete:
+        if self.incomplete():
             return ""
-        more, better, both, _ = (self._cite(len(trainings)) for trainings in self._noisy.values())
+        more, better, both, _ = (self.cite(len(trainings)) for trainings in self._noisy.values())
         return (
-            f"Of {self._cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
+            f"Of {self.cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
             f"than the network without batch norm in {more}, a higher test accuracy in {better}, and both at "
             f"once in {both}."
         )
@@ -191,7 +120,7 @@ class CovariateShiftChapter:
 
         Nothing, where an arm is lacking.
         """
-        if not self._complete:
+        if self.incomplete():
             return ""
         lines = [f"- {what}: {self._named(trainings)}" for what, trainings in self._noisy.items()]
         return "\n".join(["Trainings in which noisy batch norm has (each by its 95 % interval):", "", *lines])
@@ -279,17 +208,7 @@ class CovariateShiftChapter:
 
     def _named(self, trainings: list[str]) -> str:
         named = f" ({', '.join(trainings)})" if trainings else ""
-        return f"{self._cite(len(trainings))}{named}"
-
-    def _cite(self, value: object) -> str:
-        return self.sources.cite(str(value))
-
-    def _setting(self) -> str:
-        return (
-            f"on {self.study.dataset}, {write_amount(self.study.train_size, self.study.epochs)}, over "
-            f"{self.study.seeds} seeds, in each of these trainings: "
-            f"{', '.join(self.trainings)}"
-        )
+        return f"{self.cite(len(trainings))}{named}"
 
 
 def _layers(table: pd.DataFrame) -> set[str]:

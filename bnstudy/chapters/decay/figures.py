@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, decay_colour
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, curve, decay_colour, panels
 from bnstudy.analysis.tables import last_step, summary
 from bnstudy.chapters.decay.rules import PARTS, error_split
+
+COLOURS = {
+    **ARMS,
+    "initialisation bias": "#0072b2",
+    "staleness": "#d55e00",
+    "sampling noise": "#aa4499",
+}
 
 REFERENCES = {"batch statistics": "--", "precise statistics": ":"}
 
@@ -32,13 +38,13 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
             colour = decay_colour(decay)
             ends[f"{decay:g}"] = (_curve(axis, plain[plain["decay"] == decay], colour, "-"), colour)
         for name, dash in REFERENCES.items():
-            _curve(axis, part[part["statistics"] == name.split()[0]], ARMS[name], dash)
+            _curve(axis, part[part["statistics"] == name.split()[0]], COLOURS[name], dash)
         axis.set(xscale="log", ylabel="test accuracy", title=f"{schedule} learning rate", ylim=(0, top))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         _label_ends(axis, ends)
     axes[-1].set_xlabel("training step")
     for name, dash in REFERENCES.items():
-        axes[0].plot([], [], color=ARMS[name], ls=dash, label=name)
+        axes[0].plot([], [], color=COLOURS[name], ls=dash, label=name)
     axes[0].plot([], [], color=NEUTRAL, ls="-", label="moving averages,\nby decay")
     axes[0].legend(loc="upper left")
     return figure
@@ -55,7 +61,7 @@ def accuracy_by_decay(evaluation: pd.DataFrame, schedule: str, step: int) -> Fig
     figure, (axis,) = _panels([schedule], height=3.2)
     for name, dash in REFERENCES.items():
         rows = summary(now[now["statistics"] == name.split()[0]], ["step"], "accuracy")
-        axis.axhline(rows["mean"].iloc[0], color=ARMS[name], ls=dash, lw=1.6, label=name)
+        axis.axhline(rows["mean"].iloc[0], color=COLOURS[name], ls=dash, lw=1.6, label=name)
     for debias, marker, shift, label in (
         ("none", "o", -0.15, "moving average"),
         ("both", "D", 0.15, "…debiased"),
@@ -98,7 +104,7 @@ def error_by_decay(evaluation: pd.DataFrame) -> Figure:
             at = [decays.index(d) + (i - 1) * 0.22 for d in rows["decay"]]
             errors = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
             axis.errorbar(
-                at, rows["mean"], errors, fmt="os^"[i], ms=5, color=ARMS[name], label=name, capsize=2
+                at, rows["mean"], errors, fmt="os^"[i], ms=5, color=COLOURS[name], label=name, capsize=2
             )
         axis.axhline(0, color=NEUTRAL, lw=0.8)
         axis.set(ylabel="test accuracy lost\n(percentage points)", title=f"{schedule} learning rate")
@@ -123,24 +129,15 @@ def _plain(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 def _panels(names: list[str], height: float = 3.3) -> tuple[Figure, list[Axes]]:
     # One above the other, so that the text stays readable on a phone.
-    figure, axes = plt.subplots(
-        len(names),
-        1,
-        figsize=(WIDTH, height * len(names)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(height * len(names), len(names), sharex=True, sharey=True, squeeze=False)
     return figure, list(axes[:, 0])
 
 
 def _curve(axis: Axes, rows: pd.DataFrame, colour: str, style: str) -> tuple[float, float]:
     """Draw one mean with its band; return where it ends."""
-    table = summary(rows, ["step"], "accuracy")
-    axis.plot(table["step"], table["mean"], style, color=colour, lw=1.6)
-    axis.fill_between(table["step"], table["low"], table["high"], color=colour, alpha=0.2, lw=0)
-    return float(table["step"].iloc[-1]), float(table["mean"].iloc[-1])
+    curve(axis, rows, "accuracy", colour, band=0.2, ls=style, lw=1.6)
+    last = last_step(rows)
+    return float(last["step"].iloc[0]), float(last["accuracy"].mean())
 
 
 def _label_ends(axis: Axes, ends: dict[str, tuple[tuple[float, float], str]]) -> None:

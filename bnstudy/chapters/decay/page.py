@@ -2,56 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import pandas as pd
 
-from bnstudy.analysis.amount import write_amount
-from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import CLAIMS, Claim, Finding, Verdict, judge
-from bnstudy.analysis.claims.averages import overfitting, smoothing
+from bnstudy.analysis.rules import Claim, Finding
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import Interval, mean_interval
-from bnstudy.analysis.tables import Tables, last_step, summary
-from bnstudy.analysis.words import write_effect
+from bnstudy.analysis.tables import last_step, summary
+from bnstudy.analysis.words import Markdown, write_effect
+from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.decay import figures
-from bnstudy.chapters.decay.rules import accuracy, difference, error_split, statistics_name
+from bnstudy.chapters.decay.rules import (
+    accuracy,
+    difference,
+    error_split,
+    overfitting,
+    smoothing,
+    statistics_name,
+)
 from bnstudy.chapters.decay.study import DecayStudy
 
 ARTICLE_DECAY = 0.9
 
 
-class DecayChapter:
-    """What the decay chapter says of one evaluation table.
+class DecayChapter(Chapter[DecayStudy]):
+    """What the decay chapter says of a study's tables.
 
     The article's decay and a large one are what the verdicts contrast; where a study has other decays the
-    nearest stand in for them, and the sentences name which. ``others`` are the other recorded studies: they
-    count in Holm's correction.
+    nearest stand in for them, and the sentences name which.
     """
 
-    def __init__(
-        self,
-        evaluation: pd.DataFrame,
-        study: DecayStudy,
-        runs: list[str],
-        others: Mapping[str, Tables] | None = None,
-    ) -> None:
-        self.evaluation = evaluation
-        self.study = study
-        self.sources = Sources("decay", runs)
-        self.schedule = "constant" if "constant" in study.schedules else study.schedules[0]
-        self.usual = min(study.decays, key=lambda d: (abs(d - ARTICLE_DECAY), d))
-        larger = [d for d in study.decays if d > self.usual]
-        # Of the larger ones, the middle: the largest has hardly left its initial value.
-        self.large = larger[len(larger) // 2] if larger else None
-        self.last = last_step(evaluation[evaluation["schedule"] == self.schedule])
-        tables = {**(others or {}), "decay": {"evaluation": evaluation}}
-        verdicts = judge([self._as_run(claim) for claim in CLAIMS], tables)
-        self.verdicts: dict[str, Verdict] = {name: verdicts[name] for name in ("C6", "C7")}
+    @cached_property
+    def evaluation(self) -> pd.DataFrame:
+        """How each trajectory does with each choice of statistics, along training."""
+        return self.tables["evaluation"]
+
+    @cached_property
+    def schedule(self) -> str:
+        """The learning rate's schedule that the verdicts look at."""
+        return "constant" if "constant" in self.study.schedules else self.study.schedules[0]
+
+    @cached_property
+    def usual(self) -> float:
+        """The decay nearest to the article's."""
+        return min(self.study.decays, key=lambda d: (abs(d - ARTICLE_DECAY), d))
+
+    @cached_property
+    def large(self) -> float | None:
+        """The middle one of the larger decays, if any: the largest has hardly left its initial value."""
+        larger = [d for d in self.study.decays if d > self.usual]
+        return larger[len(larger) // 2] if larger else None
+
+    @cached_property
+    def last(self) -> pd.DataFrame:
+        """The evaluations at the last step."""
+        return last_step(self.evaluation[self.evaluation["schedule"] == self.schedule])
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Return the claims, C6 and C7 with rules about the decays and the schedule that this study has."""
+        return tuple(self._as_run(claim) for claim in super().claims())
 
     def _as_run(self, claim: Claim) -> Claim:
-        """Return a claim with its rule about the decays and the schedule that this study has."""
         if claim.id == "C6":
             return replace(claim, rules=(smoothing(self.usual, self.schedule),))
         if claim.id == "C7":
@@ -60,27 +74,28 @@ class DecayChapter:
             return replace(claim, rules=(rule if self.large else replace(rule, study="a larger decay"),))
         return claim
 
-    def answer(self) -> str:
+    def answer(self) -> Markdown:
         """Return the two sentences that answer the chapter's question, in Markdown."""
         (c6,) = self.verdicts["C6"].findings
         text = (
             f"**C6 is {c6.answer}**: {c6.rule.quantity} changes by {self._effect(c6)} from each test batch's "
-            f"own statistics to moving averages of decay {self.usual:g}, {self._setting()}."
+            f"own statistics to moving averages of decay {self.usual:g}, with a {self.schedule} learning "
+            f"rate, {self.setting()}."
         )
         if self.large is None:
-            return text + " **C7 is not measured**: no decay above the usual one was run."
+            return Markdown(text + " **C7 is not measured**: no decay above the usual one was run.")
         (c7,) = self.verdicts["C7"].findings
         plain = {"statistics": "moving", "zero_debias": "none"}
         cost = mean_interval(
             accuracy(self.last, decay=self.large, **plain) - accuracy(self.last, decay=self.usual, **plain)
         )
-        return text + (
-            f" **C7 is {c7.answer}**: {c7.rule.quantity} changes by {self._effect(c7)} from decay "
+        return Markdown(
+            f"{text} **C7 is {c7.answer}**: {c7.rule.quantity} changes by {self._effect(c7)} from decay "
             f"{self.usual:g} to decay {self.large:g}, while the test accuracy itself changes by "
             f"{self._percent(cost)}."
         )
 
-    def why(self) -> str:
+    def why(self) -> Markdown:
         """Return the explanation of the split, in Markdown."""
         lines = []
         split = last_step(error_split(self.evaluation))
@@ -104,7 +119,7 @@ class DecayChapter:
                     f"- decay {self.usual:g}, {schedule} learning rate: "
                     f"{self._percent(lost)} lost in all against precise statistics"
                 )
-        return "\n".join(lines)
+        return Markdown("\n".join(lines))
 
     def frames(self) -> Iterator[Frame]:
         """Yield one drawing a recorded step: accuracy by decay, for the slider over training."""
@@ -142,13 +157,7 @@ class DecayChapter:
         return wide[["statistics", "decay", *sorted(self.study.schedules, reverse=True)]]
 
     def _effect(self, finding: Finding) -> str:
-        return self.sources.cite(write_effect(finding.effect, finding.rule.unit))
+        return self.cite(write_effect(finding.effect, finding.rule.unit))
 
     def _percent(self, interval: Interval) -> str:
-        return self.sources.cite(interval.percent(signed=True))
-
-    def _setting(self) -> str:
-        return (
-            f"with a {self.schedule} learning rate, on {self.study.dataset}, "
-            f"{write_amount(self.study.train_size, self.study.epochs)}, over {self.study.seeds} seeds"
-        )
+        return self.cite(interval.percent(signed=True))

@@ -1,4 +1,7 @@
-"""What the decay ablation measures: contrasts of accuracies, paired by seed."""
+"""What the decay ablation measures, and C6 and C7: contrasts of accuracies, paired by seed.
+
+The claims' contrasts and bounds are the first ones.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+
+from bnstudy.analysis.rules import SMALLEST_EFFECT, Claim, Label, Rule
+from bnstudy.analysis.tables import Tables, last_step, paired, rows
 
 # The parts of a moving average's evaluation error: each is what its remedy wins back.
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -69,3 +75,73 @@ def statistics_name(row: pd.Series[Any]) -> str:
     if row["statistics"] == "frozen":
         return "moving average, weights frozen"
     return f"{row['statistics']} statistics"
+
+
+def smoothing(decay: float = 0.9, schedule: str = "constant") -> Rule:
+    """C6: test accuracy with moving averages (started at 0 and 1) against each batch's own statistics."""
+
+    def measure(tables: Tables) -> pd.Series[float]:
+        last = last_step(rows(tables, "evaluation", schedule=schedule))
+        moving = accuracy(last, statistics="moving", zero_debias="none", decay=decay)
+        return paired(moving, accuracy(last, statistics="batch"))
+
+    return Rule(
+        part="smoothing helps",
+        label=Label(
+            "test accuracy, moving averages minus batch statistics", "测试准确率，滑动平均减批统计量"
+        ),
+        study="decay",
+        quantity="test accuracy at the last step",
+        contrast=f"moving averages of decay {decay:g} minus each test batch's own statistics",
+        threshold=SMALLEST_EFFECT,
+        measure=measure,
+    )
+
+
+def overfitting(large: float = 0.999, usual: float = 0.9, schedule: str = "constant") -> Rule:
+    """C7: overfitting is a train-test gap that grows; by how much from the usual decay to a large one?"""
+
+    def measure(tables: Tables) -> pd.Series[float]:
+        last = last_step(rows(tables, "evaluation", schedule=schedule))
+        return paired(generalisation_gap(last, large), generalisation_gap(last, usual))
+
+    return Rule(
+        part="a large decay overfits",
+        label=Label(
+            f"training minus test accuracy, decay {large:g} minus decay {usual:g}",
+            f"训练与测试准确率之差，decay {large:g} 减 decay {usual:g}",
+        ),
+        study="decay",
+        quantity="training minus test accuracy at the last step",
+        contrast=f"decay {large:g} minus decay {usual:g}",
+        threshold=SMALLEST_EFFECT,
+        measure=measure,
+    )
+
+
+def generalisation_gap(evaluation: pd.DataFrame, decay: float) -> pd.Series[float]:
+    """Return training minus test accuracy with plain moving averages of ``decay``, per run and step."""
+    arm = {"statistics": "moving", "zero_debias": "none", "decay": decay}
+    return (accuracy(evaluation, split="train", **arm) - accuracy(evaluation, split="test", **arm)).dropna()
+
+
+C6 = Claim(
+    "C6",
+    "为了更好的效果,我们使用平滑指数衰减的方法来优化每次的均值和方差",
+    "An exponential moving average of the per-batch mean and variance gives better results.",
+    "decay",
+    (smoothing(),),
+)
+
+
+C7 = Claim(
+    "C7",
+    "值太小会导致更新太快,值太大会导致几乎没有衰减,容易出现过拟合",
+    "With too small a `decay` the averages update too fast; with too large a one there is hardly any decay, "
+    "and overfitting comes easily (the second half is judged).",
+    "decay",
+    (overfitting(),),
+)
+
+
+CLAIMS = (C6, C7)

@@ -7,15 +7,12 @@ from functools import cached_property, partial
 
 import pandas as pd
 
-from bnstudy.analysis.amount import write_amount
-from bnstudy.analysis.bootstrap import bootstrap_interval
-from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims.judge import Finding, Verdict
-from bnstudy.analysis.own_study import OwnVerdicts, judge_apart
-from bnstudy.analysis.rules import Answer
-from bnstudy.analysis.statistics import Interval
-from bnstudy.analysis.tables import NotMeasuredError, Tables, in_percent, paired
-from bnstudy.analysis.words import write_effect, write_p
+from bnstudy.analysis.own_study import OwnVerdicts, judge_own
+from bnstudy.analysis.rules import Answer, Finding, Verdict
+from bnstudy.analysis.statistics import Interval, bootstrap_interval
+from bnstudy.analysis.tables import NotMeasuredError, in_percent, paired
+from bnstudy.analysis.words import Markdown, write_effect, write_p
+from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.decay.rules import PARTS, error_split, statistics_name
 from bnstudy.chapters.decay_range import rules as dr
 from bnstudy.chapters.decay_range.study import CENTRE, DecayRangeStudy
@@ -23,28 +20,40 @@ from bnstudy.chapters.decay_range.study import CENTRE, DecayRangeStudy
 Values = dict[str, "pd.Series[float]"]  # by setting, and in each by seed
 
 
-class DecayRangeChapter:
+class DecayRangeChapter(Chapter[DecayRangeStudy]):
     """What the chapter says of a study's tables.
 
     A setting at which a run diverged, and a contrast of decays that were not run, has no answer; the page
     says why. No verdict of the front page is decided here.
     """
 
-    def __init__(self, tables: Tables, study: DecayRangeStudy, runs: list[str]) -> None:
-        self.tables = tables
-        self.study = study
-        self.sources = Sources(study.name, runs)
-        self.settings = list(study.settings())
-        self.same = judge_apart(dr.same_answer(self.settings), self.sources, tables)
-        self.causes = judge_apart(dr.causes(self.settings), self.sources, tables)
-        self.fitting: dict[str, float] = {}
+    @cached_property
+    def settings(self) -> list[str]:
+        """The settings' labels, the centre's first."""
+        return list(self.study.settings())
+
+    @cached_property
+    def same(self) -> OwnVerdicts:
+        """C6's and C7's contrasts at every setting, as a family of questions of their own."""
+        return judge_own(dr.same_answer(self.settings), self.sources, self.tables)
+
+    @cached_property
+    def causes(self) -> OwnVerdicts:
+        """The two causes at every setting, as another family."""
+        return judge_own(dr.causes(self.settings), self.sources, self.tables)
+
+    @cached_property
+    def fitting(self) -> dict[str, float]:
+        """The largest decay that fits into the training, by setting; where there is none, no entry."""
+        fitting = {}
         for setting in self.settings:
             try:
-                self.fitting[setting] = dr.fitting_decay(dr.of_setting(tables, setting))
+                fitting[setting] = dr.fitting_decay(dr.of_setting(self.tables, setting))
             except NotMeasuredError:
                 continue
+        return fitting
 
-    def answer(self) -> str:
+    def answer(self) -> Markdown:
         """Return the two sentences that answer the chapter's question, and what they rest on, in Markdown."""
         said = (
             f"**{self._verdict()}** {self._cause()}",
@@ -54,7 +63,7 @@ class DecayRangeChapter:
             self._lacking(),
             self._setting(),
         )
-        return "\n\n".join(filter(None, said))
+        return Markdown("\n\n".join(filter(None, said)))
 
     def contrasts(self) -> dict[str, Values]:
         """Return the values behind C6's and C7's contrasts, by claim and setting; those measured alone."""
@@ -146,7 +155,7 @@ class DecayRangeChapter:
             name: [dr.agreement(verdict, setting, CENTRE) for setting in others].count("same")
             for name, verdict in self.same.verdicts.items()
         }
-        known = (f"at {self._cite(count)} for {name}" for name, count in same.items())
+        known = (f"at {self.cite(count)} for {name}" for name, count in same.items())
         return f"Of {len(others)} other settings, the centre's answer is known to hold {' and '.join(known)}."
 
     def _by_rule(self) -> str:
@@ -171,14 +180,14 @@ class DecayRangeChapter:
             return f"{text}, and there is no other setting"
         said = [dr.agreement(verdict, setting, CENTRE) for setting in others]
         told = ", ".join(
-            f"{says} at {self._cite(said.count(kind))}" for kind, says in _SAYS.items() if kind in said
+            f"{says} at {self.cite(said.count(kind))}" for kind, says in _SAYS.items() if kind in said
         )
         return f"{text} and, of {len(others)} other settings, {told}"
 
     def _cause(self) -> str:
         """Return at how many settings a large decay overfits, and at how many its statistics are stale."""
         stale, overfits = (
-            self._cite([f.answer for f in self.causes.verdicts[name].findings].count("supported"))
+            self.cite([f.answer for f in self.causes.verdicts[name].findings].count("supported"))
             for name in ("staleness", "overfitting")
         )
         return (
@@ -191,7 +200,7 @@ class DecayRangeChapter:
         answers = [f.answer for f in self.causes.verdicts[cause].findings]
         answers += ["not measured yet"] * (len(self.settings) - len(answers))
         return ", ".join(
-            f"{says} at {self._cite(answers.count(answer))}"
+            f"{says} at {self.cite(answers.count(answer))}"
             for answer, says in _YES_OR_NO.items()
             if answer in answers
         )
@@ -205,7 +214,7 @@ class DecayRangeChapter:
                 continue
             contrast = findings[0].rule
             ends = " to ".join(
-                f"{self._cite(write_effect(f.effect, f.rule.unit))} ({f.rule.part})"
+                f"{self.cite(write_effect(f.effect, f.rule.unit))} ({f.rule.part})"
                 for f in dict.fromkeys((findings[0], findings[-1]))
             )
             lines.append(f"- {claim}: {contrast.quantity}, {contrast.contrast}: {ends}.")
@@ -224,13 +233,9 @@ class DecayRangeChapter:
         steps = last[last["setting"] == setting]["step"]
         return f"{steps.max():,}" if len(steps) else "–"
 
-    def _cite(self, value: object) -> str:
-        return self.sources.cite(str(value))
-
     def _setting(self) -> str:
-        amount = write_amount(self.study.train_size, self.study.epochs)
         return (
-            f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds. The centre is "
+            f"Measured {self.setting()}. The centre is "
             f"a learning rate of {self.study.learning_rate:g} and a batch size of {self.study.batch_size}; "
             "each other setting departs from it in one of the two."
         )

@@ -22,11 +22,9 @@ from typing import Literal
 
 import pandas as pd
 
-from bnstudy.analysis.claims.averages import C6, C7, overfitting, smoothing
-from bnstudy.analysis.claims.judge import Verdict
-from bnstudy.analysis.rules import SMALLEST_EFFECT, Claim, Rule
+from bnstudy.analysis.rules import SMALLEST_EFFECT, Claim, Rule, Verdict
 from bnstudy.analysis.tables import NotMeasuredError, Tables, paired, per_seed, rows
-from bnstudy.chapters.decay.rules import PARTS, difference
+from bnstudy.chapters.decay.rules import C6, C7, PARTS, difference, overfitting, smoothing
 
 STUDY = "decay_range"
 

@@ -3,143 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
-from bnstudy.analysis.amount import write_amount
-from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import Verdict
-from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.tables import Tables, last_step, paired, per_seed, rows
-from bnstudy.analysis.words import write_effect
+from bnstudy.analysis.tables import paired, per_seed
+from bnstudy.analysis.words import Markdown, write_effect
+from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.explosion import figures
 from bnstudy.chapters.explosion.figures import ENDS, NAMES, OPTIMIZERS
+from bnstudy.chapters.explosion.rules import DEAD_LOSS, endings, survived_up_to, total_norm, trained_at_most
 from bnstudy.chapters.explosion.study import ExplosionStudy
 
-# Decided before any run on CIFAR-10 was recorded: half again as accurate as guessing among ten classes, and
-# a loss this close to that of ten equal logits, which a network whose last ReLU lets nothing through has.
-LEARNED = 0.15
-DEAD_LOSS = math.log(10)
-CLOSE = 0.01
 
+class ExplosionChapter(Chapter[ExplosionStudy]):
+    """What the explosion chapter says of a study's tables: the second rule of C1 reads another study's."""
 
-def endings(tables: Tables) -> pd.DataFrame:
-    """Return how each run ended: arm, optimizer, learning_rate, training, seed, diverged, end and more.
+    @cached_property
+    def ended(self) -> pd.DataFrame:
+        """How each run ended."""
+        return endings(self.tables)
 
-    ``end`` is "diverged" where training was stopped for its loss, and otherwise: "trained", with a
-    test accuracy above LEARNED; "dead", below, with a mean training loss of the last tenth of its steps
-    within CLOSE of DEAD_LOSS; "at chance", below, with any other loss. ``blew_up_at`` is the step at which
-    a run diverged (else NaN), ``last_loss`` that mean, ``last_gradient`` the total norm that was probed last.
-    """
-    runs = rows(tables, "runs").reset_index(drop=True)
-    by_run = runs["run"]
-    # No rows where every run diverged: those are not evaluated.
-    evaluation = tables["evaluation"]
-    accuracy = last_step(evaluation[evaluation["split"] == "test"]).set_index("run")["accuracy"]
-    gradient = total_norm(tables).groupby("run")["value"].last()
-    optimizer, rate = (runs["training"].str.split(" ").str[i] for i in (0, 1))
-    made = runs.assign(
-        optimizer=optimizer,
-        learning_rate=rate.astype("float64"),
-        blew_up_at=runs["outcome"].str.extract(r"at step (\d+)$", expand=False).astype("float64"),
-        accuracy=by_run.map(accuracy),
-        last_loss=by_run.map(last_losses(rows(tables, "training"))),
-        last_gradient=by_run.map(gradient),
-    )
-    dead = (made["last_loss"] - DEAD_LOSS).abs() <= CLOSE
-    made["end"] = np.select(
-        [made["diverged"] == 1, made["accuracy"] > LEARNED, dead],
-        ["diverged", "trained", "dead"],
-        "at chance",
-    )
-    return made
+    @cached_property
+    def arms(self) -> list[str]:
+        """The arms' labels."""
+        return list(self.study.axes()["arm"])
 
+    @cached_property
+    def trainings(self) -> list[str]:
+        """The labels of the optimisers with their learning rates."""
+        return list(self.study.axes()["training"])
 
-def last_losses(training: pd.DataFrame) -> pd.Series[float]:
-    """Return each run's mean training loss over the last tenth of its steps, by run."""
-    length = training.groupby("run")["step"].transform("max")
-    return training[training["step"] > 0.9 * length].groupby("run")["loss"].mean()
+    @cached_property
+    def optimizers(self) -> list[str]:
+        """The optimisers that ran."""
+        return list(dict.fromkeys(self.ended["optimizer"]))
 
-
-def total_norm(tables: Tables) -> pd.DataFrame:
-    """Return the norm of the whole gradient: run, arm, training, seed, step, value."""
-    return rows(tables, "gradient_health", quantity="total_norm").sort_values(["run", "step"])
-
-
-def shares(ended: pd.DataFrame, end: str) -> pd.DataFrame:
-    """Return the share of seeds with an ending, by arm, optimizer and learning_rate."""
-    hit = (ended["end"] == end).astype("float64")
-    by = ["arm", "optimizer", "learning_rate"]
-    return ended.assign(share=hit).groupby(by, sort=False)["share"].mean().reset_index()
-
-
-def survived_up_to(ended: pd.DataFrame) -> pd.Series[float]:
-    """Return the largest rate up to which nothing diverged, by arm, optimizer and seed; 0: the first did."""
-
-    def largest(group: pd.DataFrame) -> float:
-        ordered = group.sort_values("learning_rate")
-        stable = ordered[ordered["diverged"].cumsum() == 0]["learning_rate"]
-        return float(stable.max()) if len(stable) else 0.0
-
-    by = ["arm", "optimizer", "seed"]
-    found: pd.Series[float] = ended.groupby(by, sort=False)[["learning_rate", "diverged"]].apply(largest)
-    return found
-
-
-def trained_at_most(ended: pd.DataFrame) -> pd.Series[float]:
-    """Return the largest rate that trained, by arm, optimizer and seed; 0: none did."""
-    rate = ended["learning_rate"].where(ended["end"] == "trained", 0.0)
-    return ended.assign(rate=rate).groupby(["arm", "optimizer", "seed"], sort=False)["rate"].max()
-
-
-class ExplosionChapter:
-    """What the explosion chapter says of a study's tables.
-
-    ``others`` are the other recorded studies: the second rule of C1 reads one of them, and all count in
-    Holm's correction.
-    """
-
-    def __init__(
-        self,
-        tables: Tables,
-        study: ExplosionStudy,
-        runs: list[str],
-        others: Mapping[str, Tables] | None = None,
-    ) -> None:
-        self.tables = tables
-        self.study = study
-        self.sources = Sources(study.name, runs)
-        self.ended = endings(tables)
-        self.arms = list(study.axes()["arm"])
-        self.trainings = list(study.axes()["training"])
-        self.optimizers = list(dict.fromkeys(self.ended["optimizer"]))
-        self._own = judge_own(self.sources, tables, others)
-        self.verdicts: dict[str, Verdict] = self._own.verdicts
-
-    def verdict_sources(self) -> Sources:
-        """Return the records of both of C1's studies, as far as they are recorded."""
-        found = (self._own.sources_of(finding) for finding in self.verdicts["C1"].findings)
-        return Sources(self.study.name, sorted({run for sources in found for run in sources.runs}))
-
-    def answer(self) -> str:
+    def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        return self._own.answer(self.counted(), f"Measured {self._setting()}.")
+        return self.own.answer(
+            self.counted(),
+            f"Measured {self.setting()}, in each of these trainings: {', '.join(self.trainings)}.",
+        )
 
     def counted(self) -> str:
         """Return how the runs of each arm ended, in one sentence."""
         said = []
         for arm in self.arms:
             ended = self.ended[self.ended["arm"] == arm]["end"]
-            counts = [f"{self._cite(int((ended == end).sum()))} {words}" for end, words in ENDS.items()]
-            said.append(f"of {self._cite(len(ended))} runs {NAMES[arm]}, {_listed(counts)}")
+            counts = [f"{self.cite(int((ended == end).sum()))} {words}" for end, words in ENDS.items()]
+            said.append(f"of {self.cite(len(ended))} runs {NAMES[arm]}, {_listed(counts)}")
         text = "; ".join(said)
         return f"{text[0].upper()}{text[1:]}."
 
-    def dead(self) -> str:
+    def dead(self) -> Markdown:
         """Return how many runs that did not diverge learned nothing, and what is left of their gradients."""
         lines = []
         for arm in self.arms:
@@ -147,31 +67,31 @@ class ExplosionChapter:
             idle = ended[ended["end"] != "trained"]
             nothing = int((idle["last_gradient"] == 0).sum())
             lines.append(
-                f"- {NAMES[arm]}: of {self._cite(len(ended))} runs that did not diverge, "
-                f"{self._cite(len(idle))} learned nothing; the last gradient that was probed is exactly zero "
-                f"in {self._cite(nothing)} of these."
+                f"- {NAMES[arm]}: of {self.cite(len(ended))} runs that did not diverge, "
+                f"{self.cite(len(idle))} learned nothing; the last gradient that was probed is exactly zero "
+                f"in {self.cite(nothing)} of these."
             )
         difference = mean_interval(self._share_lost())
         lines.append(
             "- Share of all learning rates and optimisers at which training *fails*, whether it diverges, "
             "dies or stays at chance, without batch norm minus with it: "
-            f"{self._cite(write_effect(difference, 'points'))} (Student's t). No verdict rests on it."
+            f"{self.cite(write_effect(difference, 'points'))} (Student's t). No verdict rests on it."
         )
-        return "\n".join(lines)
+        return Markdown("\n".join(lines))
 
-    def when(self) -> str:
+    def when(self) -> Markdown:
         """Return how many of the diverged runs of each arm and optimiser did so behind their first update."""
         gone = self.ended[self.ended["diverged"] == 1]
         if gone.empty:
-            return "No run diverged."
+            return Markdown("No run diverged.")
         parts = []
         for (arm, optimizer), runs in gone.groupby(["arm", "optimizer"], sort=False):
             at_once = int((runs["blew_up_at"] == 2).sum())
             parts.append(
-                f"{self._cite(at_once)} of {self._cite(len(runs))} that diverged with "
+                f"{self.cite(at_once)} of {self.cite(len(runs))} that diverged with "
                 f"{OPTIMIZERS[str(optimizer)]} {NAMES[str(arm)]}"
             )
-        return (
+        return Markdown(
             "A loss that has blown up at the second step did so behind the first update of the weights, "
             f"before anything could grow from step to step. This is so for {_listed(parts)}."
         )
@@ -246,16 +166,6 @@ class ExplosionChapter:
         norms = total_norm(self.tables)
         # A norm that is no number any more is larger than any that is.
         return norms[norms["run"].isin(runs)].fillna({"value": math.inf}).groupby("run")["value"].max()
-
-    def _cite(self, value: object) -> str:
-        return self.sources.cite(str(value))
-
-    def _setting(self) -> str:
-        return (
-            f"on {self.study.dataset}, {write_amount(self.study.train_size, self.study.epochs)}, over "
-            f"{self.study.seeds} seeds, in each of these trainings: "
-            f"{', '.join(self.trainings)}"
-        )
 
 
 def _median(values: pd.Series[float], write: str) -> str:

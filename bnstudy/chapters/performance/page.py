@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from bnstudy.analysis.cite import Sources
 from bnstudy.analysis.style import WITHOUT
+from bnstudy.analysis.words import Sources
 
 # How a target is worded, and what the measured value has to be.
 _TARGETS = {"at least": operator.ge, "at most": operator.le, "above": operator.gt, "below": operator.lt}

@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bnstudy.analysis.row_labels import row_labels
-from bnstudy.analysis.seed_points import seed_points
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above
-from bnstudy.chapters.regularisation.page import BASES, NAMES, NORMALISED, of
+from bnstudy.analysis.style import (
+    ARMS,
+    NEUTRAL,
+    SMALL,
+    legend_above,
+    panels,
+    row_labels,
+    sample,
+    seed_points,
+)
+from bnstudy.chapters.regularisation.page import NAMES
+from bnstudy.chapters.regularisation.rules import BASES, NORMALISED, of
+
+COLOURS = {
+    **ARMS,
+    "l2": "#997700",
+    "dropout": "#d55e00",
+    "batch + l2": "#2e8b7a",
+    "batch + dropout": "#007755",
+    "dropout + batch": "#882255",
+}
 
 MARKERS = dict(zip(NAMES, "oDvsPX^", strict=True))
 
@@ -31,14 +46,8 @@ def generalisation(test: pd.Series[float], gaps: pd.Series[float], fractions: Ma
 
     Values are indexed by arm, fraction and seed; ``fractions`` has the title of each amount of data.
     """
-    figure, axes = plt.subplots(
-        len(fractions),
-        2,
-        figsize=(WIDTH, 3.6 * len(fractions) + 0.3),
-        sharey=True,
-        sharex="col",
-        layout="constrained",
-        squeeze=False,
+    figure, axes = panels(
+        3.6 * len(fractions) + 0.3, len(fractions), 2, sharey=True, sharex="col", squeeze=False
     )
     for row, (fraction, title) in zip(axes, fractions.items(), strict=True):
         for axis, values in zip(row, (test, gaps), strict=True):
@@ -80,37 +89,24 @@ def training_against_test(
     train: pd.Series[float], test: pd.Series[float], fractions: Mapping[str, str]
 ) -> Figure:
     """Draw each run's test accuracy against its training accuracy (in percent); on the line, no gap."""
-    figure, axes = plt.subplots(
-        1, len(fractions), figsize=(WIDTH, 3.9), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(3.9, 1, len(fractions), sharey=True, squeeze=False)
     for axis, (fraction, title) in zip(axes[0], fractions.items(), strict=True):
         for arm in NAMES:
             x, y = (100 * of(values, arm, fraction) for values in (train, test))
-            axis.plot(x, y.reindex(x.index), MARKERS[arm], color=ARMS[arm], ms=5.5, alpha=0.7, mew=0)
+            axis.plot(x, y.reindex(x.index), MARKERS[arm], color=COLOURS[arm], ms=5.5, alpha=0.7, mew=0)
         limits = axis.axis()
         axis.axline((0, 0), slope=1, color=NEUTRAL, lw=0.8)
         axis.axis(limits)
         axis.set_title(title, fontsize=SMALL + 1)
     axes[0, 0].set_ylabel("test accuracy (%)")
     figure.supxlabel("training accuracy (%)", fontsize=SMALL + 1, color=NEUTRAL)
-    handles = [
-        Line2D([], [], color=ARMS[arm], marker=MARKERS[arm], ls="", ms=5.5, label=name)
-        for arm, name in NAMES.items()
-    ]
+    handles = [sample(name, COLOURS[arm], MARKERS[arm], ls="", ms=5.5) for arm, name in NAMES.items()]
     legend_above(figure, handles, columnspacing=0.8, handletextpad=0.1)
     return figure
 
 
 def _beside(fractions: Mapping[str, str], height: float, *, sharex: bool) -> tuple[Figure, list[Axes]]:
-    figure, axes = plt.subplots(
-        1,
-        len(fractions),
-        figsize=(WIDTH, height),
-        sharey=True,
-        sharex=sharex,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(height, 1, len(fractions), sharey=True, sharex=sharex, squeeze=False)
     for axis, title in zip(axes[0], fractions.values(), strict=True):
         axis.set_title(title, fontsize=SMALL + 1)
     return figure, list(axes[0])
@@ -119,7 +115,7 @@ def _beside(fractions: Mapping[str, str], height: float, *, sharex: bool) -> tup
 def _by_arm(axis: Axes, values: pd.Series[float], fraction: str, arms: Sequence[str]) -> None:
     """Draw each arm's values, in percent, one arm below the other."""
     for i, arm in enumerate(arms):
-        seed_points(axis, 100 * of(values, arm, fraction), i, ARMS[arm], MARKERS[arm])
+        seed_points(axis, 100 * of(values, arm, fraction), i, COLOURS[arm], MARKERS[arm])
     axis.set_ylim(len(arms) - 0.5, -0.5)
 
 

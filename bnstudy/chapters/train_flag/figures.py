@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, SMALL, WIDTH, legend_above
-from bnstudy.analysis.tables import summary
+from bnstudy.analysis.style import ARMS, SMALL, curve, legend_above, panels, plain_ticks, sample
 from bnstudy.chapters.train_flag.rules import ORDERS
+
+COLOURS = {
+    **ARMS,
+    "is_training=False": "#0072b2",
+    "is_training=True": "#cc3311",
+    "False after True": "#997700",
+}
 
 # By the table's column ``statistics``: name, mark and line. "False" is the article's advice.
 FLAGS = {
@@ -26,24 +30,18 @@ def accuracy_by_size(flag: pd.DataFrame) -> Figure:
 
     Points: every seed; bands: 95 % over seeds.
     """
-    figure, axes = plt.subplots(
-        len(ORDERS), 1, figsize=(WIDTH, 2.7 * len(ORDERS) + 0.7), sharex=True, sharey=True,
-        layout="constrained",
-    )  # fmt: skip
+    figure, axes = panels(2.7 * len(ORDERS) + 0.7, len(ORDERS), sharex=True, sharey=True)  # fmt: skip
     for axis, order in zip(axes, ORDERS, strict=True):
         for statistics, (name, mark, line) in FLAGS.items():
             runs = flag[(flag["order"] == order) & (flag["statistics"] == statistics)]
-            curve = summary(runs, ["test_batch_size"], "accuracy")
-            at, colour = curve["test_batch_size"], ARMS[name]
-            axis.plot(at, curve["mean"], line, marker=mark, ms=4, lw=1.4, color=colour, mew=0)
-            axis.fill_between(at, curve["low"], curve["high"], color=colour, alpha=0.15, lw=0)
+            colour, style = COLOURS[name], {"ls": line, "marker": mark, "ms": 4, "lw": 1.4, "mew": 0}
+            curve(axis, runs, "accuracy", colour, x="test_batch_size", band=0.15, **style)
             axis.plot(runs["test_batch_size"], runs["accuracy"], mark, color=colour, ms=2.5, alpha=0.4, mew=0)
         axis.set(xscale="log", ylabel="test accuracy")
         axis.set_title(order, fontsize=SMALL + 1)
     axes[0].set_ylim(0, _top(flag))
     axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[-1].xaxis.set_major_formatter("{x:g}")
-    axes[-1].xaxis.set_minor_formatter(NullFormatter())
+    plain_ticks(axes[-1].xaxis)
     axes[-1].set_xlabel("images in a test batch")
     _legend(figure)
     return figure
@@ -54,13 +52,13 @@ def accuracy_at_size(flag: pd.DataFrame, size: int) -> Figure:
 
     The scale is that of all sizes, so that the figures can follow one another.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
+    figure, axis = panels(3.4)
     now = flag[flag["test_batch_size"] == size]
     for i, order in enumerate(ORDERS):
         for k, (statistics, (name, mark, _)) in enumerate(FLAGS.items()):
             values = now[(now["order"] == order) & (now["statistics"] == statistics)]["accuracy"]
             interval = mean_interval(values)
-            at, colour = i + (k - 1) * 0.26, ARMS[name]
+            at, colour = i + (k - 1) * 0.26, COLOURS[name]
             axis.plot([at + 0.09] * len(values), values, mark, color=colour, ms=3.5, alpha=0.45, mew=0)
             axis.plot([at, at], [interval.low, interval.high], "-", color=colour, lw=1.6)
             axis.plot(at, interval.mean, mark, color=colour, ms=7, mew=0)
@@ -79,7 +77,6 @@ def _top(flag: pd.DataFrame) -> float:
 
 def _legend(figure: Figure) -> None:
     handles = [
-        Line2D([], [], color=ARMS[name], marker=mark, ms=5, lw=1.4, ls=line, mew=0, label=name)
-        for name, mark, line in FLAGS.values()
+        sample(name, COLOURS[name], mark, ms=5, lw=1.4, ls=line, mew=0) for name, mark, line in FLAGS.values()
     ]
     legend_above(figure, handles, handlelength=1.8)

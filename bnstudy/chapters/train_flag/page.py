@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cached_property
 
 import pandas as pd
 
-from bnstudy.analysis.amount import write_amount
-from bnstudy.analysis.bootstrap import bootstrap_interval
-from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import Verdict
-from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.slider import Frame
-from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.tables import Tables
+from bnstudy.analysis.statistics import bootstrap_interval, mean_interval
+from bnstudy.analysis.words import Markdown
+from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.train_flag import figures
 from bnstudy.chapters.train_flag import rules as tf
 from bnstudy.chapters.train_flag.study import TrainFlagStudy
 
 
-class TrainFlagChapter:
+class TrainFlagChapter(Chapter[TrainFlagStudy]):
     """What the chapter says of a study's tables.
 
     The verdict compares the flags at two sizes of test batches; a study without one of them has none.
-    ``others`` are the other recorded studies: they count in Holm's correction.
     """
 
-    def __init__(
-        self,
-        tables: Tables,
-        study: TrainFlagStudy,
-        runs: list[str],
-        others: Mapping[str, Tables] | None = None,
-    ) -> None:
-        self.tables = tables
-        self.study = study
-        self.sources = Sources("train_flag", runs)
-        self.sizes = tf.sizes(tables)
-        self._own = judge_own(self.sources, tables, others)
-        self.verdicts: dict[str, Verdict] = self._own.verdicts
+    @cached_property
+    def sizes(self) -> list[int]:
+        """The sizes of test batches."""
+        return tf.sizes(self.tables)
 
-    def answer(self) -> str:
+    def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        amount = write_amount(self.study.train_size, self.study.epochs)
-        setting = f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds."
-        return self._own.answer(self.finding(), setting)
+        return self.own.answer(self.finding(), f"Measured {self.setting()}.")
 
     def finding(self) -> str:
         """Return at which sizes of test batches ``is_training=True`` does worse than False, and better."""
@@ -56,11 +41,11 @@ class TrainFlagChapter:
                 f"and better at {self._named(better)}"
             )
         return (
-            f"Of {self._cite(len(self.sizes))} sizes of test batches, {'; '.join(told)} (each by its own "
+            f"Of {self.cite(len(self.sizes))} sizes of test batches, {'; '.join(told)} (each by its own "
             "95 % interval)."
         )
 
-    def leak(self) -> str:
+    def leak(self) -> Markdown:
         """Return what a pass with ``is_training=True`` does to later evaluations with False, in Markdown."""
         lines = []
         for order in tf.ORDERS:
@@ -72,10 +57,10 @@ class TrainFlagChapter:
             lowest = min(effects, key=lambda size: effects[size].mean)
             lines.append(
                 f"- {order}: False loses accuracy by the pass at {self._named(worse)}, and gains at "
-                f"{self._named(better)}. At the lowest, in test batches of {self._cite(lowest)}, the pass "
-                f"changes it by {self._cite(effects[lowest].percent(signed=True))}."
+                f"{self._named(better)}. At the lowest, in test batches of {self.cite(lowest)}, the pass "
+                f"changes it by {self.cite(effects[lowest].percent(signed=True))}."
             )
-        return "\n".join(lines)
+        return Markdown("\n".join(lines))
 
     def frames(self) -> Iterator[Frame]:
         """Yield one drawing a size of test batch: accuracy by flag and order, for the slider."""
@@ -118,7 +103,4 @@ class TrainFlagChapter:
 
     def _named(self, sizes: list[int]) -> str:
         named = f" ({', '.join(f'{size:,}' for size in sizes)})" if sizes else ""
-        return f"{self._cite(len(sizes))}{named}"
-
-    def _cite(self, value: object) -> str:
-        return self.sources.cite(str(value))
+        return f"{self.cite(len(sizes))}{named}"

@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WITHOUT, curve, panels, plain_ticks
 from bnstudy.analysis.tables import summary
 from bnstudy.chapters.updates_collections.rules import ARMS as UPDATES
 from bnstudy.chapters.updates_collections.rules import FIRST, accuracy_with
+
+COLOURS = {
+    **ARMS,
+    "in place": "#0072b2",
+    "with the step": "#d55e00",
+    "after the step": "#007755",
+    "never": "#aa4499",
+}
 
 # Each data set has ten classes, all about as frequent.
 CHANCE = 1 / 10
@@ -32,16 +39,14 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
 
     Batch statistics, which no arm's updates reach, are drawn from the first arm.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
+    figure, axis = panels(4.2)
     for arm, style in LINES.items():
         runs = accuracy_with(evaluation, arm, "moving")
-        curve = summary(runs, ["step"], "accuracy")
-        axis.plot(curve["step"], curve["mean"], color=ARMS[arm], label=arm, **style)
-        axis.fill_between(curve["step"], curve["low"], curve["high"], color=ARMS[arm], alpha=0.15, lw=0)
-        axis.plot(runs["step"], runs["accuracy"], "o", color=ARMS[arm], ms=2.5, alpha=0.5, mew=0)
+        curve(axis, runs, "accuracy", COLOURS[arm], band=0.15, label=arm, **style)
+        axis.plot(runs["step"], runs["accuracy"], "o", color=COLOURS[arm], ms=2.5, alpha=0.5, mew=0)
     batch = summary(accuracy_with(evaluation, FIRST, "batch"), ["step"], "accuracy")
     axis.plot(
-        batch["step"], batch["mean"], ls=":", lw=1.6, color=ARMS["batch statistics"],
+        batch["step"], batch["mean"], ls=":", lw=1.6, color=COLOURS["batch statistics"],
         label="batch statistics\n(the same for all)",
     )  # fmt: skip
     axis.axhline(CHANCE, color=NEUTRAL, lw=0.8, zorder=0)
@@ -50,8 +55,7 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
         textcoords="offset points", ha="right", va="top", fontsize=SMALL, color=NEUTRAL,
     )  # fmt: skip
     axis.set(xscale="log", xlabel="training step", ylabel="test accuracy", ylim=(0, None))
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    plain_ticks(axis.xaxis)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.legend(loc="outside upper center", ncols=2, columnspacing=1.2, handlelength=1.8)
     return figure
@@ -63,17 +67,17 @@ def cost_by_arm(costs: pd.DataFrame) -> Figure:
     ``costs`` has columns arm, seed and ratio (binary logarithm). The first arm is the line at one.
     """
     arms = [arm for arm in costs["arm"].unique() if arm != FIRST]
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.55 * len(arms) + 1.1), layout="constrained")
+    figure, axis = panels(0.55 * len(arms) + 1.1)
     for row, arm in enumerate(arms):
         ratios = costs[costs["arm"] == arm]["ratio"]
-        axis.plot(2**ratios, [row + 0.17] * len(ratios), "o", color=ARMS[arm], ms=4, alpha=0.45, mew=0)
+        axis.plot(2**ratios, [row + 0.17] * len(ratios), "o", color=COLOURS[arm], ms=4, alpha=0.45, mew=0)
         interval = mean_interval(ratios)
-        axis.plot([2**interval.low, 2**interval.high], [row, row], "-", color=ARMS[arm], lw=1.6)
-        axis.plot(2**interval.mean, row, "D", color=ARMS[arm], ms=6)
+        axis.plot([2**interval.low, 2**interval.high], [row, row], "-", color=COLOURS[arm], lw=1.6)
+        axis.plot(2**interval.mean, row, "D", color=COLOURS[arm], ms=6)
     axis.axvline(1, color=NEUTRAL, lw=0.8, ls=":")
     axis.annotate(
         FIRST, (1, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
-        ha="center", va="bottom", fontsize=SMALL, color=ARMS[FIRST],
+        ha="center", va="bottom", fontsize=SMALL, color=COLOURS[FIRST],
     )  # fmt: skip
     labels = [WITHOUT if arm == "none" else arm for arm in arms]
     axis.set_yticks(range(len(arms)), labels)
@@ -90,11 +94,11 @@ def accuracy_in_tensorflow(accuracy: pd.DataFrame) -> Figure:
     """
     arms = [arm for arm in UPDATES if arm in set(accuracy["arm"])]
     kinds = [kind for kind in ("moving", "batch") if kind in set(accuracy["statistics"])]
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.7 * len(arms) + 1.6), layout="constrained")
+    figure, axis = panels(0.7 * len(arms) + 1.6)
     for row, arm in enumerate(arms):
         for i, kind in enumerate(kinds):
             values = accuracy[(accuracy["arm"] == arm) & (accuracy["statistics"] == kind)]["accuracy"]
-            colour = ARMS[arm] if kind == "moving" else ARMS["batch statistics"]
+            colour = COLOURS[arm] if kind == "moving" else COLOURS["batch statistics"]
             at = row + 0.3 * (i - (len(kinds) - 1) / 2)
             axis.plot(values, [at] * len(values), "o", color=colour, ms=4, alpha=0.45, mew=0)
             interval = mean_interval(values)
@@ -103,7 +107,7 @@ def accuracy_in_tensorflow(accuracy: pd.DataFrame) -> Figure:
     axis.axvline(CHANCE, color=NEUTRAL, lw=0.8)
     for kind in kinds:
         mark, said = ("D", "moving averages") if kind == "moving" else ("s", "batch statistics")
-        colour = NEUTRAL if kind == "moving" else ARMS["batch statistics"]
+        colour = NEUTRAL if kind == "moving" else COLOURS["batch statistics"]
         axis.plot([], [], mark, color=colour, label=said)
     axis.set_yticks(range(len(arms)), arms)
     axis.set(xlabel="test accuracy at the last step", xlim=(0, None), ylim=(len(arms) - 0.5, -0.5))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import pandas as pd
 
-from bnstudy.analysis.amount import write_amount
-from bnstudy.analysis.bootstrap import bootstrap_interval
-from bnstudy.analysis.cite import Sources
-from bnstudy.analysis.claims import Verdict
-from bnstudy.analysis.own_study import judge_own
-from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.statistics import bootstrap_interval, mean_interval
 from bnstudy.analysis.style import WITHOUT
-from bnstudy.analysis.tables import Tables, last_step, paired, per_seed
-from bnstudy.analysis.words import write_effect
+from bnstudy.analysis.tables import last_step, paired, per_seed
+from bnstudy.analysis.words import Markdown, write_amount, write_effect
+from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.updates_collections import rules as uc
 from bnstudy.chapters.updates_collections.study import IN_TENSORFLOW, UpdatesCollectionsStudy
+from bnstudy.study.plan import IMAGES
 
 COST_ARMS = ("none", *uc.ARMS)
 
@@ -26,31 +24,17 @@ TRAINING = ("losses of training steps", "digests of parameters")
 SUMMED_UP = {"mean": "mean of the rounds (as judged)", "median": "median", "min": "fastest round"}
 
 
-class UpdatesCollectionsChapter:
-    """What the chapter says of a study's tables.
+class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
+    """What the chapter says of a study's tables."""
 
-    ``others`` are the other recorded studies: they count in Holm's correction.
-    """
+    @cached_property
+    def in_tensorflow(self) -> list[str]:
+        """The arms that ran in TensorFlow."""
+        return list(IN_TENSORFLOW) if self.study.tensorflow else []
 
-    def __init__(
-        self,
-        tables: Tables,
-        study: UpdatesCollectionsStudy,
-        runs: list[str],
-        others: Mapping[str, Tables] | None = None,
-    ) -> None:
-        self.tables = tables
-        self.study = study
-        self.sources = Sources("updates_collections", runs)
-        self._own = judge_own(self.sources, tables, others)
-        self.verdicts: dict[str, Verdict] = self._own.verdicts
-        self.in_tensorflow = list(IN_TENSORFLOW) if study.tensorflow else []
-
-    def answer(self) -> str:
+    def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        amount = write_amount(self.study.train_size, self.study.epochs)
-        setting = f"Measured on {self.study.dataset}, {amount}, over {self.study.seeds} seeds."
-        return self._own.answer(self.finding(), setting)
+        return self.own.answer(self.finding(), f"Measured {self.setting()}.")
 
     def finding(self) -> str:
         """Return whether training is the same under every arm, and what evaluation makes of it."""
@@ -59,14 +43,14 @@ class UpdatesCollectionsChapter:
         same = (compared["equal"] == compared["compared"]).all()
         told = []
         for of, group in compared.groupby("of", sort=False):
-            equal, of_all = (self._cite(f"{group[c].sum():,}") for c in ("equal", "compared"))
+            equal, of_all = (self.cite(f"{group[c].sum():,}") for c in ("equal", "compared"))
             told.append(f"{of}, {equal} of {of_all}")
         in_place, never = (mean_interval(self._last(arm)).percent() for arm in ("in place", "never"))
         return (
             f"Training {'is' if same else 'is not'} the same under every arm: compared with *{uc.FIRST}*, "
             f"equal in every bit are {'; '.join(told)}. At the last step, the moving averages give a test "
-            f"accuracy of {self._cite(in_place)} where they are updated in place, and of "
-            f"{self._cite(never)} where they never are."
+            f"accuracy of {self.cite(in_place)} where they are updated in place, and of "
+            f"{self.cite(never)} where they never are."
         )
 
     def agreement(self) -> pd.DataFrame:
@@ -92,14 +76,14 @@ class UpdatesCollectionsChapter:
             lines.append(line)
         return pd.DataFrame(lines)
 
-    def seen(self) -> str:
+    def seen(self) -> Markdown:
         """Return what each arm's evaluation loses or gains against the first arm's, in Markdown."""
         first = self._last(uc.FIRST)
         lines = []
         for arm in uc.ARMS[1:]:
             change = bootstrap_interval(paired(self._last(arm), first))
-            lines.append(f"- *{arm}* against *{uc.FIRST}*: {self._cite(change.percent(signed=True))}")
-        return "\n".join(lines)
+            lines.append(f"- *{arm}* against *{uc.FIRST}*: {self.cite(change.percent(signed=True))}")
+        return Markdown("\n".join(lines))
 
     def costs(self) -> pd.DataFrame:
         """Return log2 of every arm's seconds a step over the first arm's: columns arm, seed, ratio."""
@@ -129,28 +113,28 @@ class UpdatesCollectionsChapter:
             ]
         )
 
-    def tensorflow(self) -> str:
+    def tensorflow(self) -> Markdown:
         """Return what a real TensorFlow did, in Markdown."""
         if not self.in_tensorflow:
-            return (
+            return Markdown(
                 "This page was made with `tensorflow=False`: no run of a real TensorFlow is behind it, and "
                 "its verdict speaks of the package's own layers."
             )
         arms = [f"{uc.IN_TENSORFLOW}{arm}" for arm in self.in_tensorflow]
         training = self.tables["training"]
         equal = "; ".join(
-            f"*{arm.removeprefix(uc.IN_TENSORFLOW)}*, {self._cite(f'{same:,}')} of {self._cite(f'{all_:,}')}"
+            f"*{arm.removeprefix(uc.IN_TENSORFLOW)}*, {self.cite(f'{same:,}')} of {self.cite(f'{all_:,}')}"
             for arm, all_, same in uc.agreement(training, arms, "loss").itertuples(index=False)
         )
         # The first step at which a batch could be given the statistics of the one before.
         second = uc.largest_difference(training[training["step"] <= 2], arms, "loss")
         largest = uc.largest_difference(training, arms, "loss")
         ratio = bootstrap_interval(uc.tensorflow_cost(self.tables, "in place", "with the step"))
-        return (
+        return Markdown(
             f"{self._trained_on()} Training losses that equal those of *{uc.FIRST}* in every bit: {equal}. "
-            f"The largest difference is {self._cite(f'{second:.2g}')} nats up to the second step, where a "
-            f"batch could first get the statistics of the one before, and {self._cite(f'{largest:.2g}')} "
-            f"nats in all. A step with updates in place takes {self._cite(write_effect(ratio, 'factor'))} of "
+            f"The largest difference is {self.cite(f'{second:.2g}')} nats up to the second step, where a "
+            f"batch could first get the statistics of the one before, and {self.cite(f'{largest:.2g}')} "
+            f"nats in all. A step with updates in place takes {self.cite(write_effect(ratio, 'factor'))} of "
             "one with updates run with the step (medians over steps; mean and 95 % interval over seeds, "
             "bootstrap-t)."
         )
@@ -159,8 +143,8 @@ class UpdatesCollectionsChapter:
         """Return how much data TensorFlow's runs had, and whether the other arms had as much."""
         amount = write_amount(self.study.tensorflow_train_size, self.study.epochs)
         own = write_amount(self.study.train_size, self.study.epochs)
-        if amount == own:
-            return f"TensorFlow trained on {amount}, as the arms above did."
+        if self.study.tensorflow_train_size == (self.study.train_size or IMAGES[self.study.dataset]):
+            return f"TensorFlow trained on {own}, as the arms above did."
         return (
             f"TensorFlow trained on {amount}, the arms above on {own}: its accuracy can't be held against "
             "theirs, only that of its own arms against one another."
@@ -203,9 +187,6 @@ class UpdatesCollectionsChapter:
 
     def _last(self, arm: str, statistics: str = "moving") -> pd.Series[float]:
         return per_seed(last_step(uc.accuracy_with(self.tables["evaluation"], arm, statistics)), "accuracy")
-
-    def _cite(self, value: object) -> str:
-        return self.sources.cite(str(value))
 
 
 def _long(ratios: Mapping[str, pd.Series[float]]) -> pd.DataFrame:

@@ -1,4 +1,9 @@
-"""What depends on when moving averages are updated: which bits differ, and what a step costs."""
+"""What depends on when moving averages are updated, and C11: which bits differ, and what a step costs.
+
+Contrasts and bounds are the first ones. Where a rule looks was settled before its records were read: its cost
+is that of the runs that time all ways of updating in turn, and none of TensorFlow's, which the study has
+besides.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bnstudy.analysis.rules import Claim, Label, Rule
 from bnstudy.analysis.tables import Tables, paired, rows
 
 # Order of the arms on the page. The first is the article's, and what the others are held against.
@@ -86,3 +92,50 @@ def tensorflow_cost(tables: Tables, arm: str, other: str) -> pd.Series[float]:
 def accuracy_with(evaluation: pd.DataFrame, arm: str, statistics: str) -> pd.DataFrame:
     """Return an arm's test rows with the network's averages ("moving") or each batch's moments ("batch")."""
     return rows({"evaluation": evaluation}, "evaluation", arm=arm, split="test", statistics=statistics)
+
+
+def _share_of_losses_that_differ(tables: Tables) -> pd.Series[float]:
+    in_place, with_step = (
+        rows(tables, "training", arm=arm).set_index(["seed", "step"])["loss"]
+        for arm in ("in place", "with the step")
+    )
+    return (paired(in_place, with_step) != 0).astype(float).groupby("seed").mean()
+
+
+# Training that used the previous batch's statistics would go another way from the second step on.
+C11 = Claim(
+    "C11",
+    "导致当前数据总是使用前一次的均值和方差 … 一般设置为None … 但在性能上稍慢",
+    "`UPDATE_OPS` makes a batch use the previous batch's statistics; `None` updates at once and is a "
+    "little slower.",
+    "updates_collections",
+    (
+        Rule(
+            part="training differs",
+            label=Label(
+                "share of training steps whose loss differs in any bit", "损失有任何一位不同的训练步所占比例"
+            ),
+            study="updates_collections",
+            quantity="share of training steps whose loss differs in any bit",
+            contrast="updates in place against updates run with the step",
+            threshold=0.5,
+            measure=_share_of_losses_that_differ,
+        ),
+        Rule(
+            part="None is slower",
+            label=Label(
+                "seconds a training step, in place over run with the step",
+                "每个训练步的秒数，立即更新与随步更新之比",
+            ),
+            study="updates_collections",
+            quantity="seconds a training step",
+            contrast="updates in place over updates run with the step",
+            threshold=math.log2(1.01),
+            measure=lambda tables: relative_cost(tables, "in place", "with the step"),
+            unit="factor",
+        ),
+    ),
+)
+
+
+CLAIMS = (C11,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bnstudy.other_specs import SharingSpec
+from bnstudy.records.kinds import SharingSpec
 from bnstudy.records.tables import Table
 
 if TYPE_CHECKING:

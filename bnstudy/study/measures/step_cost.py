@@ -6,11 +6,12 @@ import time
 
 import torch
 
-from bnstudy.other_specs import StepCostSpec
+from bnstudy.records.kinds import StepCostSpec
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.data import Dataset
-from bnstudy.train.fleet import Fleet, deterministic
+from bnstudy.train.device import deterministic
+from bnstudy.train.fleet import Fleet
 
 # The article's network without normalisation, then with each way to keep the averages.
 ARMS: dict[str, dict[str, str]] = {

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bnstudy.other_specs import TensorFlowSpec
+from bnstudy._loaded import source
+from bnstudy.records.kinds import TensorFlowSpec
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.data import Dataset
@@ -20,7 +21,7 @@ from bnstudy.train.fleet import Fleet
 
 VARIABLE = "BNSTUDY_TENSORFLOW"
 INSTALL_COMMAND = "python benchmarks/tensorflow_live.py --install-only"
-SCRIPT = Path(__file__).with_name("tensorflow_article.py")
+SCRIPT = "tensorflow_article.py"
 DECAY = 0.9  # the script's
 
 # The words in which the study names the ways to keep the averages.
@@ -54,8 +55,11 @@ def measure(spec: TensorFlowSpec, dataset: Dataset) -> tuple[dict[str, Table], d
         raise ValueError(f"train_size is {spec.train_size}; allowed: at most {there}, the training images")
     with tempfile.TemporaryDirectory(prefix="bnstudy-tensorflow-") as folder:
         given, result = Path(folder, "given.npz"), Path(folder, "result.npz")
+        # The script that counts in the record's source, whatever has become of its file since.
+        script = Path(folder, SCRIPT)
+        script.write_bytes(_script())
         np.savez(given, **_given(spec, dataset))  # type: ignore[arg-type]
-        _run(python, spec, given, result)
+        _run(python, spec, script, given, result)
         with np.load(result) as archive:
             got = dict(archive)
     tables = {
@@ -90,6 +94,12 @@ def tensorflow_python() -> Path:
     return python
 
 
+def _script() -> bytes:
+    found = source(f"{__package__}.{SCRIPT.removesuffix('.py')}")
+    assert found is not None
+    return found[0]
+
+
 def _given(spec: TensorFlowSpec, dataset: Dataset) -> Arrays:
     """Return what the script reads, taken from the training run that it is to repeat."""
     run = RunSpec(
@@ -113,14 +123,14 @@ def _given(spec: TensorFlowSpec, dataset: Dataset) -> Arrays:
         "test_labels": test.labels,
         "orders": torch.stack(orders),
     }
-    for i in range(1, len(fleet.net.blocks) + 1):
+    for i in range(1, len(fleet.net.turns()) + 1):
         convolution = f"blocks.conv{i}.conv"
         given[f"weights_{i}"] = fleet.net.get_parameter(f"{convolution}.weight").permute(2, 3, 1, 0)
         given[f"biases_{i}"] = fleet.net.get_parameter(f"{convolution}.bias")
     return {name: value.detach().numpy() for name, value in given.items()}
 
 
-def _run(python: Path, spec: TensorFlowSpec, given: Path, result: Path) -> None:
+def _run(python: Path, spec: TensorFlowSpec, script: Path, given: Path, result: Path) -> None:
     options = {
         "--updates": spec.updates,
         "--learning-rate": repr(spec.learning_rate),
@@ -128,7 +138,7 @@ def _run(python: Path, spec: TensorFlowSpec, given: Path, result: Path) -> None:
         "--threads": str(min(MOST_THREADS, torch.get_num_threads())),
     }
     # Isolated: else Python looks for `tensorflow` beside the script first, and finds this module.
-    command = [str(python), "-I", str(SCRIPT), str(given), str(result)]
+    command = [str(python), "-I", str(script), str(given), str(result)]
     for option in options.items():
         command += option
     environment = {**os.environ, "PYTHONPATH": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -139,7 +149,7 @@ def _run(python: Path, spec: TensorFlowSpec, given: Path, result: Path) -> None:
     if done.returncode != 0:
         # In one line, which is what a failed run shows first.
         tail = " | ".join(done.stderr.decode(errors="replace").strip().splitlines()[-LINES:])
-        raise TensorFlowError(f"{python} {SCRIPT.name} ended with status {done.returncode}: {tail}")
+        raise TensorFlowError(f"{python} {SCRIPT} ended with status {done.returncode}: {tail}")
 
 
 def _training(spec: TensorFlowSpec, got: Arrays) -> Table:

@@ -1,0 +1,126 @@
+"""What all chapters say alike of a study's tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from statistics import mode
+from typing import Any, Generic, TypeVar
+
+from bnstudy.analysis import page
+from bnstudy.analysis.own_study import judge_own
+from bnstudy.analysis.rules import Claim, Measured, Verdict
+from bnstudy.analysis.slider import Frame, slider
+from bnstudy.analysis.tables import Tables
+from bnstudy.analysis.words import Html, Markdown, Sources, write_amount
+from bnstudy.chapters.claims import CLAIMS
+from bnstudy.chapters.found import plan_of
+from bnstudy.study.estimate import in_words, seconds
+from bnstudy.study.frames import Frames
+from bnstudy.study.plan import Study
+
+AStudy = TypeVar("AStudy", bound=Study)
+
+
+class Chapter(Generic[AStudy]):
+    """What a chapter says of a study's tables.
+
+    ``runs`` are the records behind the tables. ``others`` are the other recorded studies: a claim may rest on
+    several, and all count in Holm's correction.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        study: AStudy,
+        runs: list[str],
+        others: Mapping[str, Tables | Measured] | None = None,
+    ) -> None:
+        self.tables = tables
+        self.study = study
+        self.sources = Sources(study.name, runs)
+        self.own = judge_own(self.claims(), self.sources, tables, others, incomplete=self.incomplete())
+        self.verdicts: dict[str, Verdict] = self.own.verdicts
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Return the claims to judge, those of other chapters with them."""
+        return CLAIMS
+
+    def incomplete(self) -> str:
+        """Return why the study, as it was run, decides none of its rules; nothing, if it does."""
+        return ""
+
+    def cite(self, value: object) -> str:
+        """Return a number as a link to the study's records."""
+        return self.sources.cite(str(value))
+
+    def setting(self) -> str:
+        """Return on what, how long and how often the study trained: its ``Measured`` of every answer."""
+        study: Any = self.study
+        amount = write_amount(study.train_size, study.epochs)
+        return f"on {study.dataset}, {amount}, over {study.seeds} seeds"
+
+    def behind(self, verdict: Verdict) -> Sources:
+        """Return the records of all studies that a verdict rests on, as far as they are recorded."""
+        runs = {run for finding in verdict.findings for run in self.own.sources_of(finding).runs}
+        return Sources(self.study.name, sorted(runs) if runs else self.sources.runs)
+
+    def glued(self) -> dict[str, page.Glued]:
+        """Return what other pages quote: the verdicts that are this chapter's, and what made its records."""
+        own = {n: verdict for n, verdict in self.verdicts.items() if verdict.claim.chapter == self.study.name}
+        texts: dict[str, page.Glued] = {}
+        for name, verdict in own.items():
+            texts |= page.glued_verdicts({name: verdict}, self.behind(verdict))
+        return texts | {f"{self.study.name}_machines": self.machines()}
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the drawings of the chapter's slider, if it has one."""
+        return iter(())
+
+    def slider(self, name: str, label: str) -> Html:
+        """Return the chapter's drawings one at a time, moved by a control that ``label`` names."""
+        return slider(self.frames(), name, label)
+
+    def rules_table(self) -> Html:
+        """Return what decided each verdict, as a table."""
+        return page.show(page.rules_table(self.verdicts))
+
+    def machines(self) -> page.Glued:
+        """Return on what the records were made."""
+        return page.machines(self._frames().records, self.sources)
+
+    def records(self) -> Markdown:
+        """Return which records are behind the chapter."""
+        return page.list_records(self.sources, self._frames().stale)
+
+    def downloads(self) -> Markdown:
+        """Return links to every table, which it writes beside the page that is being built."""
+        return page.offer_csv(self.tables, self.sources)
+
+    def again(self, **changes: Any) -> Markdown:
+        """Return commands that run the chapter again, with ``changes`` and on digits, and what they cost.
+
+        The cost is that of the recorded runs alike, on the machine of most of them.
+        """
+        name, records = self.study.name, self._frames().records
+        plan = plan_of(name, changes)
+        missing = {run.spec.name: run.spec for run in plan.runs() if run.spec.name not in records}
+        machine = mode(record.provenance["device"] for record in records.values())
+        took = seconds(list(missing.values()), records.values(), on=machine)
+        cost = f"about {in_words(took)} of one core, and half of that on two" if took else "nobody knows what"
+        command = f".venv/bin/papermill book/{name}.ipynb out.ipynb"
+        settings = " ".join(f'-y "{key}: {json.dumps(value)}"' for key, value in changes.items())
+        return Markdown(
+            f"```console\n{command} {settings}\n{command} -p dataset digits\n```\n\nThe first trains "
+            f"{self.cite(len(missing))} runs that this page has no record of: at the pace of those it has, "
+            f"{self.cite(cost)}. It needs CIFAR-10, which `.venv/bin/bnstudy data fetch cifar10` downloads. "
+            "The second trains the whole chapter on scikit-learn's digits, within ten minutes on two cores, "
+            "and needs no download."
+        )
+
+    def _frames(self) -> Frames:
+        if not isinstance(self.tables, Frames):
+            raise TypeError(
+                f"tables is {type(self.tables).__name__}; allowed here: Frames, with their records"
+            )
+        return self.tables

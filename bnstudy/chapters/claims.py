@@ -1,0 +1,65 @@
+"""Every claim that a chapter's rules decide, and what the recorded studies say to each rule."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from filelock import FileLock
+
+from bnstudy.analysis.rules import Claim, Measured, Rule, measure_all
+from bnstudy.chapters.found import parts
+from bnstudy.chapters.loading import load
+from bnstudy.records.spec import SpecError
+from bnstudy.study.run import default_data_dir
+
+# A folder in which a build keeps what its first chapter measured, for all the others.
+ONCE = "BNSTUDY_MEASURED"
+
+
+def _claims() -> Iterable[Claim]:
+    for chapter in parts("rules"):
+        rules = importlib.import_module(f"bnstudy.chapters.{chapter}.rules")
+        yield from getattr(rules, "CLAIMS", ())
+
+
+# In the order of their numbers.
+CLAIMS: tuple[Claim, ...] = tuple(sorted(_claims(), key=lambda claim: (len(claim.id), claim.id)))
+
+
+def recorded(claims: Iterable[Claim] = CLAIMS, data_dir: str | os.PathLike[str] = "") -> dict[str, Measured]:
+    """Return what each rule of ``claims`` measures, by study, less the studies not recorded in full.
+
+    A study with a record missing is as good as not measured here; its own chapter stops the build over it.
+
+    """
+    rules = [part for claim in claims for rule in claim.rules for part in (rule, rule.premise) if part]
+    folder = os.environ.get(ONCE)
+    if not folder:
+        return _measure(rules, data_dir)
+    asked = [str(Path(data_dir or default_data_dir()).resolve()), *(rule.part for rule in rules)]
+    kept = Path(folder, hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16] + ".json")
+    with FileLock(kept.with_suffix(".lock")):
+        if kept.exists():
+            return {study: Measured(**found) for study, found in json.loads(kept.read_text()).items()}
+        measured = _measure(rules, data_dir)
+        kept.write_text(json.dumps({study: vars(found) for study, found in measured.items()}))
+    return measured
+
+
+def _measure(rules: Iterable[Rule], data_dir: str | os.PathLike[str]) -> dict[str, Measured]:
+    by_study: dict[str, list[Rule]] = {}
+    for rule in rules:
+        by_study.setdefault(rule.study, []).append(rule)
+    measured = {}
+    for study, read in by_study.items():
+        try:
+            frames = load(study, data_dir)
+        except (SpecError, LookupError):
+            continue
+        measured[study] = measure_all(read, frames, frames.runs)
+    return measured

@@ -1,0 +1,41 @@
+"""From a chapter's name and a notebook's parameters to the chapter, judged and cited."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bnstudy.chapters.found import only
+from bnstudy.chapters.loading import run_study
+
+if TYPE_CHECKING:
+    from bnstudy.chapters.base import Chapter
+
+
+def open(chapter: str, parameters: Mapping[str, Any] | None = None) -> Chapter[Any]:
+    """Return a chapter: its study planned, loaded or trained, judged beside all others, and cited.
+
+    ``parameters`` may be a notebook's ``globals()``, as for ``run_study``, whose errors it raises too. In a
+    notebook it also sets the book's style, and glues what other pages quote.
+
+    Raises:
+        SpecError: the chapter or a parameter is unknown or out of range. Nothing has run then.
+        NotMeasuredError: another recorded study lacks rows that a rule reads.
+    """
+    frames = run_study(chapter, parameters)
+    # What draws and judges loads after the parameters are known to be good.
+    from bnstudy.analysis.page import in_the_book
+    from bnstudy.chapters.base import Chapter
+    from bnstudy.chapters.claims import CLAIMS, recorded
+
+    bears = any(rule.study == chapter for claim in CLAIMS for rule in claim.rules)
+    others = recorded(data_dir=(parameters or {}).get("data_dir", "")) if bears else {}
+    page = importlib.import_module(f"bnstudy.chapters.{chapter}.page")
+    opened: Chapter[Any] = only(page, Chapter)(frames, frames.study, frames.runs, others)
+    if in_the_book():
+        from myst_nb import glue  # type: ignore[import-untyped]
+
+        for name, value in opened.glued().items():
+            glue(name, value, display=False)
+    return opened

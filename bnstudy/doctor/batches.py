@@ -1,0 +1,90 @@
+"""The batches of a diagnosis: which may be read again, which are kept, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+HELD_BACK = 4  # without batches to evaluate on, every fourth training batch is
+
+
+class Batches:
+    """Training batches, up to ``limit``, which are iterated again for each pass."""
+
+    def __init__(self, batches: Iterable[Any], limit: int | None) -> None:
+        self._batches, self._limit = batches, limit
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(iter(self._batches), self._limit)
+
+    def __len__(self) -> int:
+        batches = len(self._batches)  # type: ignore[arg-type]
+        return batches if self._limit is None else min(batches, self._limit)
+
+
+def check_again(batches: Any, argument: str) -> None:
+    """Raise ``TypeError`` unless ``batches`` can be iterated more than once."""
+    if isinstance(batches, Tensor) or not hasattr(batches, "__iter__"):
+        raise TypeError(f"{argument} is a {type(batches).__name__}; allowed: an iterable of batches")
+    if iter(batches) is batches:
+        raise TypeError(
+            f"{argument} is a {type(batches).__name__}, which can be read once; allowed: what can be read "
+            f"again, such as a DataLoader or a list: list({argument})"
+        )
+
+
+def split(batches: Iterable[Any], limit: int | None) -> tuple[list[Any], list[Any]]:
+    """Return the training batches, kept, less every fourth, and those."""
+    kept = list(islice(iter(batches), limit))
+    if len(kept) < 2:
+        raise ValueError(
+            f"train_batches has {len(kept)} batches and there are no eval_batches; allowed: at least 2, "
+            f"so that "
+            "one can be held back"
+        )
+    step = min(HELD_BACK, len(kept))
+    held = kept[step - 1 :: step]
+    return [b for i, b in enumerate(kept) if i % step != step - 1], held
+
+
+def moved(batch: Any, device: torch.device | None) -> Any:
+    """Return a batch with its tensors on ``device``."""
+    if device is None:
+        return batch
+    return pytree.tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, batch)
+
+
+def size_of(batch: Any) -> int:
+    """Return how many images a batch has: the first axis of its first tensor."""
+    leaves = (leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim())
+    return next((leaf.shape[0] for leaf in leaves), 0)
+
+
+def with_other_neighbours(batch: Any, other: Any) -> Any | None:
+    """Return ``batch`` with the second half of its images exchanged for images of ``other``.
+
+    None where that can't be done: fewer than two images, or parts that aren't tensors.
+    """
+    n = size_of(batch)
+    keep = n // 2
+    leaves, spec = pytree.tree_flatten(batch)
+    others, other_spec = pytree.tree_flatten(other)
+    if keep < 1 or spec != other_spec:
+        return None
+    mixed = []
+    for leaf, from_other in zip(leaves, others, strict=True):
+        if not isinstance(leaf, Tensor) or leaf.dim() == 0 or leaf.shape[0] != n:
+            if isinstance(leaf, (list, str)):
+                return None
+            mixed.append(leaf)
+            continue
+        tail = from_other if from_other.shape[1:] == leaf.shape[1:] else leaf
+        while tail.shape[0] < n - keep:
+            tail = torch.cat([tail, tail])
+        mixed.append(torch.cat([leaf[:keep], tail[: n - keep].to(leaf)]))
+    return pytree.tree_unflatten(mixed, spec)

@@ -1,0 +1,85 @@
+"""Whether an output depends on the other images of its batch, and which module lets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from bnstudy.doctor.batches import size_of, with_other_neighbours
+from bnstudy.doctor.passes import Passes
+from bnstudy.probes.calls import intercepted
+
+# Of the outputs' standard deviation: what sums in another order may change.
+TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 5e-2, torch.float64: 1e-9}
+DEFAULT = 1e-4
+
+
+@dataclass(frozen=True)
+class Leak:
+    """The first module whose output changed with the neighbours, and by how much."""
+
+    name: str
+    module: nn.Module
+    change: float  # in standard deviations of the output
+
+
+def find_leak(passes: Passes, batch: Any, other: Any) -> Leak | str | None:
+    """Return where the first half of ``batch`` changes with ``other``'s images for the second half.
+
+    None if nowhere; a sentence if it can't be told.
+    """
+    mixed = with_other_neighbours(batch, other)
+    if mixed is None:
+        return "Whether outputs depend on their batch wasn't told: a batch has one image, or parts that "
+        "can't be mixed."
+    n = size_of(batch)
+    kept: list[Tensor | None] = []
+    names = {module: name for name, module in passes.model.named_modules()}
+    found: list[Leak] = []
+
+    def record(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        kept.append(_head(output, n))
+        return output
+
+    with intercepted(passes.model, record):
+        passes.output(batch)
+    before = iter(kept)
+
+    def compare(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        first, second = next(before, None), _head(output, n)
+        if not found and first is not None and second is not None and first.shape == second.shape:
+            change = _change(first, second)
+            if change is not None:
+                found.append(Leak(names.get(module, ""), module, change))
+        return output
+
+    with intercepted(passes.model, compare):
+        passes.output(mixed)
+    return found[0] if found else None
+
+
+def _head(output: Any, n: int) -> Tensor | None:
+    for leaf in pytree.tree_leaves(output):
+        if isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dim() and leaf.shape[0] == n:
+            return leaf[: n // 2].detach().clone()
+    return None
+
+
+def _change(first: Tensor, second: Tensor) -> float | None:
+    if torch.equal(first, second):
+        return None
+    tolerance = TOLERANCE.get(first.dtype, DEFAULT)
+    a, b = first.double(), second.double()
+    finite = a.isfinite() & b.isfinite()
+    if not finite.any():
+        return None
+    scale = float(a[finite].std()) if int(finite.sum()) > 1 else 0.0
+    change = float((a[finite] - b[finite]).abs().max()) / max(scale, 1e-12)
+    return change if change > tolerance else None

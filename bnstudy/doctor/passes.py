@@ -1,0 +1,166 @@
+"""Passes through a model with other statistics, which leave no trace: the measurements of a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bnstudy.doctor.answers import Answers, Grader
+from bnstudy.doctor.batches import moved
+from bnstudy.doctor.layers import NAMES, moves, named_batch_norms
+from bnstudy.doctor.progress import Progress
+from bnstudy.norm import BatchNorm
+from bnstudy.norm.precise import PooledMoments
+from bnstudy.probes.calls import intercepted
+from bnstudy.probes.forward import Feed, Forward
+from bnstudy.probes.moment import Moment
+from bnstudy.probes.units import moments_by_unit
+
+Moments = tuple[Tensor, Tensor]  # mean and population variance [C], float64 on the CPU
+Statistics = Mapping[nn.Module, Moments]
+
+
+class Passes:
+    """Runs a model on batches as it is now, with statistics of choice.
+
+    Made and used inside ``undisturbed(model)``.
+    """
+
+    def __init__(
+        self, model: nn.Module, forward: Forward | None, device: torch.device | None, progress: Progress
+    ) -> None:
+        self.model, self._device, self._progress = model, device, progress
+        self._own_forward, self._feed = forward is not None, Feed(forward=forward)
+        self._moment = Moment(model)
+        # Those with statistics to exchange, by name.
+        self.layers = {
+            name: module
+            for name, module in named_batch_norms(model)
+            if moves(module) and buffer(module, "mean") is not None and buffer(module, "variance") is not None
+        }
+
+    def expect(self, passes: int) -> None:
+        """Announce more passes than were expected."""
+        self._progress.expect(passes)
+
+    def output(self, batch: Any) -> tuple[Any, Any]:
+        """Return output and target of one batch, in evaluation mode."""
+        result: tuple[Any, Any] = self._run(lambda model: self._one(model.eval(), batch))
+        return result
+
+    def answers(self, batches: Iterable[Any], statistics: Statistics | None, grader: Grader) -> Answers:
+        """Return the answers on ``batches`` in evaluation mode, with these statistics for the model's."""
+
+        def body(model: nn.Module) -> None:
+            model.eval()
+            for module, (mean, variance) in (statistics or {}).items():
+                _write(module, mean, variance)
+            for batch in batches:
+                grader.add(*self._one(model, batch))
+
+        self._run(body)
+        return grader.answers()
+
+    def answers_by_batch(self, batches: Iterable[Any], grader: Grader) -> Answers:
+        """Return the answers with each batch normalised by its own statistics, everything else evaluating."""
+
+        def body(model: nn.Module) -> None:
+            model.eval()
+            self._normalise_by_batch()
+            for batch in batches:
+                grader.add(*self._one(model, batch))
+
+        self._run(body)
+        return grader.answers()
+
+    def precise(self, batches: Iterable[Any], training: bool) -> dict[nn.Module, Moments]:
+        """Return the moments of all values that reach each layer on ``batches`` together.
+
+        Every batch is normalised by its own statistics. ``training`` puts the whole model in training mode,
+        so that dropout is on; else only the batch norms are.
+        """
+        pools: dict[nn.Module, PooledMoments] = {}
+        wanted = set(self.layers.values())
+
+        def around(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            if module in wanted:
+                x = args[0] if args else next(iter(kwargs.values()))
+                axis = x.dim() - 1 if getattr(module, "data_format", "NCHW") == "NHWC" else 1
+                if x.numel():
+                    mean, variance = moments_by_unit(x.detach(), axis)
+                    count = x.numel() / x.shape[axis]
+                    pools.setdefault(module, PooledMoments()).add(mean.cpu(), variance.cpu(), count)
+            return forward(*args, **kwargs)
+
+        def body(model: nn.Module) -> None:
+            model.train(training)
+            self._normalise_by_batch()
+            for batch in batches:
+                self._one(model, batch, grade=False)
+
+        with intercepted(self.model, around):
+            self._run(body)
+        statistics = {module: pool.statistics() for module, pool in pools.items()}
+        return {module: (mean, variance) for module, (mean, variance) in statistics.items()}
+
+    def draws(self, batch: Any) -> bool:
+        """Return whether a forward in training mode draws random numbers, as dropout does."""
+        changed = False
+
+        def body(model: nn.Module) -> None:
+            nonlocal changed
+            model.train()
+            before = _generators()
+            self._one(model, batch, grade=False)
+            changed = before != _generators()
+
+        self._run(body)
+        return changed
+
+    def _normalise_by_batch(self) -> None:
+        for module in self.model.modules():
+            if isinstance(module, (_BatchNorm, BatchNorm)) or module in self.layers.values():
+                module.training = True
+
+    def _one(self, model: nn.Module, batch: Any, grade: bool = True) -> tuple[Any, Any]:
+        self._progress.step()
+        batch = moved(batch, self._device)
+        if self._own_forward or not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            if grade and not self._own_forward:
+                raise ValueError(
+                    f"a batch is a {type(batch).__name__}; allowed: (x, y), or a forward(model, batch) that "
+                    "returns (output, target)"
+                )
+            return self._feed.outcome(model, batch)
+        return self._feed.outcome(model, batch[0], batch[1])
+
+    def _run(self, body: Callable[[nn.Module], Any]) -> Any:
+        with torch.no_grad():
+            return self._moment.run(self._moment.weights, body)
+
+
+def buffer(module: nn.Module, kind: str) -> Tensor | None:
+    """Return a layer's running mean or variance, by either of its names."""
+    for name in NAMES[kind]:
+        value = getattr(module, name, None)
+        if isinstance(value, Tensor):
+            return value
+    return None
+
+
+def _write(module: nn.Module, mean: Tensor, variance: Tensor) -> None:
+    for kind, value in (("mean", mean), ("variance", variance)):
+        target = buffer(module, kind)
+        assert target is not None
+        target.copy_(value.to(target))
+
+
+def _generators() -> list[bytes]:
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states += torch.cuda.get_rng_state_all()
+    return [state.numpy().tobytes() for state in states]
