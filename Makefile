@@ -99,6 +99,8 @@ bench: $(STAMP) ## measure what a run costs on this machine, in ratios (minutes)
 lint: $(STAMP) ## check style and types (ruff, mypy)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python .ci/examples.py _build/examples
+	@$(BIN)/mypy _build/examples/*.py
 
 # What took hours is spared in _build too: TensorFlow's environment, and the records of an earlier `make study`.
 clean: ## remove what was built (the environments and the recorded results stay)

@@ -15,13 +15,6 @@ from typing import Any
 MOVED: dict[str, str] = {
     "bnstudy.analysis.amount": "bnstudy.analysis.words",
     "bnstudy.analysis.bootstrap": "bnstudy.analysis.statistics",
-    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
-    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
-    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
-    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
-    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
-    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
-    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
     "bnstudy.analysis.chapter": "bnstudy.chapters.decay.page",
     "bnstudy.analysis.cite": "bnstudy.analysis.words",
     "bnstudy.analysis.claims": "bnstudy.chapters.claims",
@@ -67,6 +60,7 @@ MOVED: dict[str, str] = {
     "bnstudy.evaluate": "bnstudy.train.evaluate",
     "bnstudy.flag": "bnstudy.train.flag",
     "bnstudy.network": "bnstudy.train.network",
+    "bnstudy.norm.affine": "bnstudy.norm.kernel",
     "bnstudy.norm.compiled": "bnstudy.norm.fast.compiled",
     "bnstudy.norm.pooled": "bnstudy.norm.fast.pooled",
     "bnstudy.norm.threads": "bnstudy.norm.fast.threads",
@@ -93,6 +87,13 @@ MOVED: dict[str, str] = {
     "bnstudy.study.tables": "bnstudy.records.tables",
     "bnstudy.study.train_flag": "bnstudy.chapters.train_flag.study",
     "bnstudy.study.updates_collections": "bnstudy.chapters.updates_collections.study",
+    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
+    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
+    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
+    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
+    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
+    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
+    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
 }
 
 # The same for single names, by the module that had them.
@@ -103,13 +104,6 @@ MOVED_NAMES: dict[str, dict[str, str]] = {
         "load": "bnstudy.chapters",
         "run_study": "bnstudy.chapters",
     },
-    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
-    "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
-    "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
-    "bnstudy.tf1.slim_fused": "bnstudy.tf1.contrib.layers.slim_fused",
-    "bnstudy.tf1.slim_plain": "bnstudy.tf1.contrib.layers.slim_plain",
-    "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",
-    "bnstudy.tf1.traps": "bnstudy.tf1.contrib.layers.traps",
 }
 
 

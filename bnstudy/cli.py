@@ -15,7 +15,7 @@ from bnstudy import __version__
 from bnstudy.chapters import EXPERIMENTS, plan_of, run_study
 from bnstudy.records.package import DESCRIPTOR, INDEX, describe
 from bnstudy.records.spec import SpecError
-from bnstudy.records.store import RecordError, Store
+from bnstudy.records.store import RecordError, Scan, Store
 from bnstudy.study.estimate import in_words
 from bnstudy.study.openmp import spin_briefly
 from bnstudy.study.run import StudyError, default_data_dir
@@ -152,6 +152,13 @@ def _add_verify(commands: Any) -> None:
         action="store_true",
         help="draw them from the stale records; if all come out the same, bit for bit, at least two of a "
         "source and kind of run, its records are stale no longer (data/sources.json tells)",
+    )
+    verify.add_argument(
+        "--carry-over",
+        action="store_true",
+        help="train stale records again, five of each source whole and the first steps of all others; those "
+        "of a source and kind of run that come out the same, bit for bit, are stale no longer. Goes on "
+        "where it was stopped",
     )
     verify.add_argument("--seed", type=int, help="seed of the choice of runs")
     _add_device(verify)
@@ -297,8 +304,12 @@ def _verify(options: argparse.Namespace) -> int:
         raise SpecError(f"--rerun is {options.rerun}; allowed: a whole number of at least 0")
     if options.accept and options.rerun < 2:
         raise SpecError(f"--rerun is {options.rerun} with --accept; allowed: a whole number of at least 2")
+    if options.carry_over and options.rerun:
+        raise SpecError(f"--rerun is {options.rerun} with --carry-over; allowed: one of them")
     plan = plan_of(options.experiment, {}) if options.experiment else None
     scan = store.scan(run.spec.name for run in plan.runs()) if plan else store.scan()
+    if options.carry_over:
+        return _carry_over(options, store, scan)
     old = stale(scan.sound.values(), store)
     among = [r for name, r in scan.sound.items() if name in old or not options.accept]
     chosen = choose(among, options.rerun, options.seed)
@@ -325,6 +336,22 @@ def _verify(options: argparse.Namespace) -> int:
         for sentence in accepted:
             print(f"  {sentence}")
     return 0 if not scan.damaged and all(r.matches for r in runs) else INCOMPLETE
+
+
+def _carry_over(options: argparse.Namespace, store: Store, scan: Scan) -> int:
+    from bnstudy.study.carry import carry_over
+
+    def say(again: object) -> None:
+        if not options.json:
+            print(f"  {again}", flush=True)
+
+    groups = carry_over(store, scan.sound.values(), device=options.device, report=say)
+    if options.json:
+        said = [{"group": str(group), "complete": group.complete} for group in groups]
+        print(json.dumps({"groups": said}))
+    else:
+        print("\n".join(map(str, groups)) or "no record is stale")
+    return 0 if all(group.complete for group in groups) else INCOMPLETE
 
 
 def _describe(options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 environment.
 
 That is TensorFlow 2.12.1 (``compat.v1``) with tf-slim 1.1.0, as ``benchmarks/tensorflow_live.py`` installs
-it. The values go to ``tests/golden_tf1_programs.npz``, for ``tests/test_tf1_programs.py``.
+it. The values go to ``golden_tf1_programs.npz`` and ``golden_tf1_calls.json``, which the tests compare with.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from tests.tf1_calls import CALLS, look
 from tests.tf1_programs import PROGRAMS, observe
 
 FILE = Path(__file__).with_name("golden_tf1_programs.npz")
+CALLS_FILE = Path(__file__).with_name("golden_tf1_calls.json")
 
 
 def tensorflow() -> tuple[Any, Any]:
@@ -45,6 +47,9 @@ def main() -> int:
         store.update({f"{len(index) - 1}/{key}": value for key, value in arrays.items()})
     np.savez_compressed(FILE, index=np.array(index), **store)
     print(f"{len(index)} programs, {len(store)} arrays, {FILE.stat().st_size / 1024:.0f} KB")
+    lines = [f"{json.dumps(call)}: {json.dumps(look(tf, call))}" for call in CALLS]
+    CALLS_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"{len(lines)} calls, {CALLS_FILE.stat().st_size / 1024:.0f} KB")
     return 0
 
 

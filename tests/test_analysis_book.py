@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib
+import nbformat
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
@@ -24,6 +25,8 @@ from bnstudy.analysis.slider import Frame, inline_svg, slider
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.style import ARMS, WITHOUT, decay_colour
 from bnstudy.analysis.words import LANGUAGES, Cited, Sources, write_asked, write_bound, write_effect, write_p
+from bnstudy.chapters import EXPERIMENTS
+from bnstudy.chapters import open as open_chapter
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.convergence import figures as convergence_figures
 from bnstudy.chapters.covariate_shift import figures as covariate_shift_figures
@@ -33,6 +36,7 @@ from bnstudy.chapters.explosion import figures as explosion_figures
 from bnstudy.chapters.found import parts
 from bnstudy.chapters.regularisation import figures as regularisation_figures
 from bnstudy.chapters.regularisation import page as regularisation
+from tests.test_commands import understand
 
 matplotlib.use("agg")
 
@@ -250,6 +254,21 @@ def test_bounds_are_written_in_their_unit(threshold, side, unit, english, chines
     assert write_asked(finding, LANGUAGES["en"]) == f"asked: {english}"
     assert write_asked(finding, LANGUAGES["zh"]) == f"要求：{chinese}"
     assert write_bound(finding) == long
+
+
+@pytest.mark.parametrize("file", sorted(BOOK.glob("*.ipynb")), ids=lambda file: file.stem)
+def test_a_chapter_says_how_to_run_it_again_and_at_what_cost(file):
+    cells = [cell.source for cell in nbformat.read(file, 4).cells if "_chapter.again(" in cell.source]
+    if file.stem not in EXPERIMENTS:
+        assert not cells
+        return
+    (cell,) = cells
+    said = eval(cell, {"_chapter": open_chapter(file.stem, {})})
+    for command in re.search(r"```console\n(.*?)```", said, re.S)[1].splitlines():
+        understand(command)
+    runs, cost = re.findall(r">([^<]+)</a>", said)
+    assert int(runs) > 0
+    assert re.fullmatch(r"about [\d.]+ (s|min|h) of one core, and half of that on two", cost)
 
 
 def test_the_network_without_batch_norm_has_one_name():

@@ -249,6 +249,23 @@ def test_a_bank_that_is_gone_leaves_nothing_behind(kind):
     assert {n for n in now.keys() | before.keys() if now.get(n) != before.get(n)} <= moved
 
 
+def test_a_bank_that_never_looks_costs_no_memory_and_says_so(monkeypatch):
+    monkeypatch.setattr("bnstudy.norm.averages.MOST_SHOWN", 5)
+    monkeypatch.setattr("bnstudy.norm.following.MOST_SHOWN", 5)
+    layer, twin = (BatchNorm(3, decay=0.9) for _ in range(2))
+    bank = StatisticsBank([layer], [Arm(0.9)])
+    for _ in range(7):
+        layer(torch.randn(4, 3))
+    assert len(layer.step_moments) == 5
+    with pytest.raises(RuntimeError, match=r"layers\[0\] had 5 forwards or more since the last update\(\)"):
+        bank.update()
+    for _ in range(4):
+        x = torch.randn(4, 3)
+        layer(x), twin(x)
+    bank.update()
+    assert torch.equal(bank.statistics(Arm(0.9)), own([twin], "running_mean", "running_var"))
+
+
 def test_a_compiled_layer_is_followed():
     torch.compiler.reset()
     layer, twin = (BatchNorm(3, decay=0.9) for _ in range(2))

@@ -43,6 +43,7 @@ CONSTANTS = {
     "zh.md": "",
     "api/doctor.md": "0 2",  # exit codes
     "api/index.md": "",
+    "api/loops.md": "",
     "api/norm.md": "",
     "api/probes.md": "",
     "api/records.md": "",

@@ -12,6 +12,7 @@ from bnstudy.norm import Arm
 from bnstudy.records.nodes import interpolate, node_decays
 from bnstudy.records.spec import Look, RunSpec, SpecError, validate
 from bnstudy.train.build import build_networks, learning_rates
+from bnstudy.train.calibration import loss, temperature
 from bnstudy.train.data import Dataset
 from bnstudy.train.feed import DeviceData
 from bnstudy.train.fleet import train_fleet, train_run
@@ -229,3 +230,39 @@ def test_layers_in_turn_are_updated_one_a_step(images):
     for before, after, turn in zip(kept[:-1], kept[1:], range(1, 4), strict=True):
         moved = [part.any() for part in np.split(after != before, np.cumsum(sizes)[:-1])]
         assert moved == [block == turn for block in range(5)]
+
+
+@given(st.integers(0, 10_000), st.floats(0.2, 5.0))
+@settings(deadline=None, max_examples=20)
+def test_the_temperature_is_the_minimum_of_a_grid(seed, scale):
+    source = torch.Generator().manual_seed(seed)
+    logits = scale * torch.randn(60, 4, generator=source)
+    labels = (logits + 2 * scale * torch.randn(60, 4, generator=source)).argmax(1)
+    best = temperature(logits, labels)
+    assert all(
+        loss(logits, labels, at=best) <= loss(logits, labels, at=t) + 1e-9
+        for t in np.geomspace(0.01, 100, 60)
+    )
+
+
+def test_calibration_of_a_run_is_that_of_its_rebuilt_network(images):
+    look = {"epochs": [1], "splits": ["test", "train", "validation"], "calibrate": True, "snapshot": True}
+    found = train_run(spec(epochs=1, looks=[look]), images, progress=False)
+    net, test = rebuilt(found, 0, images, epochs=1, looks=[look])
+    [step] = found.tables["snapshots"]["step"]
+    averages = torch.from_numpy(interpolate(found.tables["snapshot_averages"][0], 0.9, step))
+    held = DeviceData(images, torch.float64, torch.device("cpu")).train
+    pairs = {"test": (test, torch.arange(11)), "validation": (held, held_out(spec(), images))}
+    layers = list(zip(*(a.split([64, 64, 32, 16, 10]) for a in averages), strict=True))
+    logits = {}
+    for split, (data, index) in pairs.items():
+        x, y = data.batch(index[:, None])
+        logits[split] = (forward(net, x, layers)[0], y[:, 0])
+    best = temperature(*logits["validation"])
+    for split, pair in logits.items():
+        [row] = rows(found.tables["calibration"], split=split)
+        assert row["temperature"] == pytest.approx(best, rel=1e-3)
+        assert row["loss"] == pytest.approx(loss(*pair), rel=1e-5)
+        assert row["scaled_loss"] == pytest.approx(loss(*pair, at=best), rel=1e-4)
+        [seen] = rows(found.tables["checkpoints"], split=split)
+        assert row["loss"] == pytest.approx(seen["loss"], rel=1e-6)

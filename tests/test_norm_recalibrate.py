@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from bnstudy import recalibrate
 from bnstudy.norm import BatchNorm, apply_updates
@@ -197,3 +198,16 @@ def test_what_can_not_be_recalibrated_is_named_and_left() -> None:
     with pytest.warns(UserWarning, match=r"no batch reaches \['4'\]"):
         half = recalibrate(model, batches([3]), forward=lambda m, x: m[1](m[0](x)))
     assert torch.equal(half[4].running_var, torch.ones(2))
+
+
+def test_layers_that_several_processes_share_are_named() -> None:
+    # One process of a group of two: to know its size is all that it takes.
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    try:
+        with pytest.raises(
+            RuntimeError, match="layer '1' is a SyncBatchNorm among 2 processes; allowed: one"
+        ):
+            recalibrate(network(nn.SyncBatchNorm), batches([3]))
+        recalibrate(network(), batches([3]))
+    finally:
+        torch.distributed.destroy_process_group()

@@ -809,6 +809,44 @@ def test_the_world_outside_of_a_model_is_left_alone():
 # Elsewhere
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_models_in_half_precision_are_measured_in_single(dtype):
+    """Values of a network whose weights and batch fit half precision, against the same in double."""
+
+    def measured(kind):
+        model = net().to(dtype).to(kind)
+        x, y = data(1, n=64)[0]
+        x = x.to(dtype).to(kind)
+        probes = [
+            InternalCovariateShift(model, lambda out, y: F.cross_entropy(out.double(), y)),
+            ActivationDrift(model),
+            Gaussianity(model),
+            GradientHealth(model),
+            StatisticsGap(model, [x]),
+        ]
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        with probes[0](x, y), probes[1](x), probes[2](x), probes[3](), probes[4]():
+            F.cross_entropy(model(x).double(), y).backward()
+            optimizer.step()
+        picked = [("3", "ics"), ("3", "output_std"), ("1", "normalised_normal_distance"), ("", "total_norm")]
+        picked.append(("1", "mean_gap"))
+        return [values(probe, *what)[0] for probe, what in zip(probes, picked, strict=True)]
+
+    half, double = measured(dtype), measured(torch.float64)
+    assert half[1:] == pytest.approx(double[1:], rel=0.05)
+    assert half[0] == pytest.approx(double[0], rel=0.3)  # a difference of two gradients, each rounded
+
+
+def test_a_batch_without_samples_has_no_activations_to_measure():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    drift, shape = ActivationDrift(model), Gaussianity(model)
+    with drift(torch.ones(0, 4)), shape(torch.ones(0, 4)):
+        stepped()
+    assert drift.frame().empty
+    assert shape.frame().empty
+    assert drift.step == 1
+
+
 def test_reentrant_checkpointing_and_sharding_are_refused_with_the_way_out():
     class Reentrant(nn.Module):
         def __init__(self):

@@ -26,6 +26,14 @@ FLOORS = (
 BESIDE = {"doctor": {"probes", "norm"}, "frameworks": {"probes", "norm", "doctor"}}
 # The face shows every room; old names lead to new ones, whichever room has them.
 EVERYWHERE = {"bnstudy", "bnstudy._moved"}
+# Under all floors: what every room may stand on, since it stands on none of them.
+CELLAR = {"_loaded", "_extras"}
+
+# Strings that lead back: networks are made by name, and a digest names the code that it is over.
+NAMED_ONLY = {
+    ("bnstudy.train.networks", "bnstudy.train.network"),
+    ("bnstudy.study.deciding", "bnstudy.study.work"),
+}
 
 Arrows = Mapping[str, set[str]]
 
@@ -52,8 +60,18 @@ def strings(tree: ast.AST) -> Iterator[str]:
             yield re.escape(node.value)
 
 
-def targets(name: str, file: Path, known: Mapping[str, Path]) -> Iterator[str]:
+def at_run_time(tree: ast.Module) -> ast.Module:
+    """The module without what only a type checker imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            node.body = [ast.Pass()]
+    return tree
+
+
+def targets(name: str, file: Path, known: Mapping[str, Path], typing: bool) -> Iterator[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
+    if not typing:
+        at_run_time(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -70,10 +88,11 @@ def targets(name: str, file: Path, known: Mapping[str, Path]) -> Iterator[str]:
             yield from (module for module in known if re.fullmatch(pattern, module))
 
 
-def arrows(root: Path) -> dict[str, set[str]]:
+def arrows(root: Path, typing: bool = True) -> dict[str, set[str]]:
+    """What each module imports; with ``typing``, also what only a type checker imports for it."""
     known = modules(root)
     return {
-        name: {target for target in targets(name, file, known) if target in known and target != name}
+        name: {t for t in targets(name, file, known, typing) if t in known and t != name}
         for name, file in known.items()
         if name not in EVERYWHERE
     }
@@ -90,7 +109,8 @@ def upward(found: Arrows) -> list[str]:
     for module, others in found.items():
         for other in others - EVERYWHERE:
             a, b = room(module), room(other)
-            allowed = b in BESIDE[a] if a in BESIDE else floor.get(a, 0) > floor.get(b, len(FLOORS))
+            allowed = b in BESIDE[a] if a in BESIDE else floor.get(a, -1) > floor.get(b, len(FLOORS))
+            allowed = allowed or (b in CELLAR and a not in CELLAR)
             # The command line and the bench may call whatever is below, the rooms beside included.
             allowed = allowed or (b in BESIDE and a in ("cli", "bench"))
             if a != b and not allowed:
@@ -125,20 +145,20 @@ def circles(found: Arrows) -> list[list[str]]:
     return [group for group in groups if len(group) > 1]
 
 
-@pytest.mark.xfail(reason="other_specs waits for its room in records", strict=False)
 def test_every_module_has_a_room():
     rooms = {room(name) for name in modules(ROOT) if name not in EVERYWHERE}
-    assert rooms <= set().union(*FLOORS) | set(BESIDE)
+    assert rooms <= set().union(*FLOORS) | set(BESIDE) | CELLAR
 
 
-@pytest.mark.xfail(reason="other_specs waits for its room in records", strict=False)
 def test_arrows_run_one_way():
     assert upward(arrows(ROOT)) == []
 
 
-@pytest.mark.xfail(reason="tf1's circle is being opened", strict=False)
 def test_no_circle():
-    assert circles(arrows(ROOT)) == []
+    found = arrows(ROOT, typing=False)
+    for module, other in NAMED_ONLY:
+        found[module].remove(other)  # an exception that is no more has to go
+    assert circles(found) == []
 
 
 @pytest.mark.parametrize(

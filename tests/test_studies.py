@@ -12,6 +12,7 @@ import yaml
 
 import bnstudy
 from bnstudy.chapters import EXPERIMENTS, plan_of
+from bnstudy.chapters.found import parts
 from bnstudy.records.kinds import SharingSpec, StepCostSpec, TensorFlowSpec
 from bnstudy.records.spec import RunSpec, SpecError
 from bnstudy.records.store import Store
@@ -63,7 +64,7 @@ def differences(spec, other):
     return {name: a[name] for name in a if a[name] != b[name]}
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", parts("study"))
 def test_seeds_pair_and_nothing_else_differs_between_them(experiment):
     plan = plan_of(experiment, {"seeds": 3})
     by_seed = [[run for run in plan.runs() if run.spec.seed == seed] for seed in range(3)]
@@ -77,7 +78,7 @@ def test_seeds_pair_and_nothing_else_differs_between_them(experiment):
     assert len(set(arms)) == len(arms)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", parts("study"))
 def test_every_parameter_reaches_the_runs(experiment):
     """A parameter that no run heeds would be a broken promise."""
     other = {
@@ -304,7 +305,7 @@ def test_the_small_re_run_is_one_that_digits_allow(file):
     assert 0 < images < 600_000  # minutes on two cores
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", parts("study"))
 def test_defaults_fit_the_data_set(experiment):
     for settings in ({}, {"train_size": 1000}):
         for run in plan_of(experiment, {"dataset": "digits", "seeds": 2, **settings}).runs():

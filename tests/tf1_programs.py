@@ -88,7 +88,12 @@ def observe(tf: Any, moving_averages: Any, build: Build) -> tuple[dict[str, Any]
                 if number not in (0, len(made.steps) - 1):
                     continue
                 for variable in variables:
-                    arrays[f"{number}/{variable.op.name}"] = np.asarray(session.run(variable))
+                    value = np.asarray(session.run(variable))
+                    if value.size > 1000:  # two numbers stand for a large one
+                        value = np.array(
+                            [value.sum(dtype=np.float64), np.square(value).sum(dtype=np.float64)]
+                        )
+                    arrays[f"{number}/{variable.op.name}"] = value
     return facts, arrays
 
 
@@ -1013,3 +1018,31 @@ def names_in_scopes(tf: Any, moving_averages: Any) -> Program:
     return Program(
         fetches, [(["step"], feed), (["average"], feed), (["average"], feed), (["loss", "h"], feed)]
     )
+
+
+@program("the article")
+def article(tf: Any, moving_averages: Any) -> Program:
+    def batch_norm_layer(value: Any, train: Any = None, name: str = "batch_norm") -> Any:
+        batch_norm = tf.contrib.layers.batch_norm
+        if train is not False:
+            return batch_norm(value, decay=0.9, updates_collections=None, is_training=True)
+        return batch_norm(value, decay=0.9, updates_collections=None, is_training=False)
+
+    x, y = tf.placeholder(tf.float32, [None, 32, 32, 3]), tf.placeholder(tf.float32, [None, 10])
+    train = tf.Variable(tf.constant(False), trainable=False)
+    h = tf.reshape(x, [-1, 32, 32, 3])
+    widths = [3, 64, 64, 32, 16, 10]
+    for i in range(5):
+        w = tf.Variable(tf.truncated_normal([3, 3, widths[i], widths[i + 1]], stddev=0.1))
+        b = tf.Variable(tf.constant(0.1, shape=[widths[i + 1]]))
+        h = tf.nn.conv2d(h, w, strides=[1, 1, 1, 1], padding="SAME") + b
+        h = tf.nn.relu(batch_norm_layer(h, train))
+        if i < 4:
+            h = tf.nn.max_pool(h, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
+    h = tf.nn.avg_pool(h, ksize=[1, 4, 4, 1], strides=[1, 4, 4, 1], padding="SAME")
+    logits = tf.reshape(h, [-1, 10])
+    cross_entropy = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=logits))
+    train_step = tf.train.AdamOptimizer(1e-3, epsilon=1e-3).minimize(cross_entropy)
+    feed = {x: values(6, 32, 32, 3), y: np.eye(10, dtype=np.float32)[[0, 1, 2, 3, 4, 4]]}
+    fetches = {"logits": logits, "loss": cross_entropy, "_step": train_step}
+    return Program(fetches, [(["logits"], feed), (["_step"], feed), (["loss", "logits"], feed)])

@@ -158,10 +158,10 @@ def half_widths(total: Moments, level: float) -> FloatArray:
     return np.asarray(quantile * np.sqrt(variance))
 
 
-def few_values(values: FloatArray) -> bool:
-    """Say whether there are fewer than three different values, but for the rounding of sums."""
-    close = 1e-12 * max(1.0, float(np.abs(values).max()))
-    return int((np.diff(np.sort(values)) > close).sum()) < 2
+def few_values(values: FloatArray) -> npt.NDArray[np.bool_]:
+    """Say of each row whether it has fewer than three different values, but for the rounding of sums."""
+    close = 1e-12 * np.maximum(1.0, np.abs(values).max(axis=-1, keepdims=True))
+    return np.asarray((np.diff(np.sort(values, axis=-1), axis=-1) > close).sum(axis=-1) < 2)
 
 
 def sign_test_interval(values: FloatArray, level: float) -> tuple[float, float]:

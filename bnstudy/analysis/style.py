@@ -9,10 +9,14 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
+from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from bnstudy.analysis.statistics import mean_interval
@@ -77,6 +81,22 @@ def decay_colour(decay: float) -> str:
     depth = min(math.log10(1 / (1 - decay)) / 4, 1.0)
     red, green, blue = sns.color_palette("viridis", 256)[round(150 * depth**0.6)]
     return str(to_hex((red, green, blue)))
+
+
+def panels(height: float, rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Figure, Any]:
+    """Return a figure of the book's width and its axes; ``settings`` are keywords of ``pyplot.subplots``."""
+    return plt.subplots(rows, columns, figsize=(WIDTH, height), layout="constrained", **settings)
+
+
+def plain_ticks(axis: Axis) -> None:
+    """Label the major ticks of a log axis with plain numbers, and no others."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def sample(label: str, colour: str, marker: str = "", **line: Any) -> Line2D:
+    """Return what stands beside ``label`` in a legend."""
+    return Line2D([], [], color=colour, marker=marker, label=label, **line)
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], **changes: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from bnstudy.blocks.chosen import RATES
 from bnstudy.records.spec import DatasetName, Precision, Rate, Sizes
-from bnstudy.study.plan import Axis, Study
+from bnstudy.study.plan import UNSET, Axis, Study, by_default
 
 # Constant-phase checkpoints, a quarter of an epoch apart, up to the annealing; see the rules of C6 and C7.
 BEFORE = tuple(14.25 + k / 4 for k in range(15))
@@ -33,7 +33,9 @@ class CoreStudy(Study):
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
     test_batches: Sizes = (1, 4, 16, 128)
-    precise_images: int | None = Field(default=10_000, ge=2, description="an integer of at least 2, or None")
+    precise_images: Annotated[int, by_default(lambda images, _: min(10_000, images))] = Field(
+        default=UNSET, ge=2
+    )
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
@@ -45,6 +47,7 @@ class CoreStudy(Study):
             "decays": (0.9,),
             "zero_debias": ("none",),
             "evaluations": 0,
+            "logged_every": 10,
         }
 
     def axes(self) -> dict[str, Axis]:

@@ -42,6 +42,7 @@ class GammaAndEpsilonStudy(Study):
             "decays": (0.9,),
             "zero_debias": ("none",),
             "evaluations": 0,
+            "logged_every": 10,
             "looks": ({"epochs": (self.epochs,), "statistics": ("moving", "precise"), "hits": True},),
         }
 

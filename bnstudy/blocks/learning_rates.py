@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Listed
+from bnstudy.study.plan import UNSET, Listed, by_default
 
 Rates = Annotated[
     tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1, description="a list of rates above 0")
@@ -29,7 +29,9 @@ class LearningRatesStudy(Listed):
     rates_batch: Rates = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     epochs: Positive = 10
     annealed_epochs: Positive = 2
-    held_out: Positive = 5000
+    held_out: Annotated[int, by_default(lambda images, _: min(5000, images // 10))] = Field(
+        default=UNSET, ge=1
+    )
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"
 

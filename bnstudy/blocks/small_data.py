@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from bnstudy.blocks.chosen import DROPOUT, L2, RATES
 from bnstudy.records.spec import DatasetName, Positive, Precision
-from bnstudy.study.plan import Listed
+from bnstudy.study.plan import UNSET, Listed, by_default
 
 NORMS = ("none", "batch")
 
@@ -28,6 +28,7 @@ def small_training(
         "decays": (0.9,),
         "zero_debias": ("none",),
         "evaluations": 0,
+        "logged_every": 10,
     }
 
 
@@ -43,8 +44,10 @@ class SmallDataStudy(Listed):
 
     seeds: int = Field(default=16, ge=2, le=32)
     dataset: DatasetName = "cifar10"
-    train_size: int = Field(default=5000, ge=2)
-    held_out: Positive = 5000
+    train_size: Annotated[int, by_default(lambda images, _: min(5000, images // 2))] = Field(
+        default=UNSET, ge=2
+    )
+    held_out: Annotated[int, by_default(lambda images, _: images)] = Field(default=UNSET, ge=1)
     epochs: Positive = 60
     annealed_epochs: Positive = 15
     batch_size: int = Field(default=128, ge=2)
@@ -74,9 +77,15 @@ class SmallDataStudy(Listed):
     def _looks(self, extra: str) -> tuple[dict[str, Any], ...]:
         # Training accuracy nears 100 % while the rate falls: a look an epoch there, and a few on the way.
         constant = self.epochs - self.annealed_epochs
-        epochs = (*range(6, constant, 6), *range(constant, self.epochs + 1))
+        epochs = (*range(6, constant, 6), *range(constant, self.epochs))
         images = ("validation", "train") if extra == "plain" else ("validation",)
         return (
             {"epochs": epochs, "splits": ("test",), "hits": True},
             {"epochs": epochs, "splits": images},
+            {
+                "epochs": (self.epochs,),
+                "splits": ("test", "train", "validation"),
+                "hits": True,
+                "calibrate": True,
+            },
         )

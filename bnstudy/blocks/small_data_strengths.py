@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from bnstudy.blocks.small_data import NORMS, small_training
 from bnstudy.records.spec import DatasetName, Penalty, Positive, Precision, Share, read_list
-from bnstudy.study.plan import Listed
+from bnstudy.study.plan import UNSET, Listed, by_default
 
 
 class SmallDataStrengthsStudy(Listed):
@@ -22,8 +22,10 @@ class SmallDataStrengthsStudy(Listed):
 
     seeds: int = Field(default=2, ge=2, le=100)
     dataset: DatasetName = "cifar10"
-    train_size: int = Field(default=5000, ge=2)
-    held_out: Positive = 5000
+    train_size: Annotated[int, by_default(lambda images, _: min(5000, images // 2))] = Field(
+        default=UNSET, ge=2
+    )
+    held_out: Annotated[int, by_default(lambda images, _: images)] = Field(default=UNSET, ge=1)
     epochs: Positive = 60
     annealed_epochs: Positive = 15
     weight_decays: Annotated[tuple[Penalty, ...], BeforeValidator(read_list)] = (1e-4, 1e-3, 1e-2)

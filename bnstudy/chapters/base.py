@@ -103,21 +103,19 @@ class Chapter(Generic[AStudy]):
         The cost is that of the recorded runs alike, on the machine of most of them.
         """
         name, records = self.study.name, self._frames().records
-        plan = plan_of(name, {**self.study.model_dump(), **changes})
+        plan = plan_of(name, changes)
         missing = {run.spec.name: run.spec for run in plan.runs() if run.spec.name not in records}
         machine = mode(record.provenance["device"] for record in records.values())
         took = seconds(list(missing.values()), records.values(), on=machine)
-        cost = (
-            f"about {in_words(took)} of one core, so half of that on two" if took else "nobody knows how long"
-        )
+        cost = f"about {in_words(took)} of one core, and half of that on two" if took else "nobody knows what"
         command = f".venv/bin/papermill book/{name}.ipynb out.ipynb"
-        parameters = " ".join(f'-y "{key}: {json.dumps(value)}"' for key, value in changes.items())
+        settings = " ".join(f'-y "{key}: {json.dumps(value)}"' for key, value in changes.items())
         return Markdown(
-            f"```console\n{command} {parameters}\n{command} -p dataset digits\n```\n\n"
-            f"The first trains {self.cite(len(missing))} runs that this page has no record of: at the pace of "
-            f"those it has, {self.cite(cost)}. It needs CIFAR-10, which `.venv/bin/bnstudy data fetch cifar10` "
-            "downloads. The second trains the whole chapter on scikit-learn's digits, within ten minutes on two "
-            "cores, and needs no download."
+            f"```console\n{command} {settings}\n{command} -p dataset digits\n```\n\nThe first trains "
+            f"{self.cite(len(missing))} runs that this page has no record of: at the pace of those it has, "
+            f"{self.cite(cost)}. It needs CIFAR-10, which `.venv/bin/bnstudy data fetch cifar10` downloads. "
+            "The second trains the whole chapter on scikit-learn's digits, within ten minutes on two cores, "
+            "and needs no download."
         )
 
     def _frames(self) -> Frames:

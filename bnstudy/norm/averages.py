@@ -16,6 +16,9 @@ Updates = Literal["in_place", "with_step", "after_step", "never"]
 
 UPDATES: tuple[Updates, ...] = ("in_place", "with_step", "after_step", "never")
 
+# Forwards that a layer remembers for those who follow it, should they never look.
+MOST_SHOWN = 4096
+
 
 class MovingAverages(TorchFace):
     """The part of ``BatchNorm`` that keeps ``moving_mean`` and ``moving_variance``; see there."""
@@ -89,7 +92,7 @@ class MovingAverages(TorchFace):
 
     def _show(self, batch: BatchMoments) -> None:
         before = () if self.step_is_read or self.step_moments is None else self.step_moments
-        self.step_moments, self.step_is_read = (*before, batch), False
+        self.step_moments, self.step_is_read = (*before[1 - MOST_SHOWN :], batch), False
 
     @torch.no_grad()
     def _absorb(self, batch: BatchMoments) -> None:

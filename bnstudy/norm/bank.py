@@ -112,7 +112,7 @@ class StatisticsBank:
     def forget(self) -> None:
         """Forget the forwards since the last ``update()``: they were no training."""
         for follower in self._followers:
-            follower.take()
+            follower.skip()
 
     @torch.no_grad()
     def update(self) -> None:
@@ -195,9 +195,10 @@ class StatisticsBank:
     def _follow(self) -> None:
         self._began = False
         self._followers = []
-        for layer, values in zip(self.layers, self._parts(self._values), strict=True):
+        parts = self._parts(self._values)
+        for name, layer, values in zip(self.names, self.layers, parts, strict=True):
             if isinstance(layer, BatchNorm):
-                self._followers.append(Moments(layer))
+                self._followers.append(Moments(layer, name))
             else:
                 momenta = [_momentum(layer, arm.decay) for arm in self.arms]
                 self._followers.append(Averages(layer, momenta, values.clone))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnstudy.norm.averages import MovingAverages
+from bnstudy.norm.averages import MOST_SHOWN, MovingAverages
 from bnstudy.norm.kernel import BatchMoments
 
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -38,27 +38,33 @@ class Moments:
     Those of ``updates="after_step"`` count in the update pass alone, where the layer itself absorbs.
     """
 
-    def __init__(self, layer: MovingAverages) -> None:
+    def __init__(self, layer: MovingAverages, name: str) -> None:
         self.layer = layer
+        self._name = name
         self._seen: BatchMoments | None = None
         layer.followers += 1
         if layer.step_moments is None:
             layer.step_moments = ()
         self._end = weakref.finalize(self, _leave, layer)
-        self.take()
+        self.skip()
 
     def take(self) -> tuple[BatchMoments, ...]:
-        """Return what is new, in order."""
+        """Return what is new, in order; ``RuntimeError`` if it is more than a layer remembers."""
         shown = self.layer.step_moments or ()
-        new = shown
-        for i, batch in enumerate(shown):
-            if batch is self._seen:
-                new = shown[i + 1 :]
-        if shown:
-            self._seen = shown[-1]
+        seen = [i for i, batch in enumerate(shown) if batch is self._seen]
+        self.skip()
+        if len(shown) == MOST_SHOWN and not seen:
+            raise RuntimeError(
+                f"{self._name} had {MOST_SHOWN} forwards or more since the last update(); allowed: fewer"
+            )
+        return shown[seen[-1] + 1 :] if seen else shown
+
+    def skip(self) -> None:
+        """Take what is new for seen."""
+        if self.layer.step_moments:
+            self._seen = self.layer.step_moments[-1]
         # Others may look at the same; the next forward begins anew.
         self.layer.step_is_read = True
-        return new
 
 
 def _leave(layer: MovingAverages) -> None:
@@ -87,6 +93,10 @@ class Averages:
         """Return the averages [A, 2, C] of now, and how many forwards moved them, or None if none did."""
         found: tuple[Tensor, int] | None = vars(self.layer).pop(self._key, None)
         return found
+
+    def skip(self) -> None:
+        """Forget the forwards since the last ``take()``."""
+        self.take()
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()

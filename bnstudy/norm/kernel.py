@@ -1,4 +1,4 @@
-"""The two maps of batch normalization, over PyTorch's native kernel.
+"""The maps of batch normalization: by a batch, over PyTorch's native kernel, and by given statistics.
 
 Ioffe & Szegedy 2015, Algorithm 1 (training) and Algorithm 2, line 11 (inference).
 """
@@ -139,6 +139,37 @@ def normalize_by_statistics(
 ) -> Tensor:
     """Normalise ``x`` [N, C, ...] by given statistics [C]: ``tf.nn.batch_normalization`` per channel."""
     return F.batch_norm(x, mean, variance, scale, offset, training=False, eps=epsilon)
+
+
+def batch_normalization(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    offset: Tensor | None,
+    scale: Tensor | None,
+    variance_epsilon: float,
+    name: str | None = None,
+) -> Tensor:
+    """Return ``(x - mean) * scale / sqrt(variance + variance_epsilon) + offset``, in the dtype of ``x``.
+
+    All tensors broadcast against each other in NumPy's way, so that channels-last input takes
+    statistics of shape [C] and channels-first input [C, 1, 1]. ``None`` leaves scale or offset
+    out. Half precision is computed in float32. ``name`` is ignored.
+
+    ``x - mean`` comes first (TensorFlow folds the mean into the offset): with a mean of 10^4
+    standard deviations the folded form loses half of float32's digits.
+
+    Source: ``tf.nn.batch_normalization``; Ioffe & Szegedy 2015, Algorithm 1, line 3.
+    """
+    del name
+    dtype = statistics_dtype(x.dtype)
+    inverse = (variance.to(dtype) + variance_epsilon).rsqrt()
+    if scale is not None:
+        inverse = inverse * scale.to(dtype)
+    out = (x.to(dtype) - mean.to(dtype)) * inverse
+    if offset is not None:
+        out = out + offset.to(dtype)
+    return out.to(x.dtype)
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:

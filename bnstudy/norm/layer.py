@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from bnstudy.norm import renorm as renormalization
-from bnstudy.norm.affine import batch_normalization
 from bnstudy.norm.averages import UPDATES, MovingAverages, Updates
 from bnstudy.norm.checks import check_choice, check_decay, check_epsilon, check_keys
 from bnstudy.norm.kernel import (
     BatchMoments,
+    batch_normalization,
     normalize_by_batch,
     normalize_by_statistics,
     per_channel,
@@ -208,9 +208,11 @@ class BatchNorm(MovingAverages):
 
     def extra_repr(self) -> str:
         """Return the settings that ``repr`` shows."""
+        average = f"decay={self.decay}" if self.momentum is not None else "momentum=None"
+        untracked = "" if self.track_running_stats else ", track_running_stats=False"
         return (
-            f"{self.num_features}, decay={self.decay}, center={self.beta is not None}, "
-            f"scale={self.gamma is not None}, epsilon={self.epsilon}, updates={self.updates!r}"
+            f"{self.num_features}, {average}, center={self.beta is not None}, "
+            f"scale={self.gamma is not None}, epsilon={self.epsilon}, updates={self.updates!r}{untracked}"
         )
 
     def _train(self, x: Tensor, batch_weights: Tensor | None) -> Tensor:

@@ -69,14 +69,14 @@ class PreciseStatistics:
             self.layers.append(layer)
         mean = gather(self.layers, "running_mean").double()
         self._mean, self._sum_squares, self._count = (torch.zeros_like(mean) for _ in range(3))
-        self._followers = [Moments(layer) for layer in self.layers]
+        self._followers = [Moments(layer, f"layers[{i}]") for i, layer in enumerate(self.layers)]
 
     def reset(self) -> None:
         """Forget every batch."""
         for value in (self._mean, self._sum_squares, self._count):
             value.zero_()
         for follower in self._followers:
-            follower.take()
+            follower.skip()
 
     @torch.no_grad()
     def update(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,10 @@ from bnstudy.probes.calls import Key
 from bnstudy.probes.forward import Autocast, Forward, LossFunction, check_function
 from bnstudy.probes.layers import Layers
 from bnstudy.probes.log import Row, Schedule, always
-from bnstudy.probes.moment import Moment, copied, leaves, trainable, undisturbed
+from bnstudy.probes.moment import Moment, Weights, copied, leaves, trainable, undisturbed
 from bnstudy.probes.probe import Batch, Probe
 from bnstudy.probes.recording import Recording
-from bnstudy.probes.trace import Trace
+from bnstudy.probes.trace import Layer, Trace
 
 
 class InternalCovariateShift(Probe):
@@ -32,6 +32,10 @@ class InternalCovariateShift(Probe):
     both are 0, 0 where one is).
 
     Source: Santurkar et al. 2018 (arXiv 1805.11604), Definition 2.1.
+
+    With ``redrawn``, ``ics_redrawn``, ``ics_relative_redrawn`` and ``cosine_redrawn`` are the same with
+    another G'_i, on the random numbers of the next pass, so that noise which is drawn anew at each pass
+    counts as a shift of what the layers before do. (For the first layer it is the noise's alone.)
 
     A layer is a module that owns parameters directly, named as in ``named_modules()``, in order of first
     execution. W_i is all of its parameters that require gradients, as one vector; frozen layers
@@ -59,6 +63,7 @@ class InternalCovariateShift(Probe):
             ``model(x)``; ``batch`` is what ``probe(batch)`` got, or the pair (x, y).
         autocast: a function without arguments that returns the context to pass batches in, where the body
             enters one of its own: ``lambda: torch.autocast("cuda", torch.bfloat16)``.
+        redrawn: whether to measure with the next pass's random numbers too; doubles the cost.
         schedule: which steps are measured, from the step's number (the first is 1) to a bool.
     """
 
@@ -72,6 +77,7 @@ class InternalCovariateShift(Probe):
         layers: Layers | None = None,
         forward: Forward | None = None,
         autocast: Autocast | None = None,
+        redrawn: bool = False,
         schedule: Schedule = always,
     ) -> None:
         if forward is None:
@@ -79,6 +85,7 @@ class InternalCovariateShift(Probe):
         super().__init__(
             model, schedule=schedule, layers=layers, forward=forward, loss_fn=loss_fn, autocast=autocast
         )
+        self._redrawn = redrawn
 
     def _before(self) -> Moment:
         return Moment(self._model)
@@ -96,6 +103,7 @@ class InternalCovariateShift(Probe):
         with trace.watching():
             _, found = before.gradients(tensors, wanted, feed, batches)
         gradients = dict(zip(wanted, found, strict=True))
+        redrawn = before.with_later_noise() if self._redrawn else None
 
         shifts = []
         weights, moved = dict(old), False
@@ -103,15 +111,34 @@ class InternalCovariateShift(Probe):
             names = [name for name in layer.parameters if name in gradients]
             if names and layer.name in self._chosen:
                 skipped = trace.finished_before(layer) if moved else set()
-                shifts.append(_Shift(layer.name, names, dict(weights), moved, skipped))
+                shifts.append(_Shift(layer, names, dict(weights), moved, skipped))
             for name in layer.parameters:
                 weights[name] = new[name]
                 moved = moved or not torch.equal(old[name], new[name])
 
+        rows = self._compared(shifts, gradients, trace, before, new, batches)
+        if redrawn is None:
+            return rows
+        # Of noise, also what lies before the first layer that the step has changed is another.
+        shifts = [replace(s, moved=True, skipped=trace.finished_before(s.place)) for s in shifts]
+        again = self._compared(shifts, gradients, trace, redrawn, new, batches)
+        return rows + [(layer, f"{quantity}_redrawn", value) for layer, quantity, value in again]
+
+    def _compared(
+        self,
+        shifts: list[_Shift],
+        gradients: dict[str, Tensor],
+        trace: Trace,
+        moment: Moment,
+        new: Weights,
+        batches: list[Batch],
+    ) -> list[Row]:
+        """Return each layer's rows, G' being that of passes at ``moment``."""
+        model, feed = self._model, self._feed
         recording = Recording(set().union(*(shift.skipped for shift in shifts)), trace.mutated)
         if any(shift.moved for shift in shifts):
             with torch.no_grad(), recording.made_in(model):
-                before.run(new, lambda m: [feed.output(m, *batch) for batch in batches])
+                moment.run(new, lambda m: [feed.output(m, *batch) for batch in batches])
         rows = []
         for shift in shifts:
             gradient = [gradients[name] for name in shift.names]
@@ -119,8 +146,8 @@ class InternalCovariateShift(Probe):
             if shift.moved:
                 with recording.replayed_in(model, shift.skipped):
                     tensors = leaves(shift.weights, shift.names)
-                    _, shifted = before.gradients(tensors, shift.names, feed, batches)
-            rows += _rows(shift.layer, _flat(gradient), _flat(shifted))
+                    _, shifted = moment.gradients(tensors, shift.names, feed, batches)
+            rows += _rows(shift.place.name, _flat(gradient), _flat(shifted))
         return rows
 
 
@@ -128,7 +155,7 @@ class InternalCovariateShift(Probe):
 class _Shift:
     """What is to be computed for one layer: with which weights, and what of it is known already."""
 
-    layer: str
+    place: Layer
     names: list[str]
     weights: dict[str, Tensor]
     moved: bool

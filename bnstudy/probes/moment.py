@@ -13,6 +13,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,6 +99,17 @@ class Moment:
             for there, kept in self._hanging:
                 there.clear()
                 there.update(kept)
+
+    def with_later_noise(self) -> Moment:
+        """Return this moment, but with the random states and the state in objects as they are now.
+
+        After a pass of this moment, whose generators have moved on, a pass of that one draws what the next
+        would.
+        """
+        later = copy(self)
+        later._state = State(self.model)
+        later._random = RandomStates()
+        return later
 
     def gradients(
         self, tensors: Weights, wanted: Iterable[str], feed: Feed, batches: Sequence[tuple[Any, Any]]

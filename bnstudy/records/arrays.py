@@ -31,6 +31,23 @@ ARRAYS: dict[str, ArrayKind] = {
         "1",
         "whether an image's largest logit is its class's, a bit each (numpy.packbits), padded with zeros",
     ),
+    "snapshot_parameters": ArrayKind(
+        "float32",
+        ("snapshot, as in the table snapshots", "value, parameter after parameter in the network's order"),
+        "1",
+        "the network's weights",
+    ),
+    "snapshot_averages": ArrayKind(
+        "float32",
+        (
+            "snapshot, as in the table snapshots",
+            "decay, as bnstudy.records.nodes.node_decays gives them",
+            "means, then variances",
+            "channel, layer after layer",
+        ),
+        "by layer: the activation's, squared for variances",
+        "moving averages from which those of every decay from 0 to 0.9999 follow by interpolation",
+    ),
 }
 
 

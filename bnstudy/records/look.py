@@ -41,6 +41,8 @@ class Look(BaseModel):
       see ``bnstudy.train.test_batches``, and leaks into the averages of the run's first decay. Gives rows of
       the table ``test_batches``.
     * ``hits``: also record which images were classified right, a bit an image (the table ``hits``).
+    * ``calibrate``: also record the loss on each split with the temperature that is best on the images held
+      out (the table ``calibration``); for a look with one choice of statistics.
     * ``snapshot``: also record the weights, and moving averages of decays from which that of every decay
       follows (the table ``snapshots``).
     """
@@ -57,6 +59,7 @@ class Look(BaseModel):
     precise_images: int | None = Field(default=None, ge=2)
     test_batches: Sizes = ()
     hits: bool = False
+    calibrate: bool = False
     snapshot: bool = False
 
     @model_validator(mode="after")
@@ -67,9 +70,16 @@ class Look(BaseModel):
             )
         if self.images is not None and "train" in self.splits:
             raise ValueError(f"a look has images {self.images} of the split 'train'; allowed: None")
-        if self.ratio is not None and (self.test_batches or self.hits or self.snapshot):
+        if self.ratio is not None and (self.test_batches or self.hits or self.calibrate or self.snapshot):
             raise ValueError(
-                "a look at a geometric ratio of steps has test_batches, hits or snapshot; allowed: none"
+                "a look at a geometric ratio of steps has test_batches, hits, calibrate or snapshot; "
+                "allowed: none"
+            )
+        one = len(self.statistics) == len(self.decays) == len(self.zero_debias) == 1
+        if self.calibrate and not (one and "validation" in self.splits):
+            raise ValueError(
+                "a look has calibrate with several statistics, or without the split 'validation'; "
+                "allowed: one choice, and 'validation' among the splits"
             )
         return self
 

@@ -85,6 +85,8 @@ _NEEDS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("padding", "norm", ("batch", "noisy")),
     ("batch_weights", "padding", ()),
     ("probed_steps", "probes", ()),
+    ("probed_images", "probes", ()),
+    ("redrawn", "probes", ()),
     ("annealed_epochs", "schedule", ("constant_then_annealed",)),
     ("in_turn", "optimizer", ("sgd",)),
     ("in_turn", "momentum", (0.0,)),
@@ -158,6 +160,9 @@ class RunSpec(Spec):
       ``bnstudy.train.evaluate``. ``"moving"`` alone costs no pass over the training images.
     * ``probes``: what ``bnstudy.probes`` measures beside, at ``probed_steps`` log-spaced steps; each
       gives a table of its name.
+    * ``probed_images``: above 0, ``"gaussianity"`` looks at the first so many of a fixed, class-balanced
+      order of the training images instead of the step's batch, and gives Kolmogorov's distance too.
+    * ``redrawn``: ``"internal_covariate_shift"`` is also measured with the noise of the next forward pass.
     * ``updates``: who keeps the moving averages: a bank beside the layers, or the layers themselves, and
       then when (``bnstudy.BatchNorm``). Then the weights' digests are recorded too.
     * ``spacing``: whether the ``evaluations`` steps are evenly spaced on a log or a linear axis.
@@ -166,6 +171,7 @@ class RunSpec(Spec):
     * ``padding``: blank images added to each training batch, whose loss does not count; with
       ``batch_weights`` they have no weight in the batch moments either.
     * ``evaluations``: 0: only the ``looks`` evaluate.
+    * ``logged_every``: the table ``training`` has the first 50 steps, and then every so many-th.
     * ``looks``: at which steps the network is evaluated besides, and how; see ``Look``.
     * ``precise_images``: training images behind the precise (and at most so many behind the frozen)
       statistics; None means all of them.
@@ -216,6 +222,8 @@ class RunSpec(Spec):
     )
     probes: Annotated[tuple[Probe, ...], BeforeValidator(read_list)] = ()
     probed_steps: int = Field(default=12, ge=1, le=1000)
+    probed_images: int = Field(default=0, ge=0, description="an integer of at least 0")
+    redrawn: bool = False
     precise_images: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     updates: Updates = "bank"
     spacing: Literal["log", "linear"] = "log"
@@ -223,6 +231,7 @@ class RunSpec(Spec):
     padding: int = Field(default=0, ge=0, description="an integer of at least 0")
     batch_weights: bool = False
     in_turn: bool = False
+    logged_every: int = Field(default=1, ge=1)
     looks: tuple[Look, ...] = ()
 
     @field_validator("decays", "zero_debias", "statistics", "probes", "test_batches")

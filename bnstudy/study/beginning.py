@@ -25,7 +25,7 @@ def first_steps(spec: RunSpec, dataset: Dataset, steps: int, device: str = "cpu"
     rates are those of the whole run. It is not evaluated before its last step, which doesn't change what is
     trained.
     """
-    first = _First(spec, steps)
+    first = _First(spec, steps, dataset, device)
     later = spec.model_copy(update={"evaluations": 1})  # at the last step alone
     with suppress(_Enough):
         train_run(later, dataset, device=device, progress=False, watch=first)
@@ -39,8 +39,8 @@ class _Enough(Exception):
 class _First:
     """Writes down the first steps' losses from the logits that the network gives, then ends the run."""
 
-    def __init__(self, spec: RunSpec, steps: int) -> None:
-        self.probed = Probed(spec)
+    def __init__(self, spec: RunSpec, steps: int, dataset: Dataset, device: str) -> None:
+        self.probed = Probed(spec, dataset, device)
         self._steps = steps
         self._logits: Tensor | None = None
         self.table: Table = {"step": [], "loss": [], "accuracy": [], "learning_rate": []}

@@ -62,19 +62,27 @@ def defaults_of(spec: Spec) -> dict[str, dict[str, Any]]:
     By kind of specification, then by field: those of its own fields that its canonical JSON leaves out, and
     those of the training runs that it makes on its way.
     """
-    found = {kind: _defaults(kind) for kind in _kinds(*_sort(spec))}
+    found = all_defaults(spec)
     named = json.loads(spec.canonical())
-    own = {name: value for name, value in _defaults(spec.kind).items() if name not in named}
+    own = {name: value for name, value in found[spec.kind].items() if name not in named}
     return {kind: values for kind, values in {**found, spec.kind: own}.items() if values}
 
 
-def same_defaults(recorded: dict[str, dict[str, Any]]) -> bool:
-    """Say whether defaults are still what they were; fields that came later don't count."""
+def all_defaults(spec: Spec) -> dict[str, dict[str, Any]]:
+    """Return today's defaults of all specifications that such a run reads, by kind, then by field."""
+    return {kind: _defaults(kind) for kind in {spec.kind, *_kinds(*_sort(spec))}}
+
+
+def same_defaults(spec: Spec, recorded: dict[str, dict[str, Any]]) -> bool:
+    """Say whether the defaults that decided a run are still what they were.
+
+    What its specification names doesn't count, nor do fields that came later.
+    """
     return all(
-        _defaults(kind).get(name, value) == value
-        for kind, values in recorded.items()
-        if kind in KINDS
-        for name, value in values.items()
+        today[name] == recorded[kind][name]
+        for kind, today in defaults_of(spec).items()
+        for name in today
+        if name in recorded.get(kind, {})
     )
 
 

@@ -16,7 +16,7 @@ from filelock import FileLock
 from bnstudy.records.files import write_file
 from bnstudy.records.spec import Spec
 from bnstudy.records.store import Record, RecordError, Store
-from bnstudy.study.deciding import defaults_of, kind_of, same_defaults, source_of
+from bnstudy.study.deciding import all_defaults, kind_of, same_defaults, source_of
 
 FILE = "sources.json"
 
@@ -58,7 +58,7 @@ def accept(store: Store, source: str, spec: Spec, **found: Any) -> None:
         "source": source,
         "same_as": source_of(spec),
         "of": kind_of(spec),
-        "defaults": defaults_of(spec),
+        "defaults": all_defaults(spec),
         **found,
     }
     path = store.root / FILE
@@ -117,7 +117,7 @@ def _is_current(record: Record, entries: list[Entry]) -> bool:
                     known = reached[source]
                     reached[other] = entry.get("defaults") if known is None else known
                     todo.append(other)
-    return today in reached and same_defaults(reached[today] or {})
+    return today in reached and same_defaults(spec, reached[today] or {})
 
 
 def _entries(store: Store) -> list[Entry]:

@@ -18,8 +18,8 @@ def seconds(
     """Return the seconds that ``specs`` will take one after the other, or None if nothing alike is recorded.
 
     A run takes as long per epoch as the median recorded run that computes the same took on a processor of
-    this name, or of the name ``on``: one that differs in seed, optimiser, rate, epochs and decays at most. Where there is none, as
-    long per image as the median of all recorded runs of its kind.
+    this name, or of the name ``on``: one that differs in seed, optimiser, rate, epochs and decays at most.
+    Where there is none, as long per image as the median of all recorded runs of its kind.
     """
     if device != "cpu":
         return None

@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from bnstudy.records.kinds import StepCostSpec
-from bnstudy.records.spec import Checked, RunSpec, Spec
+from bnstudy.records.spec import Checked, DatasetName, Positive, Precision, Rate, RunSpec, Spec, read_list
+
+# The default of a parameter that `by_default` fills in.
+UNSET: Any = None
 
 # Training images of each data set.
 IMAGES = {"cifar10": 50_000, "digits": 1_438}
 
+Rates = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
 Axis = Mapping[str, Mapping[str, Any]]  # arm -> what it changes in a run's spec
 
 
@@ -40,6 +44,14 @@ class Study(Checked):
     training_sets: ClassVar[tuple[str, ...]] = ("train_size",)
 
     seeds: int = Field(default=5, ge=2, le=1000)
+
+    @model_validator(mode="after")
+    def _each_value_once(self) -> Study:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, tuple) and any(value.count(one) > 1 for one in value):
+                raise ValueError(f"{name} is {list(value)}; allowed: each value once")
+        return self
 
     @model_validator(mode="after")
     def _has_the_images(self) -> Study:
@@ -80,6 +92,21 @@ class Study(Checked):
             for seed in self.seed_range()
             for labels in itertools.product(*axes.values())
         ]
+
+
+class Training(Study):
+    """A study whose runs train the article's network: what every such study can be told."""
+
+    dataset: DatasetName = "cifar10"
+    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
+    epochs: Positive = 1
+    batch_size: int = Field(default=128, ge=2)
+    precision: Precision = "bfloat16"
+
+    def given(self, *more: str) -> dict[str, Any]:
+        """Return these parameters, and ``more`` of the study's, as every run gets them."""
+        names = ("dataset", "train_size", "epochs", "batch_size", "precision", *more)
+        return {name: getattr(self, name) for name in names}
 
 
 class Listed(Study):
@@ -123,14 +150,6 @@ def step_costs(study: Study, **settings: Any) -> list[PlannedRun]:
     return [
         PlannedRun({"arm": "step cost"}, StepCostSpec(**settings, seed=seed)) for seed in study.seed_range()
     ]
-
-
-def once_each(study: Study, *names: str) -> None:
-    """Raise a ``ValueError`` that names the parameter, if a list among ``names`` has a value twice."""
-    for name in names:
-        values = getattr(study, name)
-        if len(set(values)) != len(values):
-            raise ValueError(f"{name} is {list(values)}; allowed: each value once")
 
 
 def _merged(axes: Mapping[str, Axis], labels: tuple[str, ...]) -> dict[str, Any]:

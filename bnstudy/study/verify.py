@@ -73,7 +73,9 @@ def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = Fa
 
 
 def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rerun:
-    """Train the first ``steps`` steps of a recorded training run again and compare loss, accuracy and rate.
+    """Train the first ``steps`` steps of a recorded training run again and compare what is known of them.
+
+    That is loss, accuracy and rate of each step, and what the run's probes measured at theirs among them.
 
     Records of sources that are known to give the same as today's (``data/sources.json``) count as today's:
     equality is expected of them too.
@@ -88,6 +90,10 @@ def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rer
     # A run that diverged is recorded up to where that was seen.
     old = store.table(record, "training").splitlines(keepends=True)[: len(new)]
     equal = old == new[: len(old)] and len(old) > 1
+    last = len(old) - 1
+    for probe in spec.probes:
+        seen = content_of(probe, spec.name, again.tables[probe])
+        equal = equal and _up_to(last, seen) == _up_to(last, store.table(record, probe))
     difference = _mean_difference(b"".join(old), b"".join(new[: len(old)]))
     if _made_alike(record, again.provenance, store):
         return Rerun(spec.name, "bit for bit", equal, difference, equal, steps=steps)
@@ -97,6 +103,11 @@ def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rer
 def _made_alike(record: Record, new: dict[str, Any], store: Store) -> bool:
     same = all(record.provenance.get(key) == new.get(key) for key in SAME)
     return same and count_as_today(store, record)
+
+
+def _up_to(step: int, table: bytes) -> list[bytes]:
+    """Return the rows of a table of a probe up to a step; its columns start with run and step."""
+    return [row for row in table.splitlines()[1:] if int(row.split(b",")[1]) <= step]
 
 
 def _mean_difference(old: bytes, new: bytes) -> float:

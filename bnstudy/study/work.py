@@ -94,7 +94,7 @@ def trained(
     from bnstudy.study.watching import Probed
     from bnstudy.train.fleet import train_fleet
 
-    watch = Probed(specs[0]) if specs[0].probes else None
+    watch = Probed(specs[0], dataset, device) if specs[0].probes else None
     results = train_fleet(specs, dataset, device=device, progress=progress, watch=watch)
     if watch is not None:
         results[0].tables |= watch.tables()

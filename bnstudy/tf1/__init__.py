@@ -17,6 +17,7 @@ from bnstudy.tf1.constants import constant, convert_to_tensor, placeholder, plac
 from bnstudy.tf1.contrib.layers.batch_norm import batch_norm
 from bnstudy.tf1.control import cond, group, no_op
 from bnstudy.tf1.control import tuple_ as tuple
+from bnstudy.tf1.crossing import from_network, to_network
 from bnstudy.tf1.dtypes import DType, as_dtype, bfloat16, float16, float32, float64, int32, int64, uint8
 from bnstudy.tf1.dtypes import boolean as bool
 from bnstudy.tf1.errors import FailedPreconditionError, OperatorNotAllowedInGraphError, TrapWarning
@@ -212,6 +213,7 @@ __all__ = [
     "float32",
     "float64",
     "floordiv",
+    "from_network",
     "get_collection",
     "get_collection_ref",
     "get_default_graph",
@@ -293,6 +295,7 @@ __all__ = [
     "tile",
     "to_float",
     "to_int32",
+    "to_network",
     "train",
     "trainable_variables",
     "transpose",

@@ -62,8 +62,16 @@ def conv2d(
     steps = _spatial(strides, "strides")
 
     def compute(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        inner = _padded(x.permute(0, 3, 1, 2), w.shape[:2], steps, padding, 0.0)
-        return F.conv2d(inner, w.permute(3, 2, 0, 1), stride=steps).permute(0, 2, 3, 1)
+        channels_first = x.permute(0, 3, 1, 2)
+        sizes = zip(channels_first.shape[2:], w.shape[:2], steps, strict=True)
+        pads = [_pads(size, length, step, padding) for size, length, step in sizes]
+        even = [before for before, after in pads if before == after]
+        if len(even) == 2:  # the convolution pads by itself what is the same on both sides
+            inner, around = channels_first, (even[0], even[1])
+        else:
+            inner, around = _padded(channels_first, w.shape[:2], steps, padding, 0.0), (0, 0)
+        out = F.conv2d(inner, w.permute(3, 2, 0, 1), stride=steps, padding=around)
+        return out.permute(0, 2, 3, 1)
 
     source, weights = convert_to_tensor(input), convert_to_tensor(filter)
     window = TensorShape(weights.shape)

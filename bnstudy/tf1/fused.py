@@ -6,8 +6,12 @@ from typing import Any
 
 import torch
 
-from bnstudy.norm.affine import batch_normalization
-from bnstudy.norm.kernel import normalize_by_batch, normalize_by_statistics, statistics_dtype
+from bnstudy.norm.kernel import (
+    batch_normalization,
+    normalize_by_batch,
+    normalize_by_statistics,
+    statistics_dtype,
+)
 from bnstudy.norm.moments import moments as batch_moments
 from bnstudy.tf1 import versions
 from bnstudy.tf1.graph import Tensor, get_default_graph

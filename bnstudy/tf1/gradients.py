@@ -58,7 +58,7 @@ def gradients(
             [v for v, _ in pairs],
             inputs,
             [w for _, w in pairs],
-            retain_graph=True,
+            retain_graph=run.plan.shares_forward,
             create_graph=op in run.plan.higher,
             allow_unused=True,
         )

@@ -120,6 +120,21 @@ class Branch:
     outer: Branch | None
 
 
+@dataclass(frozen=True)
+class Normalized:
+    """One call of ``batch_norm``: where its variables are, and what no checkpoint holds.
+
+    ``bessel``: whether the moving variance averages the corrected variance.
+    """
+
+    scope: str
+    training: Any
+    in_place: bool
+    decay: Any
+    epsilon: Any
+    bessel: bool
+
+
 class Graph:
     """Operations, collections and variables; ``with Graph().as_default():`` builds into it."""
 
@@ -133,8 +148,8 @@ class Graph:
         self.seed: int | None = None
         self.names = Names()
         self._said: set[str] = set()
-        # The flags with which batch_norm was called, and whether it updates in place: for the traps.
-        self.batch_norm_flags: list[tuple[Any, bool]] = []
+        # How batch_norm was called: for the traps, and for networks elsewhere that take the weights.
+        self.batch_norms: list[Normalized] = []
         self._control_stack: list[list[Operation]] = []
         self._branch: Branch | None = None
 

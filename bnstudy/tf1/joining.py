@@ -84,20 +84,19 @@ def split(
 def strided_slice(x: Any, key: Any, name: str | None = None) -> Tensor:
     """Return ``x[key]``; bounds may be scalar tensors.
 
-    Raises ``TypeError`` for a step below 1.
+    Raises ``TypeError`` for a step below 1, ``ValueError`` for more indices than axes.
     """
     source = convert_to_tensor(x)
-    listed = list(key) if isinstance(key, tuple) else [key]
     tensors: list[Tensor] = []
 
     def held(bound: Any) -> Any:
-        if not isinstance(bound, Tensor) and not hasattr(bound, "snapshot"):
+        if bound is None or (not isinstance(bound, Tensor) and not hasattr(bound, "snapshot")):
             return None if bound is None else int(bound)
         tensors.append(convert_to_tensor(bound))
         return tensors[-1]
 
     plain: list[Any] = []
-    for part in listed:
+    for part in key if isinstance(key, tuple) else (key,):
         if isinstance(part, slice):
             step = held(part.step)
             if isinstance(step, int) and step < 1:
@@ -105,12 +104,6 @@ def strided_slice(x: Any, key: Any, name: str | None = None) -> Tensor:
             plain.append(slice(held(part.start), held(part.stop), step))
         else:
             plain.append(part if part is None or part is Ellipsis else held(part))
-    if not tensors:
-        found = tuple(plain)
-        result: Tensor = make(name, "strided_slice", lambda v: v[found], source)
-        if source.op.constant is not None and len(found) == 1:
-            result.op.constant = source.op.constant[found]
-        return result
 
     def compute(run: Any, v: torch.Tensor, *bounds: torch.Tensor) -> torch.Tensor:
         known = {t: int(b) for t, b in zip(tensors, bounds, strict=True)}
@@ -124,15 +117,41 @@ def strided_slice(x: Any, key: Any, name: str | None = None) -> Tensor:
         ]
         return v[tuple(parts)]
 
-    rank = source.shape.ndims
-    new = sum(1 for p in plain if p is None)
-    lost = sum(1 for p in plain if p is not None and p is not Ellipsis and not isinstance(p, slice))
-    shape = TensorShape(None if rank is None else [None] * (rank + new - lost))
-    return (
-        get_default_graph()
-        .add(name or "strided_slice", [source, *tensors], compute, [(source.dtype, shape)])
-        .outputs[0]
-    )
+    static = [(source.dtype, _sliced(source.shape, plain))]
+    result = get_default_graph().add(name or "strided_slice", [source, *tensors], compute, static).outputs[0]
+    if source.op.constant is not None and not tensors:
+        result.op.constant = source.op.constant[tuple(plain)]
+    return result
+
+
+def _sliced(shape: TensorShape, parts: Sequence[Any]) -> TensorShape:
+    if shape.ndims is None:
+        return TensorShape(None)
+    taken = sum(1 for p in parts if p is not None and p is not Ellipsis)
+    if taken > shape.ndims:
+        raise ValueError(
+            f"Index out of range using input dim {shape.ndims}; input has only {shape.ndims} dims"
+        )
+    full = [slice(None)] * (shape.ndims - taken)
+    where = next((i for i, p in enumerate(parts) if p is Ellipsis), len(parts))
+    dims, axis = [], 0
+    for part in [*parts[:where], *full, *parts[where + 1 :]]:
+        if part is None:
+            dims.append(1)
+            continue
+        size = shape[axis].value
+        axis += 1
+        if not isinstance(part, slice):
+            if size is not None and isinstance(part, int) and not -size <= part < size:
+                raise ValueError(f"slice index {part} of dimension {axis - 1} out of bounds; shape {shape}")
+            continue
+        bounds = (part.start, part.stop, part.step)
+        if size is None or any(isinstance(b, Tensor) for b in bounds):
+            whole = bounds in ((None, None, None), (0, None, None), (None, None, 1))
+            dims.append(size if whole else None)
+        else:
+            dims.append(len(range(*part.indices(size))))
+    return TensorShape(dims)
 
 
 def pad(

@@ -8,12 +8,12 @@ from typing import Any
 from bnstudy.tf1 import nn, versions
 from bnstudy.tf1.constants import convert_to_tensor
 from bnstudy.tf1.contrib.layers import core_layer
-from bnstudy.tf1.contrib.layers.call import NCHW, NHWC, Call
+from bnstudy.tf1.contrib.layers.call import NCHW, NHWC, Call, note
 from bnstudy.tf1.control import smart_cond
-from bnstudy.tf1.graph import Tensor, get_default_graph
+from bnstudy.tf1.graph import Tensor
 from bnstudy.tf1.initializers import ones_initializer, zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.math import matmul
+from bnstudy.tf1.math import identity, matmul
 from bnstudy.tf1.scopes import get_variable, variable_scope
 from bnstudy.tf1.shapes import TensorShape
 from bnstudy.tf1.shaping import reshape, shape
@@ -88,9 +88,10 @@ def batch_normalization(
         model=False,
     )
     fuses = (fused is None or fused) and not renorm and rank in versions.current().fused_ranks
-    get_default_graph().batch_norm_flags.append((training, False))
+    fuses = fuses and x.dtype.name != "float64"
     with variable_scope(name, "batch_normalization", [inputs], reuse=reuse) as entered:
-        return core_layer.build(call, entered, fuses and x.dtype.name != "float64")
+        note(call, entered, fused=fuses)
+        return core_layer.build(call, entered, fuses)
 
 
 def dense(
@@ -232,7 +233,9 @@ def dropout(
     x = convert_to_tensor(inputs)
     with variable_scope(name, "dropout", [inputs]):
         result: Tensor = smart_cond(
-            training, lambda: nn.dropout(x, noise_shape=noise_shape, seed=seed, rate=rate), lambda: x
+            training,
+            lambda: nn.dropout(x, noise_shape=noise_shape, seed=seed, rate=rate),
+            lambda: identity(x),
         )
         return result
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from bnstudy.norm.affine import batch_normalization as normalized
+from bnstudy.norm.kernel import batch_normalization as normalized
 from bnstudy.norm.moments import moments as batch_moments
 from bnstudy.norm.moments import reduced_axes
 from bnstudy.norm.moments import weighted_moments as weighted_batch_moments

@@ -74,4 +74,8 @@ def piecewise_constant(
         return torch.tensor(values[passed], dtype=torch.float32)
 
     kind = [(float32, TensorShape([]))]
-    return get_default_graph().add(name or "PiecewiseConstant", [source], compute, kind).outputs[0]
+    return (
+        get_default_graph()
+        .add(f"{name or 'PiecewiseConstant'}/case/cond/Merge", [source], compute, kind)
+        .outputs[0]
+    )

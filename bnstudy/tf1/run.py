@@ -34,6 +34,9 @@ class Plan:
         self.watched = {source for op in gradients for source in op.sources}
         self.watched_ops = {source.op for source in self.watched}
         self.higher = _differentiated_again(gradients)
+        # Several derivatives share what the forward pass kept; the only one frees it on its way.
+        self.shares_forward = len(gradients) > 1
+        self.finished = _last_uses(self.steps, frozenset(targets))
         self.trains = any(op.role == "optimizer" for op in self.steps)
         self.assigned = _written(self.steps, "assign")
         self.moved = _written(self.steps, "moving")
@@ -85,7 +88,7 @@ class Run:
         values = self.values
         watched, late = self.plan.watched_ops, self.plan.late
         with torch.set_grad_enabled(bool(watched)):
-            for op in self.plan.steps:
+            for op, finished in zip(self.plan.steps, self.plan.finished, strict=True):
                 if self._dead and self._is_dead(op):
                     self.kill(op)
                     continue
@@ -104,6 +107,10 @@ class Run:
                     self._keep(op, result, arguments)
                 else:
                     values[op] = result
+                # Memory that nobody needs any more serves what comes next.
+                del arguments, result
+                for done in finished:
+                    values.pop(done, None)
 
     def _keep(self, op: Operation, values: tuple[torch.Tensor, ...], inputs: Sequence[torch.Tensor]) -> None:
         # What gradients are asked of has to be a tensor of its own: a leaf, or a view of the input it
@@ -141,6 +148,20 @@ def _ordered(targets: Sequence[Operation], fed: frozenset[Operation]) -> list[Op
         done.add(op)
         stack.pop()
     return order
+
+
+def _last_uses(steps: Sequence[Operation], kept: frozenset[Operation]) -> list[list[Operation]]:
+    """Return, for each step, the operations whose values no later step reads."""
+    finished: list[list[Operation]] = []
+    seen: set[Operation] = set(kept)
+    for op in reversed(steps):
+        last = [source for source in dict.fromkeys(t.op for t in op.inputs) if source not in seen]
+        if op not in seen:
+            last.append(op)
+        seen.update(last)
+        finished.append(last)
+    finished.reverse()
+    return finished
 
 
 def _written(steps: Sequence[Operation], role: str) -> frozenset[str]:

@@ -27,7 +27,7 @@ def shape(input: Any, name: str | None = None, out_type: Any = int32) -> Tensor:
         source,
         static=[(kind, TensorShape([rank]))],
     )
-    result.op.differentiable = False
+    result.op.differentiable, result.op.role = False, "shape"
     if source.shape.is_fully_defined():
         result.op.constant = torch.tensor(source.shape.as_list(), dtype=kind.torch)
     return result
@@ -121,6 +121,9 @@ def known_sizes(given: Any) -> tuple[list[int | None] | None, Tensor | None]:
     if held is not None:
         given = held.tolist()
     if isinstance(given, Tensor):
+        if given.op.role == "shape":
+            known = given.op.inputs[0].shape
+            return (None if known.ndims is None else known.as_list()), given
         parts = given.op.inputs if given.op.role == "packed" else []
         count = given.shape[0].value if given.shape.ndims == 1 else None
         if count is None or len(parts) != count:

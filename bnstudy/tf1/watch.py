@@ -36,9 +36,9 @@ class Watch:
         op = self._graph.operations.get(name)
         if name in self._said or op is None or op.outputs[0].dtype is not boolean:
             return
-        flags = self._graph.batch_norm_flags
-        by_python = flags and all(isinstance(f, (bool, int, str)) and f for f, _ in flags)
-        if not by_python or not any(in_place for _, in_place in flags) or self._read(op.outputs[0]):
+        calls = self._graph.batch_norms
+        by_python = calls and all(isinstance(c.training, (bool, int, str)) and c.training for c in calls)
+        if not by_python or not any(c.in_place for c in calls) or self._read(op.outputs[0]):
             return
         self._said.add(name)
         warn_of_trap(

@@ -172,7 +172,7 @@ def _digits() -> dict[str, NDArray[np.uint8]]:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise DataError(
-            "digits: scikit-learn is not installed; install it with: pip install bnstudy[book]"
+            "digits: scikit-learn is not installed; install it with: pip install 'bnstudy[data]'"
         ) from error
     images, labels = load_digits(return_X_y=True)
     grey = np.rint(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)

@@ -149,6 +149,27 @@ class Evaluator:
             for layer, schedule in zip(self._layers, updates, strict=True):
                 layer.updates = schedule
 
+    @torch.no_grad()
+    def logits(self, step: int, split: str) -> tuple[Tensor, Tensor]:
+        """Return the logits [N, R * classes] and labels [N, R] of a split for the only choice asked for."""
+        found: list[tuple[Tensor, Tensor]] = []
+
+        def keep(images: Tensor, labels: Tensor) -> None:
+            found.append((self._net(images), labels))
+
+        was_training = self._net.training
+        self._net.eval()
+        try:
+            if self._measured is not None:
+                self._measured.write(self._lent, step)
+                self._net.eval()
+            with using(self._layers, self._lent[0]):
+                self._fixed_passes[split].once(keep)
+        finally:
+            self._net.train(was_training)
+        logits, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return logits, labels
+
     def _add_choices(self, images: Tensor, labels: Tensor) -> None:
         # What no statistics enter is computed once for all choices.
         start = self._net.start(images)
@@ -220,6 +241,12 @@ class _Pass:
         self._feed = feed
         self._sizes = sizes
         self._step = Captured(lambda size: absorb(*feed.take(size)), feed.device)
+
+    def once(self, absorb: Callable[[Tensor, Tensor], None]) -> None:
+        """Do something else with the images and labels of each batch."""
+        self._feed.rewind()
+        for size in self._sizes:
+            absorb(*self._feed.take(size))
 
     def run(self, start: int = 0, stop: int | None = None) -> None:
         """Take the batches from ``start``, 0 or where the last call stopped, to before ``stop``."""

@@ -33,6 +33,7 @@ from bnstudy.train.network import ArticleNet
 from bnstudy.train.networks import Network
 from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, ORDER, TEST_ORDER, generator
 
+LOGGED_AT_FIRST = 50  # steps that the table of a training has in any case
 LOOK_EVERY = 50  # steps between looks at the loss
 
 _memory: Any = _memory_settings  # a module that sets itself up as an object with properties
@@ -292,10 +293,10 @@ class Fleet:
                 outcomes[member],
                 {
                     "training": {
-                        "step": list(range(1, last + 1)),
-                        "loss": losses[member][:last],
-                        "accuracy": accuracies[member][:last],
-                        "learning_rate": self.rates[member][:last],
+                        "step": (logged := self._logged(last)),
+                        "loss": [losses[member][step - 1] for step in logged],
+                        "accuracy": [accuracies[member][step - 1] for step in logged],
+                        "learning_rate": [self.rates[member][step - 1] for step in logged],
                     },
                     **({"evaluation": evaluations[member]} if count else {}),
                     **self.looks.tables(member),
@@ -307,6 +308,11 @@ class Fleet:
             )
             for member, last in enumerate(last_step)
         ]
+
+    def _logged(self, last: int) -> list[int]:
+        """Return the steps up to ``last`` that the table of the training has."""
+        every = self.spec.logged_every
+        return [step for step in range(1, last + 1) if step <= LOGGED_AT_FIRST or step % every == 0]
 
     def _batch_sizes(self) -> Iterator[int]:
         """Yield the size of each batch to train on, having put its epoch's order on the device."""

@@ -14,6 +14,7 @@ from bnstudy.norm import Arm, StatisticsBank
 from bnstudy.records.look import Look
 from bnstudy.records.nodes import node_decays
 from bnstudy.records.spec import RunSpec
+from bnstudy.train.calibration import loss, temperature
 from bnstudy.train.data import Dataset
 from bnstudy.train.evaluate import Asked, Evaluator
 from bnstudy.train.feed import DeviceData, Feed
@@ -56,7 +57,8 @@ class Looks:
     accuracy). ``test_batches`` (step, order, test_batch_size, statistics, loss, accuracy): ``statistics``
     is ``"batch"``, or ``"leaked"``: the moving averages after one pass in such batches moved them in place.
     ``hits`` uint8 [rows, ceil(N / 8)] has a bit an image, high bit first, and 0 beyond the images;
-    ``hits_index`` says what each row is, and of how many images. ``snapshots`` (step) says when
+    ``hits_index`` says what each row is, and of how many images. ``calibration``: step,
+    split, temperature, loss, scaled_loss. ``snapshots`` (step) says when
     ``snapshot_parameters`` float32 [snapshots, P], parameter after parameter in the network's order, and
     ``snapshot_averages`` float32 [snapshots, nodes, 2, C_total] (``bnstudy.records.nodes``) were taken.
 
@@ -115,6 +117,8 @@ class Looks:
                 self._evaluate(step, members, look, evaluator)
                 if look.test_batches and isinstance(self._net, ArticleNet) and self._bank is not None:
                     self._meet_test_batches(step, members, look)
+                if look.calibrate:
+                    self._calibrate(step, members, look, evaluator)
                 if look.snapshot:
                     self._keep(step, members)
 
@@ -127,6 +131,7 @@ class Looks:
             ("arrivals", any(look.ratio for look in looks)),
             ("test_batches", self._bank is not None and any(look.test_batches for look in looks)),
             ("hits_index", any(look.hits for look in looks)),
+            ("calibration", any(look.calibrate for look in looks)),
             ("snapshots", any(look.snapshot for look in looks)),
         ):
             if wanted:
@@ -191,6 +196,18 @@ class Looks:
                     order=order,
                     test_batch_size=size,
                 )
+
+    def _calibrate(self, step: int, members: set[int], look: Look, evaluator: Evaluator) -> None:
+        found = {split: evaluator.logits(step, split) for split in look.splits}
+        for member in members:
+            own = {
+                split: (logits.chunk(len(self._specs), 1)[member], labels[:, member])
+                for split, (logits, labels) in found.items()
+            }
+            best = temperature(*own["validation"])
+            for split, pair in own.items():
+                row = {"split": split, "temperature": best, "loss": loss(*pair)}
+                self._add(member, "calibration", step=step, **row, scaled_loss=loss(*pair, at=best))
 
     def _keep(self, step: int, members: set[int]) -> None:
         size = len(self._specs)

@@ -7,8 +7,6 @@ in ``verdicts``; digests, and what a build refuses, in ``digest`` and ``preregis
 ``bnstudy.chapters.judged`` finds all claims.
 """
 
-from typing import Any
-
 from bnstudy.analysis.judged.design import BLOCKS, CONFIRMATORY, TUNING, Block
 from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Verified, Words
 from bnstudy.analysis.judged.training import Evaluation, NotTestedError, Training
@@ -32,12 +30,4 @@ __all__ = [
     "Words",
     "estimate",
     "judge",
-    "rules_digests",
 ]
-
-
-def rules_digests(spec: Any) -> dict[str, str]:
-    """Return the digest of each claim that reads a run: ``bnstudy.chapters.judged.rules_digests``."""
-    from bnstudy.chapters.judged import rules_digests
-
-    return rules_digests(spec)

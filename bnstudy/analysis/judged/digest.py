@@ -7,11 +7,12 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from bnstudy.analysis.judged.design import CONFIRMATORY
 from bnstudy.analysis.judged.example import example
-from bnstudy.analysis.judged.parts import Claim, Part, Quantity, quantities_of
+from bnstudy.analysis.judged.parts import Claim, Estimate, Part, Places, Quantity, quantities_of
 from bnstudy.analysis.judged.training import NotTestedError
 from bnstudy.analysis.judged.verdicts import ANSWERS, combine
 from bnstudy.analysis.procedure import ALPHA, interval
@@ -85,17 +86,20 @@ def _quantity(quantity: Quantity, count: int) -> dict[str, Any]:
             }
             for block, arms in quantity.reads
         ],
-        "by example": [_by_example(quantity, diverged, count) for diverged in (False, True)],
+        "by example": [
+            _by_example(quantity.estimate, quantity.places(), diverged, count) for diverged in (False, True)
+        ],
     }
 
 
-def _by_example(quantity: Quantity, diverged: bool, count: int) -> list[str]:
+@cache
+def _by_example(estimate: Estimate, places: Places, diverged: bool, count: int) -> tuple[str, ...]:
     try:
-        found = interval(quantity.estimate(example(quantity, diverged)), count)
+        found = interval(estimate(example(estimate, places, diverged)), count)
     except NotTestedError:
-        return ["not tested"]
+        return ("not tested",)
     # Fewer digits than what libraries may differ in.
-    return [f"{round(value, 9) + 0.0:.8g}" for value in (found.mean, found.low, found.high)]
+    return tuple(f"{round(value, 9) + 0.0:.8g}" for value in (found.mean, found.low, found.high))
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bnstudy.analysis.judged.contrasts import AtEpochs, AtEqualTraining, EarlyStopped
-from bnstudy.analysis.judged.parts import Quantity
+from bnstudy.analysis.judged.parts import Estimate, Places
 from bnstudy.analysis.judged.probed import Diverges, LargestGradient, Probe, Probed
 from bnstudy.analysis.judged.times import StepCost, StepsToTargets, TimeToTargets
 from bnstudy.analysis.judged.training import Evaluation, Training
@@ -30,17 +30,17 @@ EVALUATED = (3.0, 6.0, 9.0, 12.0, 15.0, 18.0)
 Study = dict[str, dict[str, dict[int, Training]]]
 
 
-def example(quantity: Quantity, diverged: bool = False) -> Study:
-    """Return trainings of every arm that a quantity reads, with the tables that it reads of them.
+def example(estimate: Estimate, places: Places, diverged: bool = False) -> Study:
+    """Return trainings of every arm in ``places``, by block, with the tables that a quantity's rule reads.
 
     ``diverged``: the first arm's last seed did.
     """
     study: Study = {}
-    for place, (block, arms) in enumerate(quantity.reads):
+    for place, (block, arms) in enumerate(places):
         for number, name in enumerate(arms):
-            study.setdefault(block.name, {})[name] = {
+            study.setdefault(block, {})[name] = {
                 seed: _training(
-                    quantity.estimate,
+                    estimate,
                     name,
                     _Source(hash_of=(place, number, seed)),
                     diverged and (place, number) == (0, 0) and seed == SEEDS[-1],

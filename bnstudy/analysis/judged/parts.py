@@ -13,6 +13,7 @@ from bnstudy.analysis.procedure import Outcomes, Sample
 Side = Literal["above", "below", "within"]
 Scale = Literal["points", "factor", "number", "share"]
 Estimate = Callable[[Blocks], Sample | Outcomes]
+Places = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Quantity:
     scale: Scale
     target: float
     pilot: Pilot
+
+    def places(self) -> Places:
+        """Return the names of the blocks and arms that it is taken from."""
+        return tuple((block.name, arms) for block, arms in self.reads)
 
 
 @dataclass(frozen=True)

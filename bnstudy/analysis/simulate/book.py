@@ -86,9 +86,17 @@ def skewed(random: Random, shape: tuple[int, ...], skewness: float) -> FloatArra
 
 
 def around_zero(
-    quantity: Quantity, level: float, random: Random, studies: int, spread: float, skewness: float
+    quantity: Quantity,
+    level: float,
+    random: Random,
+    studies: int,
+    spread: float,
+    skewness: float,
+    most: bool = False,
 ) -> Ends:
     """Return the intervals of studies with a quantity's seeds and expected spread, whose true value is 0.
+
+    ``most``: with as many seeds as its blocks may have, not as many as are planned.
 
     The variance that the choice of the images adds is estimated from 10,000 of them, within a percent or
     two: it counts as known here. It is the same in every study of a spread.
@@ -97,7 +105,8 @@ def around_zero(
     deviations = (pilot.seeds, pilot.second)
     parts = []
     for (block, _), deviation in zip(quantity.reads, deviations, strict=False):
-        values = spread * deviation * skewed(random, (studies, block.seeds), skewness)
+        count = block.at_most if most else block.seeds
+        values = spread * deviation * skewed(random, (studies, count), skewness)
         parts.append(of_seeds(values))
     images = pilot.images * random.standard_normal(studies)
     parts.append(Moments(images, np.full(studies, pilot.images**2), np.zeros(studies)))
@@ -177,7 +186,7 @@ def of_the_book(book: Book, random: Random, studies: int, spread: float, skewnes
 
 
 def power(
-    book: Book, random: Random, studies: int, spread: float, skewness: float = 0.5
+    book: Book, random: Random, studies: int, spread: float, skewness: float = 0.5, most: bool = False
 ) -> list[dict[str, Any]]:
     """Return what each part can be expected to tell, a row a part and grade.
 
@@ -194,7 +203,7 @@ def power(
                 by_name[quantity.name] = (
                     outcomes_around(quantity, len(book.quantities), quantity.pilot.mean, random, studies)
                     if quantity.scale == "share"
-                    else around_zero(quantity, book.level, random, studies, spread, skewness)
+                    else around_zero(quantity, book.level, random, studies, spread, skewness, most)
                 )
             ends = by_name[quantity.name]
             expected = quantity.pilot.mean

@@ -74,7 +74,7 @@ def equal_epsilons(quantities: list[Quantity], book: Book, random: Random, studi
         common = 0.7 + 0.005 * random.standard_normal((seeds, 1))
         accuracy = np.round((common + 0.004 * random.standard_normal((seeds, 6))) * 10_000) / 10_000
         winner = int(accuracy.mean(axis=0).argmax())
-        best += few_values(accuracy[:, 0] - accuracy[:, winner])
+        best += int(few_values(accuracy[:, 0] - accuracy[:, winner]))
         answers = []
         for i, quantity in enumerate(quantities, 1):
             found = interval(Sample((Component(accuracy[:, 0] - accuracy[:, i]),)), len(book.quantities))
@@ -173,7 +173,7 @@ def _ends(values: FloatArray, truth: float, book: Book) -> Ends:
     # Student's interval is vectorised; what else the procedure does is left to it, once for equal seeds.
     ordered = np.sort(values, axis=1)
     known: dict[bytes, Interval] = {}
-    for i in np.flatnonzero((np.diff(ordered, axis=1) > 1e-12).sum(axis=1) < 2):
+    for i in np.flatnonzero(few_values(values)):
         key = ordered[i].tobytes()
         if key not in known:
             known[key] = interval(Sample((Component(ordered[i]),)), len(book.quantities))

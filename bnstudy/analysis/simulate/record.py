@@ -51,9 +51,10 @@ def simulate(claims: Sequence[Claim], studies: int, seed: int = 0, progress: boo
         "false": false,
         "hard": _hard(book, studies, seed),
         "power": [
-            {"spread": spread, **row}
+            {"spread": spread, "seeds": "most" if most else "planned", **row}
             for i, spread in enumerate(SPREADS)
-            for row in power(book, np.random.default_rng([seed, 1, i]), studies, spread)
+            for most in (False, True)
+            for row in power(book, np.random.default_rng([seed, 1, i]), studies, spread, most=most)
         ],
     }
 

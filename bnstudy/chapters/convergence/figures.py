@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import NEUTRAL, SMALL, WIDTH, curve, legend_above, row_labels
+from bnstudy.analysis.style import NEUTRAL, SMALL, curve, legend_above, panels, row_labels, sample
 from bnstudy.analysis.tables import Tables, per_seed, rows
 from bnstudy.chapters.convergence.rules import first_step_at, seconds_per_step, tested, time_to
 from bnstudy.chapters.updates_collections.figures import COLOURS
@@ -31,15 +29,7 @@ COSTS = {
 
 def accuracy_by_rate(tables: Tables, rates: list[str], target: float) -> Figure:
     """Draw test accuracy over steps, a panel a learning rate and a curve an arm, with 95 % bands."""
-    figure, axes = plt.subplots(
-        len(rates),
-        1,
-        figsize=(WIDTH, 2.0 * len(rates) + 0.8),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(2.0 * len(rates) + 0.8, len(rates), sharex=True, sharey=True, squeeze=False)
     every = tested(tables)
     for axis, rate in zip(axes[:, 0], rates, strict=True):
         for arm in NAMES:
@@ -58,7 +48,7 @@ def accuracy_at_best(tables: Tables, best: Mapping[str, str], target: float) -> 
     ``best`` has the label of each arm's rate. A point's seconds are its step times the mean of what a step
     takes; bands: 95 % over seeds, of the accuracy.
     """
-    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharey=True, layout="constrained")
+    figure, axes = panels(5.4, 2, sharey=True)
     every = tested(tables)
     for axis, in_seconds in zip(axes, (False, True), strict=True):
         for arm, rate in best.items():
@@ -73,9 +63,7 @@ def accuracy_at_best(tables: Tables, best: Mapping[str, str], target: float) -> 
 
 def times_to_target(tables: Tables, rates: list[str], target: float) -> Figure:
     """Draw each seed's steps and seconds to ``target``, a row a rate and arm; hollow: never got there."""
-    figure, axes = plt.subplots(
-        2, 1, figsize=(WIDTH, 1.4 * len(rates) + 2.6), sharey=True, layout="constrained"
-    )
+    figure, axes = panels(1.4 * len(rates) + 2.6, 2, sharey=True)
     for axis, clock in zip(axes, ("step", "seconds"), strict=True):
         for row, rate in enumerate(rates):
             for arm, shift in (("none", -0.2), ("batch", 0.2)):
@@ -102,7 +90,7 @@ def times_to_target(tables: Tables, rates: list[str], target: float) -> Figure:
 
 def step_cost(tables: Tables) -> Figure:
     """Draw what a training step takes, a row a network: a point a seed, the mean with its 95 % interval."""
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
+    figure, axis = panels(3.4)
     for row, arm in enumerate(COSTS):
         seconds = 1000 * per_seed(rows(tables, "cost", arm=arm), "seconds_per_step")
         axis.plot(seconds, [row + 0.18] * len(seconds), "o", color=COLOURS[arm], ms=4, alpha=0.6, mew=0)
@@ -129,8 +117,5 @@ def _accuracies(axis: Axes, every: pd.DataFrame, target: float) -> None:
 
 
 def _legend(figure: Figure, names: Mapping[str, str] = NAMES, columns: int = 2) -> None:
-    handles = [
-        Line2D([], [], color=COLOURS[arm], marker=MARKERS[arm], ms=4, lw=1.5, mew=0, label=name)
-        for arm, name in names.items()
-    ]
+    handles = [sample(name, COLOURS[arm], MARKERS[arm], ms=4, lw=1.5, mew=0) for arm, name in names.items()]
     legend_above(figure, handles, ncols=columns)

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field
 
-from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Axis, PlannedRun, Study, once_each, step_costs
-
-Rates = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
+from bnstudy.records.spec import Positive
+from bnstudy.study.plan import Axis, PlannedRun, Rates, Training, step_costs
 
 
-class ConvergenceStudy(Study):
+class ConvergenceStudy(Training):
     """Accuracy over training with and without batch normalization, and a step's cost (claims C4, C13)."""
 
     name: ClassVar[str] = "convergence"
 
-    dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     rates: Rates = (0.001, 0.003, 0.01)
     epochs: Positive = 2
-    batch_size: int = Field(default=128, ge=2)
-    precision: Precision = "bfloat16"
     evaluations: int = Field(default=16, ge=1, le=1000)
-
-    @model_validator(mode="after")
-    def _once_each(self) -> ConvergenceStudy:
-        once_each(self, "rates")
-        return self
 
     def base(self) -> dict[str, Any]:
         """Return what all training runs have in common."""
-        names = ("dataset", "train_size", "epochs", "batch_size", "precision", "evaluations")
         return {
-            **{name: getattr(self, name) for name in names},
+            **self.given("evaluations"),
             "spacing": "linear",
             "zero_debias": ("none",),
             "statistics": ("moving",),

@@ -5,13 +5,21 @@ from __future__ import annotations
 import itertools
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, curve, legend_above
+from bnstudy.analysis.style import (
+    ARMS,
+    NEUTRAL,
+    SMALL,
+    WITHOUT,
+    curve,
+    legend_above,
+    panels,
+    plain_ticks,
+    sample,
+)
 from bnstudy.analysis.tables import last_step, summary
 from bnstudy.chapters.covariate_shift.rules import C3
 
@@ -34,15 +42,7 @@ def shift_by_layer(relative: pd.Series[float], cosine: pd.Series[float], trainin
     Both are indexed by arm, training, seed, step and layer. Axes are the same for every training.
     """
     layers = sorted(relative.index.unique("layer"))
-    figure, axes = plt.subplots(
-        len(layers),
-        2,
-        figsize=(WIDTH, 1.35 * len(layers) + 0.8),
-        sharex=True,
-        sharey="col",
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(1.35 * len(layers) + 0.8, len(layers), 2, sharex=True, sharey="col", squeeze=False)
     for column, values in enumerate((relative, cosine)):
         for axis, layer in zip(axes[:, column], layers, strict=True):
             _curves(axis, values.xs((training, layer), level=("training", "layer")), log=column == 0)
@@ -70,14 +70,8 @@ def over_training(values: pd.Series[float], ylabel: str, *, log: bool = True) ->
     """
     trainings = list(values.index.unique("training"))
     height = (len(trainings) + 1) // 2
-    figure, axes = plt.subplots(
-        height,
-        min(len(trainings), 2),
-        figsize=(WIDTH, 1.9 * height + 0.9),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
+    figure, axes = panels(
+        1.9 * height + 0.9, height, min(len(trainings), 2), sharex=True, sharey=True, squeeze=False
     )
     means = values.groupby(["arm", "training", "step"]).mean()
     for axis, training in zip(axes.flat, trainings, strict=False):
@@ -104,21 +98,15 @@ def accuracy_against_shift(shift: pd.Series[float], accuracy: pd.Series[float]) 
     """
     trainings = list(shift.index.unique("training"))
     marks = dict(zip(trainings, itertools.cycle("os^DvP*X"), strict=False))
-    figure, axis = plt.subplots(figsize=(WIDTH, 4.4), layout="constrained")
+    figure, axis = panels(4.4)
     for arm, training in itertools.product(_arms(shift), trainings):
         at, reached = (v.xs((arm, training), level=("arm", "training")) for v in (shift, accuracy))
         axis.plot(at, 100 * reached, marks[training], color=COLOURS[arm], ms=6, alpha=0.7, mew=0)
     axis.set(xscale="log", xlabel="relative shift, mean of the run", ylabel="test accuracy (%)")
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter(NullFormatter())
-    handles = [
-        Line2D([], [], color=COLOURS[arm], marker="o", ls="", ms=6, label=NAMES[arm]) for arm in _arms(shift)
-    ]
-    handles += [
-        Line2D([], [], color=NEUTRAL, marker=marks[training], ls="", ms=6, label=training)
-        for training in trainings
-    ]
+    plain_ticks(axis.xaxis)
+    handles = [sample(NAMES[arm], COLOURS[arm], "o", ls="", ms=6) for arm in _arms(shift)]
+    handles += [sample(training, NEUTRAL, marks[training], ls="", ms=6) for training in trainings]
     figure.legend(handles=handles, loc="outside upper center", ncols=2, columnspacing=1.0, handletextpad=0.2)
     return figure
 
@@ -138,9 +126,7 @@ def normality(gaussianity: pd.DataFrame) -> Figure:
         "normal_distance": ("distance", distance),
     }
     layers = sorted(last["layer"].unique())
-    figure, axes = plt.subplots(
-        len(panels), 1, figsize=(WIDTH, 2.1 * len(panels) + 0.6), sharex=True, layout="constrained"
-    )
+    figure, axes = panels(2.1 * len(panels) + 0.6, len(panels), sharex=True)
     for axis, (quantity, (label, bound)) in zip(axes, panels.items(), strict=True):
         for i, (stage, marker) in enumerate(STAGES.items()):
             chosen = last[last["quantity"] == f"{stage}_{quantity}"]
@@ -179,8 +165,7 @@ def _curves(axis: Axes, values: pd.Series[float], *, log: bool) -> None:
     decades = [10**k for k in range(len(str(last)))]
     # The last step too, unless its label would run into a decade's.
     axis.set_xticks([*decades, *([last] if last >= 4 * decades[-1] else [])])
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    plain_ticks(axis.xaxis)
 
 
 def _arms(values: pd.Series[float]) -> list[str]:
@@ -189,8 +174,5 @@ def _arms(values: pd.Series[float]) -> list[str]:
 
 
 def _legend(figure: Figure, values: pd.Series[float]) -> None:
-    handles = [
-        Line2D([], [], color=COLOURS[arm], marker=MARKERS[arm], ms=4, lw=1.4, label=NAMES[arm])
-        for arm in _arms(values)
-    ]
+    handles = [sample(NAMES[arm], COLOURS[arm], MARKERS[arm], ms=4, lw=1.4) for arm in _arms(values)]
     legend_above(figure, handles, ncols=3, handlelength=1.4)

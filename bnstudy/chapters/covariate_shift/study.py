@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
-from bnstudy.records.spec import DatasetName, Norm, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Axis, Study, once_each
+from bnstudy.records.spec import Norm, Precision, read_list
+from bnstudy.study.plan import Axis, Rates, Training, by_default
 
 _ARMS: dict[str, str] = {"none": "none", "batch": "batch", "noisy": "noisy batch"}
 
-Rates = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
+
+def _looks(_: int, others: Mapping[str, Any]) -> int:
+    return 4 if others.get("dataset") == "digits" else 10
 
 
-class CovariateShiftStudy(Study):
+class CovariateShiftStudy(Training):
     """Shift, drift and predictiveness without, with and with noisy batch normalization (claims C1 to C3)."""
 
     name: ClassVar[str] = "covariate_shift"
 
-    dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     norms: Annotated[tuple[Norm, ...], BeforeValidator(read_list), Field(min_length=1)] = (
         "none",
         "batch",
@@ -31,22 +32,17 @@ class CovariateShiftStudy(Study):
     ] = ("sgd", "adam")
     sgd_rates: Rates = (0.01, 0.1)
     adam_rates: Rates = (0.001, 0.01)
-    epochs: Positive = 1
-    batch_size: int = Field(default=128, ge=2)
-    probed_steps: int = Field(default=10, ge=1, le=1000)
+    # A probed step costs as much as many others, and digits are there to be run in minutes.
+    probed_steps: Annotated[int, by_default(lambda _, of: 10 if of.get("dataset") != "digits" else 4)] = (
+        Field(default=None, ge=1, le=1000)
+    )
     # Half precision would add its rounding to the shift.
     precision: Precision = "float32"
-
-    @model_validator(mode="after")
-    def _once_each(self) -> CovariateShiftStudy:
-        once_each(self, "norms", "optimizers", "sgd_rates", "adam_rates")
-        return self
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
         return {
-            **{name: getattr(self, name) for name in ("dataset", "train_size", "epochs", "batch_size")},
-            **{name: getattr(self, name) for name in ("probed_steps", "precision")},
+            **self.given("probed_steps"),
             "evaluations": 1,
             "statistics": ("batch",),
             "probes": (

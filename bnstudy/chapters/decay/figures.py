@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, curve, decay_colour
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, curve, decay_colour, panels
 from bnstudy.analysis.tables import last_step, summary
 from bnstudy.chapters.decay.rules import PARTS, error_split
 
@@ -130,15 +129,7 @@ def _plain(evaluation: pd.DataFrame) -> pd.DataFrame:
 
 def _panels(names: list[str], height: float = 3.3) -> tuple[Figure, list[Axes]]:
     # One above the other, so that the text stays readable on a phone.
-    figure, axes = plt.subplots(
-        len(names),
-        1,
-        figsize=(WIDTH, height * len(names)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(height * len(names), len(names), sharex=True, sharey=True, squeeze=False)
     return figure, list(axes[:, 0])
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnstudy.analysis.rules import SMALLEST_EFFECT
-from bnstudy.analysis.style import NEUTRAL, SMALL, WIDTH, decay_colour, legend_above, seed_points
+from bnstudy.analysis.style import (
+    NEUTRAL,
+    SMALL,
+    decay_colour,
+    legend_above,
+    panels,
+    sample,
+    seed_points,
+)
 from bnstudy.chapters.decay.figures import COLOURS as DECAY
 from bnstudy.chapters.decay.rules import PARTS
 from bnstudy.chapters.decay_range.rules import LARGE, USUAL
@@ -38,9 +45,7 @@ def contrasts(values: Mapping[str, Values], settings: Sequence[str]) -> Figure:
 
     ``values`` has, by claim and setting, paired differences by seed. A setting without any is left empty.
     """
-    figure, axes = plt.subplots(
-        1, 2, figsize=(WIDTH, 0.62 * len(settings) + 1.6), sharey=True, layout="constrained"
-    )
+    figure, axes = panels(0.62 * len(settings) + 1.6, 1, 2, sharey=True)
     for axis, (claim, (title, label, decay)) in zip(axes, CONTRASTS.items(), strict=True):
         for row, setting in enumerate(settings):
             seed_points(axis, 100 * values[claim].get(setting, _NONE), row, decay_colour(decay))
@@ -58,15 +63,7 @@ def parts_by_decay(parts: pd.DataFrame, fitting: Mapping[str, float], settings: 
     """
     shown = [setting for setting in settings if (parts["setting"] == setting).any()] or list(settings[:1])
     decays = sorted(parts["decay"].unique())
-    figure, axes = plt.subplots(
-        len(shown),
-        1,
-        figsize=(WIDTH, 1.9 * len(shown) + 0.9),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(1.9 * len(shown) + 0.9, len(shown), sharex=True, sharey=True, squeeze=False)
     for axis, setting in zip(axes[:, 0], shown, strict=True):
         here = parts[parts["setting"] == setting]
         for i, (part, marker) in enumerate(MARKERS.items()):
@@ -90,7 +87,7 @@ def causes(values: Mapping[str, Values], fitting: Mapping[str, float], settings:
 
     ``values`` has, by cause and setting, paired differences by seed; ``fitting`` each setting's decay.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.72 * len(settings) + 1.3), layout="constrained")
+    figure, axis = panels(0.72 * len(settings) + 1.3)
     for row, setting in enumerate(settings):
         for shift, (cause, (_, marker)) in zip((-0.15, 0.15), CAUSES.items(), strict=True):
             lost = 100 * values[cause].get(setting, _NONE)
@@ -122,7 +119,4 @@ def _rows(axis: Axes, labels: Sequence[str]) -> None:
 
 
 def _handles(named: Mapping[str, tuple[str, str]]) -> list[Line2D]:
-    return [
-        Line2D([], [], color=COLOURS[arm], marker=marker, ls="", ms=5.5, label=name)
-        for arm, (name, marker) in named.items()
-    ]
+    return [sample(name, COLOURS[arm], marker, ls="", ms=5.5) for arm, (name, marker) in named.items()]

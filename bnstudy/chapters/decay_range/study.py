@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from bnstudy.records.spec import DatasetName, Decays, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Listed, once_each
+from bnstudy.records.spec import Decays, Positive, Rate, read_list
+from bnstudy.study.plan import Listed, Training
 
 Rates = Annotated[
     tuple[Rate, ...],
@@ -23,7 +23,7 @@ BatchSizes = Annotated[
 CENTRE = "centre"
 
 
-class DecayRangeStudy(Listed):
+class DecayRangeStudy(Listed, Training):
     """Moving averages of many decays, with another learning rate or another batch size.
 
     ``learning_rate`` and ``batch_size`` are the centre; each of ``learning_rates`` and of ``batch_sizes`` is
@@ -32,21 +32,16 @@ class DecayRangeStudy(Listed):
 
     name: ClassVar[str] = "decay_range"
 
-    dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     decays: Decays = (0.0, 0.9, 0.99, 0.999, 0.9999)
     epochs: Positive = 2
     learning_rate: Rate = 1e-3
     learning_rates: Rates = (1e-4, 1e-2)
-    batch_size: int = Field(default=128, ge=2)
     batch_sizes: BatchSizes = (32, 512)
-    precision: Precision = "bfloat16"
     # One evaluation of sixteen choices of statistics takes as long as much of an epoch.
     evaluations: int = Field(default=1, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _each_setting_once(self) -> DecayRangeStudy:
-        once_each(self, "decays", "learning_rates", "batch_sizes")
         for name, centre in (("learning_rates", "learning_rate"), ("batch_sizes", "batch_size")):
             values, value = getattr(self, name), getattr(self, centre)
             if value in values:
@@ -57,9 +52,8 @@ class DecayRangeStudy(Listed):
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common, and what the centre is."""
-        names = ("dataset", "train_size", "decays", "epochs", "precision", "evaluations")
         return {
-            **{name: getattr(self, name) for name in (*names, "learning_rate", "batch_size")},
+            **self.given("decays", "evaluations", "learning_rate"),
             "zero_debias": ("none", "both"),
         }
 

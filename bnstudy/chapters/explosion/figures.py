@@ -7,13 +7,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, legend_above
+from bnstudy.analysis.style import (
+    ARMS,
+    NEUTRAL,
+    SMALL,
+    WITHOUT,
+    legend_above,
+    panels,
+    plain_ticks,
+    sample,
+)
 
 COLOURS = {
     **ARMS,
@@ -60,14 +67,8 @@ def endings_by_rate(ended: pd.DataFrame) -> Figure:
     ``ended`` has the columns arm, optimizer, learning_rate, seed and end.
     """
     arms, optimizers = ([*dict.fromkeys(ended[column])] for column in ("arm", "optimizer"))
-    figure, axes = plt.subplots(
-        len(arms),
-        len(optimizers),
-        figsize=(WIDTH, 1.9 * len(arms) + 1.2),
-        sharex="col",
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
+    figure, axes = panels(
+        1.9 * len(arms) + 1.2, len(arms), len(optimizers), sharex="col", sharey=True, squeeze=False
     )
     for line, arm in zip(axes, arms, strict=True):
         for axis, optimizer in zip(line, optimizers, strict=True):
@@ -90,8 +91,7 @@ def endings_by_rate(ended: pd.DataFrame) -> Figure:
     axes[0, 0].set_ylim(high + 0.6, low - 0.6)
     figure.supxlabel("learning rate", fontsize=SMALL + 1, color=NEUTRAL)
     handles = [
-        Line2D([], [], color=COLOURS[end], marker=marker, ls="", ms=7, mew=0, label=ENDS[end])
-        for end, marker in END_MARKERS.items()
+        sample(ENDS[end], COLOURS[end], marker, ls="", ms=7, mew=0) for end, marker in END_MARKERS.items()
     ]
     legend_above(figure, handles, handletextpad=0.2)
     return figure
@@ -116,8 +116,7 @@ def step_of_divergence(ended: pd.DataFrame) -> Figure:
     axes[0].set(yscale="log", ylabel="step at which the run diverged")
     last = ended["blew_up_at"].max()
     axes[0].set_ylim(0.8, 2 * last if last > 0 else 10)
-    axes[0].yaxis.set_major_formatter("{x:g}")
-    axes[0].yaxis.set_minor_formatter(NullFormatter())
+    plain_ticks(axes[0].yaxis)
     _legend(figure)
     return figure
 
@@ -143,7 +142,7 @@ def health(
     are the limits of the two axes, ``level`` a loss to mark. Crosses at the upper edge: not finite, or above
     it; triangles at the lower edge: zero, or below it.
     """
-    figure, (upper, lower) = plt.subplots(2, 1, figsize=(WIDTH, 5.2), sharex=True, layout="constrained")
+    figure, (upper, lower) = panels(5.2, 2, sharex=True)
     _over_steps(upper, norms.rename(columns={"value": "y"}), bounds[0], "o", 3.5)
     _over_steps(lower, training.rename(columns={"loss": "y"}), bounds[1], "", 0)
     lower.axhline(level, color=NEUTRAL, lw=1, ls=":")
@@ -177,9 +176,7 @@ def _by_optimizer(
     table: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], height: float
 ) -> tuple[Figure, list[Axes]]:
     optimizers = list(dict.fromkeys(table["optimizer"]))
-    figure, axes = plt.subplots(
-        1, len(optimizers), figsize=(WIDTH, height), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(height, 1, len(optimizers), sharey=True, squeeze=False)
     for axis, optimizer in zip(axes[0], optimizers, strict=True):
         part = table[table["optimizer"] == optimizer]
         draw(axis, part)
@@ -203,8 +200,5 @@ def _aside(arm: str) -> float:
 
 
 def _legend(figure: Figure) -> None:
-    handles = [
-        Line2D([], [], color=COLOURS[arm], marker=MARKERS[arm], ms=5, lw=1.6, mew=0, label=name)
-        for arm, name in NAMES.items()
-    ]
+    handles = [sample(name, COLOURS[arm], MARKERS[arm], ms=5, lw=1.6, mew=0) for arm, name in NAMES.items()]
     legend_above(figure, handles)

@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above, row_labels, seed_points
+from bnstudy.analysis.style import (
+    ARMS,
+    NEUTRAL,
+    SMALL,
+    legend_above,
+    panels,
+    row_labels,
+    sample,
+    seed_points,
+)
 from bnstudy.chapters.knobs.rules import DEFAULT_EPSILON, STATISTICS, Contrast, difference, of
 
 MARKERS = {"moving": "o", "batch": "s", "precise": "^"}
@@ -26,7 +33,7 @@ def accuracy_by_epsilon(accuracies: Mapping[str, pd.Series[float]], epsilons: Se
     ``accuracies`` has, by statistics, values indexed by arm, epsilon and seed. The dotted line is
     TensorFlow's default, if it is among ``epsilons``.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.7), layout="constrained")
+    figure, axis = panels(3.7)
     decades = np.log10([float(epsilon) for epsilon in epsilons])
     apart = float(np.diff(decades).min())
     for statistics, values in accuracies.items():
@@ -54,7 +61,7 @@ def differences(accuracies: Mapping[str, pd.Series[float]], contrasts: Sequence[
 
     ``accuracies`` has, by statistics, values indexed by arm, epsilon and seed.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * len(contrasts) + 1.3), layout="constrained")
+    figure, axis = panels(0.85 * len(contrasts) + 1.3)
     for i, contrast in enumerate(contrasts):
         for statistics, values in accuracies.items():
             colour = ARMS[STATISTICS[statistics]]
@@ -76,7 +83,7 @@ def _power(epsilon: str) -> str:
 
 def _legend(figure: Figure) -> None:
     handles = [
-        Line2D([], [], color=ARMS[name], marker=MARKERS[statistics], ls="", ms=5.5, label=name)
+        sample(name, ARMS[name], MARKERS[statistics], ls="", ms=5.5)
         for statistics, name in STATISTICS.items()
     ]
     legend_above(figure, handles, handletextpad=0.2)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from bnstudy.records.kinds import SharingSpec
-from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, read_list
-from bnstudy.study.plan import Listed, PlannedRun, by_default, once_each
+from bnstudy.records.spec import Rate, read_list
+from bnstudy.study.plan import UNSET, Listed, PlannedRun, Training, by_default
 
 Epsilons = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=2)]
 
@@ -16,37 +16,26 @@ Epsilons = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_len
 RMAX, DMAX = 3.0, 5.0
 
 
-class KnobsStudy(Listed):
+class KnobsStudy(Listed, Training):
     """Epsilon, scale, bias, the last layer, tiny batches, and reuse (claims C8, C9 and C12)."""
 
     name: ClassVar[str] = "knobs"
     training_sets: ClassVar[tuple[str, ...]] = ("train_size", "tiny_train_size")
 
-    dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     epsilons: Epsilons = (1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1e-1)
-    epochs: Positive = 1
     learning_rate: Rate = 1e-3
-    batch_size: int = Field(default=128, ge=2)
     tiny_batch: int = Field(default=4, ge=2)
     tiny_train_size: Annotated[int, by_default(lambda images, _: min(6_400, images))] = Field(
-        default=None, ge=2
+        default=UNSET, ge=2
     )
     precise_images: Annotated[
         int, by_default(lambda images, of: min(5_000, images, of.get("tiny_train_size", 2)))
-    ] = Field(default=None, ge=2)
-    precision: Precision = "bfloat16"
-
-    @model_validator(mode="after")
-    def _once_each(self) -> KnobsStudy:
-        once_each(self, "epsilons")
-        return self
+    ] = Field(default=UNSET, ge=2)
 
     def base(self) -> dict[str, Any]:
         """Return what all training runs have in common."""
-        names = ("dataset", "train_size", "epochs", "learning_rate", "batch_size", "precision")
         return {
-            **{name: getattr(self, name) for name in (*names, "precise_images")},
+            **self.given("learning_rate", "precise_images"),
             "evaluations": 1,
             "zero_debias": ("none",),
             "statistics": ("batch", "moving", "precise"),

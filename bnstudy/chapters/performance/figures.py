@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from bnstudy.analysis.style import NEUTRAL, SMALL, WIDTH, legend_above
+from bnstudy.analysis.style import NEUTRAL, SMALL, legend_above, panels, sample
 from bnstudy.chapters.performance.page import Result, met
 
 # As a run's end: green for what came as asked, red for what did not.
@@ -20,7 +18,7 @@ NAMES = {True: "target met", False: "target missed", None: "no target"}
 def ratios(result: Result) -> Figure:
     """Draw every ratio of a result with its lowest and highest pair, and its target where it has one."""
     found = [line for line in result["lines"] if "ratio" in line]
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.9 + 0.66 * len(found)), layout="constrained")
+    figure, axis = panels(0.9 + 0.66 * len(found))
     places = range(len(found))
     for place, line in zip(places, reversed(found), strict=True):
         good = met(line)
@@ -49,10 +47,8 @@ def ratios(result: Result) -> Figure:
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.spines["left"].set_visible(False)
     shown = {met(line) for line in found}
-    marks = [
-        Line2D([], [], color=MET[good], marker="o", label=NAMES[good]) for good in NAMES if good in shown
-    ]
-    target = Line2D([], [], color=NEUTRAL, marker="|", ms=11, mew=2, ls="", label="target")
+    marks = [sample(NAMES[good], MET[good], "o") for good in NAMES if good in shown]
+    target = sample("target", NEUTRAL, "|", ms=11, mew=2, ls="")
     legend_above(figure, [*marks, *([target] if shown - {None} else [])])
     return figure
 

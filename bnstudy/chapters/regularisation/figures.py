@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, legend_above, row_labels, seed_points
+from bnstudy.analysis.style import (
+    ARMS,
+    NEUTRAL,
+    SMALL,
+    legend_above,
+    panels,
+    row_labels,
+    sample,
+    seed_points,
+)
 from bnstudy.chapters.regularisation.page import NAMES
 from bnstudy.chapters.regularisation.rules import BASES, NORMALISED, of
 
@@ -39,14 +46,8 @@ def generalisation(test: pd.Series[float], gaps: pd.Series[float], fractions: Ma
 
     Values are indexed by arm, fraction and seed; ``fractions`` has the title of each amount of data.
     """
-    figure, axes = plt.subplots(
-        len(fractions),
-        2,
-        figsize=(WIDTH, 3.6 * len(fractions) + 0.3),
-        sharey=True,
-        sharex="col",
-        layout="constrained",
-        squeeze=False,
+    figure, axes = panels(
+        3.6 * len(fractions) + 0.3, len(fractions), 2, sharey=True, sharex="col", squeeze=False
     )
     for row, (fraction, title) in zip(axes, fractions.items(), strict=True):
         for axis, values in zip(row, (test, gaps), strict=True):
@@ -88,9 +89,7 @@ def training_against_test(
     train: pd.Series[float], test: pd.Series[float], fractions: Mapping[str, str]
 ) -> Figure:
     """Draw each run's test accuracy against its training accuracy (in percent); on the line, no gap."""
-    figure, axes = plt.subplots(
-        1, len(fractions), figsize=(WIDTH, 3.9), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(3.9, 1, len(fractions), sharey=True, squeeze=False)
     for axis, (fraction, title) in zip(axes[0], fractions.items(), strict=True):
         for arm in NAMES:
             x, y = (100 * of(values, arm, fraction) for values in (train, test))
@@ -101,24 +100,13 @@ def training_against_test(
         axis.set_title(title, fontsize=SMALL + 1)
     axes[0, 0].set_ylabel("test accuracy (%)")
     figure.supxlabel("training accuracy (%)", fontsize=SMALL + 1, color=NEUTRAL)
-    handles = [
-        Line2D([], [], color=COLOURS[arm], marker=MARKERS[arm], ls="", ms=5.5, label=name)
-        for arm, name in NAMES.items()
-    ]
+    handles = [sample(name, COLOURS[arm], MARKERS[arm], ls="", ms=5.5) for arm, name in NAMES.items()]
     legend_above(figure, handles, columnspacing=0.8, handletextpad=0.1)
     return figure
 
 
 def _beside(fractions: Mapping[str, str], height: float, *, sharex: bool) -> tuple[Figure, list[Axes]]:
-    figure, axes = plt.subplots(
-        1,
-        len(fractions),
-        figsize=(WIDTH, height),
-        sharey=True,
-        sharex=sharex,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(height, 1, len(fractions), sharey=True, sharex=sharex, squeeze=False)
     for axis, title in zip(axes[0], fractions.values(), strict=True):
         axis.set_title(title, fontsize=SMALL + 1)
     return figure, list(axes[0])

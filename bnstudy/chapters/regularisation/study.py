@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, Share
-from bnstudy.study.plan import Axis, Study, by_default
+from bnstudy.records.spec import Positive, Rate, Share
+from bnstudy.study.plan import UNSET, Axis, Training, by_default
 
 
-class RegularisationStudy(Study):
+class RegularisationStudy(Training):
     """None, L2, dropout, batch normalization, and it with each of them, on much and little data (C5).
 
     ``small_size`` images make up the little data, a tenth by default; ``small_epochs`` passes over them.
@@ -19,26 +19,21 @@ class RegularisationStudy(Study):
     name: ClassVar[str] = "regularisation"
     training_sets: ClassVar[tuple[str, ...]] = ("train_size", "small_size")
 
-    dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
-    small_size: Annotated[int, by_default(lambda images, _: images // 10)] = Field(default=None, ge=2)
+    small_size: Annotated[int, by_default(lambda images, _: images // 10)] = Field(default=UNSET, ge=2)
     epochs: Positive = 2
     small_epochs: Positive = 12
     learning_rate: Rate = 1e-3
     # At 0 an arm would be another arm.
     weight_decay: Rate = 1e-3
     dropout: Annotated[Share, Field(gt=0.0, description="a number above 0 and below 1")] = 0.3
-    batch_size: int = Field(default=128, ge=2)
-    precision: Precision = "bfloat16"
     precise_images: Annotated[
         int, by_default(lambda images, of: min(5_000, images, of.get("small_size", 2)))
-    ] = Field(default=None, ge=2)
+    ] = Field(default=UNSET, ge=2)
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
-        names = ("dataset", "learning_rate", "batch_size", "precision", "precise_images")
         return {
-            **{name: getattr(self, name) for name in names},
+            **self.given("learning_rate", "precise_images"),
             "evaluations": 1,
             "zero_debias": ("none",),
             "statistics": ("moving", "precise"),

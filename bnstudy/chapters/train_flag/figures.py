@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, SMALL, WIDTH, curve, legend_above
+from bnstudy.analysis.style import ARMS, SMALL, curve, legend_above, panels, plain_ticks, sample
 from bnstudy.chapters.train_flag.rules import ORDERS
 
 COLOURS = {
@@ -32,10 +30,7 @@ def accuracy_by_size(flag: pd.DataFrame) -> Figure:
 
     Points: every seed; bands: 95 % over seeds.
     """
-    figure, axes = plt.subplots(
-        len(ORDERS), 1, figsize=(WIDTH, 2.7 * len(ORDERS) + 0.7), sharex=True, sharey=True,
-        layout="constrained",
-    )  # fmt: skip
+    figure, axes = panels(2.7 * len(ORDERS) + 0.7, len(ORDERS), sharex=True, sharey=True)  # fmt: skip
     for axis, order in zip(axes, ORDERS, strict=True):
         for statistics, (name, mark, line) in FLAGS.items():
             runs = flag[(flag["order"] == order) & (flag["statistics"] == statistics)]
@@ -46,8 +41,7 @@ def accuracy_by_size(flag: pd.DataFrame) -> Figure:
         axis.set_title(order, fontsize=SMALL + 1)
     axes[0].set_ylim(0, _top(flag))
     axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[-1].xaxis.set_major_formatter("{x:g}")
-    axes[-1].xaxis.set_minor_formatter(NullFormatter())
+    plain_ticks(axes[-1].xaxis)
     axes[-1].set_xlabel("images in a test batch")
     _legend(figure)
     return figure
@@ -58,7 +52,7 @@ def accuracy_at_size(flag: pd.DataFrame, size: int) -> Figure:
 
     The scale is that of all sizes, so that the figures can follow one another.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
+    figure, axis = panels(3.4)
     now = flag[flag["test_batch_size"] == size]
     for i, order in enumerate(ORDERS):
         for k, (statistics, (name, mark, _)) in enumerate(FLAGS.items()):
@@ -83,7 +77,6 @@ def _top(flag: pd.DataFrame) -> float:
 
 def _legend(figure: Figure) -> None:
     handles = [
-        Line2D([], [], color=COLOURS[name], marker=mark, ms=5, lw=1.4, ls=line, mew=0, label=name)
-        for name, mark, line in FLAGS.values()
+        sample(name, COLOURS[name], mark, ms=5, lw=1.4, ls=line, mew=0) for name, mark, line in FLAGS.values()
     ]
     legend_above(figure, handles, handlelength=1.8)

@@ -6,29 +6,24 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from bnstudy.records.spec import DatasetName, Decay, Positive, Precision, Rate, Sizes
-from bnstudy.study.plan import Axis, Study
+from bnstudy.records.spec import Decay, Positive, Rate, Sizes
+from bnstudy.study.plan import Axis, Training
 
 
-class TrainFlagStudy(Study):
+class TrainFlagStudy(Training):
     """Evaluation with the flag on, off, and off after it was on by mistake (claim C10)."""
 
     name: ClassVar[str] = "train_flag"
 
-    dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
     epochs: Positive = 2
     learning_rate: Rate = 1e-3
-    batch_size: int = Field(default=128, ge=2)
-    precision: Precision = "bfloat16"
     decay: Decay = 0.9
     test_batches: Annotated[Sizes, Field(min_length=1)] = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
     def base(self) -> dict[str, Any]:
         """Return what all runs have in common."""
-        names = ("dataset", "train_size", "epochs", "learning_rate", "batch_size", "precision")
         return {
-            **{name: getattr(self, name) for name in (*names, "test_batches")},
+            **self.given("learning_rate", "test_batches"),
             "decays": (self.decay,),
             "zero_debias": ("none",),
             "statistics": ("moving",),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WIDTH, WITHOUT, curve
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, WITHOUT, curve, panels, plain_ticks
 from bnstudy.analysis.tables import summary
 from bnstudy.chapters.updates_collections.rules import ARMS as UPDATES
 from bnstudy.chapters.updates_collections.rules import FIRST, accuracy_with
@@ -40,7 +39,7 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
 
     Batch statistics, which no arm's updates reach, are drawn from the first arm.
     """
-    figure, axis = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
+    figure, axis = panels(4.2)
     for arm, style in LINES.items():
         runs = accuracy_with(evaluation, arm, "moving")
         curve(axis, runs, "accuracy", COLOURS[arm], band=0.15, label=arm, **style)
@@ -56,8 +55,7 @@ def accuracy_over_training(evaluation: pd.DataFrame) -> Figure:
         textcoords="offset points", ha="right", va="top", fontsize=SMALL, color=NEUTRAL,
     )  # fmt: skip
     axis.set(xscale="log", xlabel="training step", ylabel="test accuracy", ylim=(0, None))
-    axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    plain_ticks(axis.xaxis)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.legend(loc="outside upper center", ncols=2, columnspacing=1.2, handlelength=1.8)
     return figure
@@ -69,7 +67,7 @@ def cost_by_arm(costs: pd.DataFrame) -> Figure:
     ``costs`` has columns arm, seed and ratio (binary logarithm). The first arm is the line at one.
     """
     arms = [arm for arm in costs["arm"].unique() if arm != FIRST]
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.55 * len(arms) + 1.1), layout="constrained")
+    figure, axis = panels(0.55 * len(arms) + 1.1)
     for row, arm in enumerate(arms):
         ratios = costs[costs["arm"] == arm]["ratio"]
         axis.plot(2**ratios, [row + 0.17] * len(ratios), "o", color=COLOURS[arm], ms=4, alpha=0.45, mew=0)
@@ -96,7 +94,7 @@ def accuracy_in_tensorflow(accuracy: pd.DataFrame) -> Figure:
     """
     arms = [arm for arm in UPDATES if arm in set(accuracy["arm"])]
     kinds = [kind for kind in ("moving", "batch") if kind in set(accuracy["statistics"])]
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.7 * len(arms) + 1.6), layout="constrained")
+    figure, axis = panels(0.7 * len(arms) + 1.6)
     for row, arm in enumerate(arms):
         for i, kind in enumerate(kinds):
             values = accuracy[(accuracy["arm"] == arm) & (accuracy["statistics"] == kind)]["accuracy"]

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from bnstudy.records.kinds import TensorFlowSpec
-from bnstudy.records.spec import DatasetName, Positive, Precision, Rate
-from bnstudy.study.plan import Axis, PlannedRun, Study, by_default, step_costs
+from bnstudy.records.spec import Rate
+from bnstudy.study.plan import UNSET, Axis, PlannedRun, Training, by_default, step_costs
 
 UPDATES = {
     "in place": "in_place",
@@ -21,32 +21,26 @@ UPDATES = {
 IN_TENSORFLOW = ("in place", "with the step", "never")
 
 
-class UpdatesCollectionsStudy(Study):
+class UpdatesCollectionsStudy(Training):
     """In place, with the step, after the step, or never (claim C11); here, and in a real TensorFlow."""
 
     name: ClassVar[str] = "updates_collections"
     training_sets: ClassVar[tuple[str, ...]] = ("train_size", "tensorflow_train_size")
 
-    dataset: DatasetName = "cifar10"
-    train_size: int | None = Field(default=None, ge=2, description="an integer of at least 2, or None")
-    epochs: Positive = 1
     learning_rate: Rate = 1e-3
-    batch_size: int = Field(default=128, ge=2)
-    precision: Precision = "bfloat16"
     evaluations: int = Field(default=8, ge=1, le=1000)
     # Its environment is one of its own, which who has no CIFAR-10 need not have either.
     tensorflow: Annotated[bool, by_default(lambda _, of: of.get("dataset") == "cifar10")] = Field(
-        default=None
+        default=UNSET
     )
     tensorflow_train_size: Annotated[int, by_default(lambda images, _: min(12_800, images))] = Field(
-        default=None, ge=2, description="an integer of at least 2"
+        default=UNSET, ge=2, description="an integer of at least 2"
     )
 
     def base(self) -> dict[str, Any]:
         """Return what all training runs have in common."""
-        names = ("dataset", "train_size", "epochs", "learning_rate", "batch_size", "precision", "evaluations")
         return {
-            **{name: getattr(self, name) for name in names},
+            **self.given("learning_rate", "evaluations"),
             "zero_debias": ("none",),
             "statistics": ("batch", "moving"),
         }

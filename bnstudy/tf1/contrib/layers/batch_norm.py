@@ -9,10 +9,10 @@ from bnstudy.tf1 import versions
 from bnstudy.tf1.constants import convert_to_tensor
 from bnstudy.tf1.contrib.framework import add_arg_scope
 from bnstudy.tf1.contrib.layers import core_layer, slim_fused, slim_plain
-from bnstudy.tf1.contrib.layers.call import NCHW, NHWC, Call, collect
+from bnstudy.tf1.contrib.layers.call import NCHW, NHWC, Call, collect, note
 from bnstudy.tf1.contrib.layers.traps import traps
 from bnstudy.tf1.errors import warn_of_trap
-from bnstudy.tf1.graph import Tensor, get_default_graph
+from bnstudy.tf1.graph import Tensor
 from bnstudy.tf1.keys import GraphKeys
 from bnstudy.tf1.scopes import VariableScope, variable_scope
 from bnstudy.tf1.variables import global_variables
@@ -91,9 +91,9 @@ def batch_norm(
     for message in traps(call):
         warn_of_trap(message)
     build = {"slim_fused": slim_fused.build, "slim_plain": slim_plain.build}.get(path, core_layer.build)
-    get_default_graph().batch_norm_flags.append((is_training, updates_collections is None))
     before = len(global_variables())
     with variable_scope(scope, "BatchNorm", [inputs], reuse=reuse) as entered:
+        note(call, entered, fused=path.endswith("fused"))
         outputs = build(call, entered)
     # A zero-debiased mean's state is a model variable too, but not beside the fused operation.
     if path != "slim_fused":

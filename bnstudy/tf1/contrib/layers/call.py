@@ -8,7 +8,7 @@ from typing import Any
 
 from bnstudy.tf1 import versions
 from bnstudy.tf1.dtypes import DType, float16, float32
-from bnstudy.tf1.graph import Tensor, get_default_graph
+from bnstudy.tf1.graph import Normalized, Tensor, get_default_graph
 from bnstudy.tf1.initializers import Initializer, ones_initializer, zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
 from bnstudy.tf1.scopes import VariableScope, get_variable
@@ -129,6 +129,15 @@ class Call:
     def spread_optional(self, statistic: Tensor | None) -> Tensor | None:
         """Return ``spread(statistic)``, or None for None."""
         return None if statistic is None else self.spread(statistic)
+
+
+def note(call: Call, scope: VariableScope, *, fused: bool) -> None:
+    """Keep with the graph how this call normalises."""
+    floor = versions.current().minimal_epsilon if fused and isinstance(call.epsilon, float) else None
+    epsilon = call.epsilon if floor is None else max(call.epsilon, floor)
+    in_place = call.updates_collections is None
+    made = Normalized(scope.name, call.is_training, in_place, call.decay, epsilon, bessel=fused)
+    get_default_graph().batch_norms.append(made)
 
 
 def check_floating(inputs: Tensor) -> None:

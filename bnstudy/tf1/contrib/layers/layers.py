@@ -14,7 +14,7 @@ from bnstudy.tf1.control import smart_cond
 from bnstudy.tf1.graph import Tensor, get_default_graph
 from bnstudy.tf1.initializers import zeros_initializer
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.math import matmul
+from bnstudy.tf1.math import identity, matmul
 from bnstudy.tf1.scopes import get_variable, get_variable_scope, variable_scope
 from bnstudy.tf1.shapes import TensorShape
 from bnstudy.tf1.shaping import reshape, shape
@@ -216,7 +216,9 @@ def dropout(
     """Keep each value with probability ``keep_prob`` while training, and return ``inputs`` otherwise."""
     x = convert_to_tensor(inputs)
     with variable_scope(scope, "Dropout", [inputs]) as entered:
-        out = smart_cond(is_training, lambda: nn.dropout(x, keep_prob, noise_shape, seed), lambda: x)
+        out = smart_cond(
+            is_training, lambda: nn.dropout(x, keep_prob, noise_shape, seed), lambda: identity(x)
+        )
         return _finished(out, None, outputs_collections, entered.name)
 
 
