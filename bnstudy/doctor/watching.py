@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
@@ -79,7 +80,7 @@ class Watch:
                 if moves(m)
             ]
         )
-        self._parameters = list(model.parameters())
+        self._parameters = [p for p in model.parameters() if not is_lazy(p)]
         self._names = {id(p): n for n, p in model.named_parameters()}
         self._pass: Pass | None = None
         self._depth = self._backwards = 0
