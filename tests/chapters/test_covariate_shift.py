@@ -15,7 +15,7 @@ from bnstudy.chapters.covariate_shift import figures
 from bnstudy.chapters.covariate_shift import rules as cs
 from bnstudy.chapters.covariate_shift.page import CovariateShiftChapter
 from bnstudy.chapters.covariate_shift.study import CovariateShiftStudy
-from tests.test_analysis_explosion import tables as exploding
+from tests.chapters.test_explosion import tables as exploding
 
 matplotlib.use("agg")
 
