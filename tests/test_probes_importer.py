@@ -705,6 +705,7 @@ class Keeper(nn.Module):
         self.nested = {"a": [1, {"b": deque(maxlen=2)}], "s": {1}}
         self.array, self.raw = np.zeros(3), bytearray(b"\0")
         self.hidden = [nn.BatchNorm1d(3)]
+        self.empty = nn.Identity()
         seen = []
         count = 0
 
@@ -732,6 +733,9 @@ class Keeper(nn.Module):
         self.raw[0] += 1
         self.shared.append(1)
         self.counter.later = self.counter.calls
+        if not hasattr(self.empty, "late"):
+            self.empty.register_buffer("late", torch.zeros(1))
+        self.empty.late += 1
         return self.hidden[0](self.fc(x))
 
     def everything(self):
@@ -750,7 +754,12 @@ class Keeper(nn.Module):
                 len(self.shared),
                 vars(self.counter).copy(),
             ),
-            *(self.read(), self.hidden[0].running_mean.tolist(), int(self.hidden[0].num_batches_tracked)),
+            *(
+                self.empty.late.item(),
+                self.read(),
+                self.hidden[0].running_mean.tolist(),
+                int(self.hidden[0].num_batches_tracked),
+            ),
         )
 
 

@@ -36,6 +36,10 @@ class Interval:
         unit = " percentage points" if signed else " %"
         return f"{_hundredfold(self.mean, signed)}{unit} {self.bounds(signed)}"
 
+    def plain(self, digits: int = 1) -> str:
+        """Return the mean and its bounds as they are: ``"71.6 [71.2, 72.0]"``."""
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
     def bounds(self, signed: bool = False) -> str:
         """Return the bounds in percent: ``"[71.2, 72.0]"``."""
         return f"[{_hundredfold(self.low, signed)}, {_hundredfold(self.high, signed)}]"
