@@ -383,3 +383,33 @@ def test_a_saved_model_comes_back(tmp_path: Path) -> None:
     with tf.Session() as session:
         saver.restore(session, path)
         assert np.array_equal(session.run("bn/moving_mean:0"), mean)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    window=st.integers(1, 3),
+    step=st.integers(1, 3),
+    padding=st.sampled_from(["SAME", "VALID"]),
+    seed=st.integers(0, 2**31),
+)
+def test_relu_and_pooling_in_the_other_order_are_the_same(
+    size: tuple[int, int], window: int, step: int, padding: str, seed: int
+) -> None:
+    """Bit for bit, with derivatives, ties and zeros; fetching the ReLU keeps the order as written."""
+    if padding == "VALID":
+        size = max(size[0], window), max(size[1], window)
+    rng = np.random.default_rng(seed)
+    value = rng.integers(-2, 3, (2, *size, 2)).astype(np.float32)
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [None, *size, 2])
+        rectified = tf.nn.relu(x * 1.0)
+        pooled = tf.nn.max_pool(rectified, [1, window, window, 1], [1, step, step, 1], padding)
+        weights = rng.normal(size=[2, *(int(d) for d in pooled.get_shape()[1:])]).astype(np.float32)
+        gradient = tf.gradients(tf.reduce_sum(pooled * weights), x)[0]
+        with tf.Session() as session:
+            fast = session.run([pooled, gradient], {x: value})
+            plain = session.run([pooled, gradient, rectified], {x: value})
+    np.testing.assert_array_equal(fast[0], plain[0])
+    np.testing.assert_array_equal(fast[1], plain[1])
+    np.testing.assert_array_equal(plain[2], np.maximum(value, 0.0))
