@@ -81,7 +81,7 @@ def ask(side: subprocess.Popen[str]) -> float:
 
 def serve(name: str, batch_size: int) -> None:
     """Take steps whenever asked; runs in the environment of its side."""
-    from tests.tf1_programs import PROGRAMS
+    from tests.tf1_zoo import PROGRAMS
 
     tf: Any
     if name == "tensorflow":

@@ -87,7 +87,6 @@ MOVED: dict[str, str] = {
     "bnstudy.study.tables": "bnstudy.records.tables",
     "bnstudy.study.train_flag": "bnstudy.chapters.train_flag.study",
     "bnstudy.study.updates_collections": "bnstudy.chapters.updates_collections.study",
-    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
     "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
     "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
     "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",

@@ -173,7 +173,8 @@ def drift_in_words(result: Result) -> str:
     """Return what drift meant, in a sentence."""
     found = drift(result)
     return (
-        f"of {found['diagnosed']} diagnosed models {found['drift']} had drifted without measured harm; against "
+        f"of {found['diagnosed']} diagnosed models {found['drift']} had drifted without measured harm; "
+        "against "
         f"their twins {found['harmless']} of these lose nothing, and {found['harmful']} do."
     )
 
