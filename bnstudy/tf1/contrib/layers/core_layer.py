@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -85,8 +87,7 @@ def build(call: Call, scope: VariableScope, fused: bool | None = None) -> Tensor
     else:
         batch = nn.moments(inputs, call.reduced_axes) if trains else moving
         mean, variance = (
-            smart_cond(training, lambda new=new: new, lambda old=old: old)
-            for new, old in zip(batch, moving, strict=True)
+            smart_cond(training, _given(new), _given(old)) for new, old in zip(batch, moving, strict=True)
         )
         corrections: tuple[Tensor, ...] = ()
         if call.renorm and trains:
@@ -109,20 +110,24 @@ def build(call: Call, scope: VariableScope, fused: bool | None = None) -> Tensor
                 for _ in range(3):
                     get_default_graph().unique_name("cond")
             updates = tuple(
-                smart_cond(training, lambda i=i: renorm_update(i), lambda i=i: moving[i]) for i in range(2)
+                smart_cond(training, partial(renorm_update, i), _given(moving[i])) for i in range(2)
             )
         elif updating:
             updates = tuple(
                 smart_cond(
                     training,
-                    lambda v=v, new=new: assign_moving_average(v, new, call.decay, zero_debias=False),
-                    lambda old=old: old,
+                    partial(assign_moving_average, v, new, call.decay, zero_debias=False),
+                    _given(old),
                 )
                 for v, new, old in zip((moving_mean, moving_variance), (mean, variance), moving, strict=True)
             )
     for update in updates:
         get_default_graph().add_to_collection(GraphKeys.UPDATE_OPS, update.op)
     return finish(call, scope, outputs)
+
+
+def _given(value: Tensor) -> Callable[[], Tensor]:
+    return lambda: value
 
 
 def _normalised(
