@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from bnstudy.study.deciding import code_of, defaults_of, digest_in, kind_of, sam
 from bnstudy.study.equivalent import stale
 from bnstudy.study.measures import MEASURES
 from bnstudy.study.watching import PROBES
+from bnstudy.train.networks import OWN
 
 ROOT = Path(bnstudy.__file__).parent
 NAMES = {
@@ -31,19 +33,23 @@ NAMES = {
 }
 SPECS = {
     "train": RunSpec(),
+    "resnet": RunSpec(network="resnet8"),
     **{short: RunSpec(probes=[probe]) for probe, short in NAMES.items()},
     "sharing": SharingSpec(),
     "step_cost": StepCostSpec(),
     "tensorflow": TensorFlowSpec(),
 }
 PROBED = set(NAMES.values())
-TRAINING = {"train", *PROBED}
+TRAINING = {"train", "resnet", *PROBED}
 FLEETS = {*TRAINING, "step_cost", "tensorflow"}  # those that build the network and its training
 ALL = set(SPECS)
 
 SPEC_ROOM = {("bnstudy.records.spec", name) for name in ("read_list", "_once", "validate")}
-LOADER = {("bnstudy._loaded", name) for name in ("_Keeping", "_KeepingLoader")} | {
-    ("bnstudy._moved", "_Moved")
+LOADER = {
+    ("bnstudy._extras", "_Missing"),
+    ("bnstudy._loaded", "_Keeping"),
+    ("bnstudy._loaded", "_KeepingLoader"),
+    ("bnstudy._moved", "_Moved"),
 }
 
 
@@ -71,9 +77,10 @@ def today() -> dict[str, str]:
     return digests(files())
 
 
-def staled_by(module: str, old: str, new: str) -> set[str]:
+def staled_by(room: str, old: str, new: str) -> set[str]:
+    """The kinds of runs that another text makes stale, in the one module of a room that has it."""
+    [module] = [name for name, (text, _) in files().items() if name.startswith(room) and old in text]
     text, is_package = files()[module]
-    assert old in text, f"{module} has no {old!r} any more"
     after = digests({**files(), module: (text.replace(old, new), is_package)})
     return {name for name in ALL if after[name] != today()[name]}
 
@@ -92,7 +99,8 @@ def test_kinds_of_runs_have_digests_of_their_own_and_the_process_has_those_of_it
     )
 
 
-def test_every_kind_and_every_probe_has_an_entry():
+def test_every_kind_probe_and_network_has_an_entry():
+    assert set(OWN) == {"article", "resnet8"}
     assert set(MEASURES) == set(KINDS) - {"train"}
     assert set(PROBES) == set(Probe.__args__) == set(NAMES)
 
@@ -107,17 +115,18 @@ def test_every_kind_and_every_probe_has_an_entry():
         ("bnstudy.study.watching", "Predictiveness(net, loss, rate)", "Predictiveness(net)", {"landscape"}),
         # Seeds, data, optimiser, network, evaluation.
         ("bnstudy.train.seeds", ">> 1", ">> 2", FLEETS),
-        ("bnstudy.train.seeds", "NOISE, TEST_ORDER = range(6)", "NOISE, TEST_ORDER = range(1, 7)", FLEETS),
+        ("bnstudy.train.seeds", "INITIALISATION, ORDER, ", "ORDER, INITIALISATION, ", FLEETS),
         ("bnstudy.train.optimize", "BETAS = (0.9, 0.999)", "BETAS = (0.9, 0.99)", FLEETS),
-        ("bnstudy.train.network", "WIDTHS = (64, 64", "WIDTHS = (64, 32", {*FLEETS}),
-        ("bnstudy.train.evaluate", "TRAIN_SUBSET = 10_000", "TRAIN_SUBSET = 9_000", FLEETS),
+        ("bnstudy.train.network", "WIDTHS = (64, 64", "WIDTHS = (64, 32", FLEETS),
+        ("bnstudy.train.resnet", "class ResNet8(", "class ResNet8(object, ", {"resnet"}),
+        ("bnstudy.train", "TRAIN_SUBSET = 10_000", "TRAIN_SUBSET = 9_000", FLEETS),
         ("bnstudy.train.data", "255 / 16", "255 / 17", TRAINING),
         # A measure, a function of tf1, one that is found by a string, and the script of another process.
         ("bnstudy.study.measures.step_cost", "run.done.zero_()", "pass", {"step_cost"}),
         ("bnstudy.study.measures.sharing", "CHANNELS = 8", "CHANNELS = 9", {"sharing"}),
         ("bnstudy.study.measures.tensorflow", "FIRST_STEPS = 5", "FIRST_STEPS = 6", {"tensorflow"}),
         ("bnstudy.study.measures.tensorflow_article", "DECAY = 0.9", "DECAY = 0.8", {"tensorflow"}),
-        ("bnstudy.tf1.math", "def subtract(", "def subtract(zero=0, *, ", {"sharing"}),
+        ("bnstudy.tf1.math", "_operator(\"sub\", torch.sub)", "_operator(\"sub\", torch.add)", {"sharing"}),
         # How numbers are written.
         ("bnstudy.records.tables", '".9g"', '".6g"', ALL),
     ],
@@ -128,8 +137,7 @@ def test_a_change_of_a_deciding_place_makes_exactly_its_records_stale(module, ol
 
 def test_a_numba_intrinsic_counts():
     """It is reached by a module that is passed on, and by name there."""
-    [module] = [name for name, (text, _) in files().items() if "@intrinsic\n" in text]
-    assert staled_by(module, "0x7FFF", "0x7FFE") == FLEETS | PROBED
+    assert staled_by("bnstudy.norm", "0x7FFF", "0x7FFE") == FLEETS | PROBED
 
 
 @pytest.mark.parametrize(
@@ -151,7 +159,7 @@ def test_a_change_of_another_place_makes_none_stale(module, old, new):
 def test_every_function_of_the_training_rooms_that_a_run_uses_counts():
     """A change in the body of any definition that is reached is seen: none is left out of the digest."""
     code = code_of(lambda name: (files()[name][0].encode(), files()[name][1]) if name in files() else None)
-    reached = code.reached(*_entries("train"))
+    reached = code.reached(*_entries(RunSpec()))
     functions = [d for d in reached if d.module.startswith("bnstudy.train.") and d.name]
     assert len(functions) > 60
     for definition in functions[::7]:
@@ -164,8 +172,32 @@ def test_every_function_of_the_training_rooms_that_a_run_uses_counts():
                 assert after["train"] != today()["train"], definition
 
 
-def _entries(kind):
-    return deciding._entries(kind), deciding._choices(kind, ())
+def _entries(spec):
+    sort = deciding._sort(spec)
+    return deciding._entries(sort), deciding._choices(sort)
+
+
+def test_a_network_of_one_s_own_counts_with_all_that_it_reaches_in_its_package(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "widths.py").write_text("WIDTH = 3\nIDLE = 1")
+    (package / "nets.py").write_text("from own_package.widths import WIDTH\ndef build(asked): return WIDTH")
+
+    def digest():
+        deciding._digest.cache_clear()
+        importlib.invalidate_caches()
+        return source_of(RunSpec(network="own_package.nets:build"))
+
+    before = digest()
+    assert before != source_of(RunSpec())
+    (package / "widths.py").write_text("WIDTH = 3\nIDLE = 2  # nothing")
+    assert digest() == before
+    (package / "widths.py").write_text("WIDTH = 4\nIDLE = 2")
+    assert digest() != before
+    with pytest.raises(ValueError, match=r"'own_package\.none:build' has no module"):
+        source_of(RunSpec(network="own_package.none:build"))
 
 
 def test_written_anew_without_comments_and_docstrings_the_package_is_the_same():
@@ -200,6 +232,9 @@ def test_written_anew_without_comments_and_docstrings_the_package_is_the_same():
 def test_whatever_is_called_in_a_run_is_reached(spec, few_digits):
     """The digest is from the source; this is what really runs."""
     called = set()
+    for module in ("bnstudy.norm", "bnstudy.probes", "bnstudy.tf1", *deciding._modules(deciding._sort(spec))):
+        if not module.endswith("tensorflow_article"):
+            importlib.import_module(module)  # which calls much that no run does
 
     def look(frame, event, argument):
         code = frame.f_code
@@ -219,7 +254,7 @@ def test_whatever_is_called_in_a_run_is_reached(spec, few_digits):
     finally:
         sys.setprofile(None)
     deciding.check_source(spec)  # also under a profiler, where numba alters code objects
-    reached = {(d.module, d.name) for d in deciding._reached(*deciding._sort(spec))}
+    reached = {(d.module, d.name) for d in deciding._reached(deciding._sort(spec))}
     ours = {(module, name) for module, name in called if name[0] != "<"}
     assert len(ours) > 20
     specs = {(d.module, d.name) for d in deciding._SPECS} | {("bnstudy.records.spec", "Spec")}
@@ -248,7 +283,10 @@ class Renamed(ast.NodeTransformer):
         return node
 
     def visit_Constant(self, node):
-        return ast.Constant(self.names.get(node.value, node.value)) if isinstance(node.value, str) else node
+        if not isinstance(node.value, str):
+            return node
+        module, colon, attribute = node.value.partition(":")
+        return ast.Constant(self.names.get(module, module) + colon + attribute)
 
 
 def test_other_module_names_change_nothing():
@@ -260,9 +298,9 @@ def test_other_module_names_change_nothing():
     }
     names = {
         name: f"{rooms[room]}.{last}_x"
-        for name in files()
+        for name, (_, is_package) in files().items()
         for room, _, last in [name.rpartition(".")]
-        if room in rooms
+        if room in rooms and not is_package and name != deciding._NETWORKS.module
     } | {old: new for old, new in rooms.items() if old != new}
     assert len(names) > 30
     after = {

@@ -126,6 +126,39 @@ def test_worker_processes_give_the_same_records(tmp_path, uninterrupted):
     assert found.keys() == uninterrupted.keys()
 
 
+def test_a_killed_worker_is_replaced_and_its_run_done_again(tmp_path, uninterrupted):
+    psutil = pytest.importorskip("psutil")
+    process = start(tmp_path, "--workers", "2")
+    wait_for(lambda: any(tmp_path.glob("runs/[!.]*")), process)
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+    assert workers
+    workers[0].kill()
+    out, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert len(json.loads(out)["trained"]) == RUNS
+    assert content(tmp_path).keys() == uninterrupted.keys()
+
+
+def _die(path):
+    path.write_text(path.read_text() + "x")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_run_that_kills_every_worker_fails_alone(tmp_path):
+    tries = tmp_path / "tries"
+    tries.write_text("")
+    with executors.processes(2) as pool:
+        bad, good = pool.submit(_die, tries), pool.submit(os.getpid)
+        assert good.result(60) != os.getpid()
+        assert "the process that did it died" in str(bad.exception(120))
+        assert pool.submit(abs, -1).result(60) == 1
+    assert len(tries.read_text()) == 1 + executors.RETRIES
+
+
 def test_workers_end_with_a_killed_parent(tmp_path):
     psutil = pytest.importorskip("psutil")
     process = start(tmp_path, "--workers", "2")

@@ -74,7 +74,7 @@ SAMPLE = {
             return decorate
     ''',
 }  # fmt: skip
-LITERAL = "e72fd5049fb26315"
+LITERAL = "ea2c7d8d55474093"
 
 
 def code(modules):
@@ -157,6 +157,7 @@ BASE = {
         def idle(x):
             return 5
     """,
+    "p.c": "import registry\nregistry.add(1)",
 }
 
 
@@ -172,6 +173,8 @@ BASE = {
         ("p.b", "return x + helper(x)", "return x + idle(x)"),
         ("p.a", "import torch.nn.functional as F", "import other as F"),
         ("p.a", "LIMIT = 3", "LIMIT = 3\n        F.set_mode(7)"),
+        ("p.a", "LIMIT = 3", "OTHER, LIMIT = 4, 3"),
+        ("p.a", "import used\n        LIMIT", "import used\n        import p.c\n        LIMIT"),
         ("p.a", "LIMIT = 3", "LIMIT = 3\n        LIMIT += 1"),
         ("p.a", "LIMIT = 3", "LIMIT = 3\n        if F.old: LIMIT = 4"),
     ],
@@ -219,6 +222,16 @@ def test_moves_and_renamed_modules_change_nothing():
     assert digest(one) == whole
     aliased = a.replace("import used", "import used as other").replace("used(x)", "other(x)")
     assert digest({**BASE, "p.a": aliased}) == whole
+
+
+def test_names_that_one_statement_binds_are_told_apart():
+    numbers = {"p": "", "p.a": "A, B = range(2)\ndef f(): return A"}
+    found = {
+        digest(numbers),
+        digest({**numbers, "p.a": numbers["p.a"].replace("return A", "return B")}),
+        digest({**numbers, "p.a": numbers["p.a"].replace("A, B =", "B, A =")}),
+    }
+    assert len(found) == 3
 
 
 def test_two_definitions_of_one_name_are_told_apart():
@@ -279,6 +292,8 @@ def test_circles_end():
         "REGISTRY = {}\nREGISTRY['a'] = used\ndef f(): return REGISTRY",
         "def f(): pass\nfor one in (1,):\n    other.add(used)",
         "from p import c\ndef f(): pass",
+        "def f():\n    from p import d",
+        "from p.q.inner import REGISTRY\ndef f(): return REGISTRY",
     ],
 )
 def test_however_it_is_reached_it_counts(source):
@@ -287,6 +302,10 @@ def test_however_it_is_reached_it_counts(source):
         "p.a": ("" if "b" in source.split("\n", 1)[0].split() else "from p.b import used\n") + source,
         "p.b": "def used(): return 1\nmade = used()",
         "p.c": "import registry\nfrom p.b import used\nregistry.add(used)",
+        "p.d": "import p.c",
+        "p.q": "from p.q import fills",
+        "p.q.inner": "REGISTRY = {}",
+        "p.q.fills": "from p.q.inner import REGISTRY\nfrom p.b import used\nREGISTRY['it'] = used",
     }
     assert "p.b:used" in names(modules)
     assert digest(modules) != digest({**modules, "p.b": modules["p.b"].replace("1", "2")})

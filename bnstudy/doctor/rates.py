@@ -174,8 +174,7 @@ def drift_in_words(result: Result) -> str:
     found = drift(result)
     return (
         f"of {found['diagnosed']} diagnosed models {found['drift']} had drifted without measured harm; "
-        "against "
-        f"their twins {found['harmless']} of these lose nothing, and {found['harmful']} do."
+        f"against their twins {found['harmless']} of these lose nothing, and {found['harmful']} do."
     )
 
 

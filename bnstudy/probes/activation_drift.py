@@ -52,7 +52,8 @@ class ActivationDrift(Probe):
     and activations, and a warning says where it was guessed. Integer inputs have no rows.
 
     Cost: two forward passes, moments of all activations, and sorts of ``values_per_unit`` values of each
-    unit. Memory: a copy of the parameters and those values.
+    unit: one to four training steps on torchvision's networks (``benchmarks/networks.py``). Memory: a copy
+    of the parameters and those values.
 
     Args:
         model: any module. Under ``torch.compile`` and ``DistributedDataParallel`` the module below is

@@ -124,7 +124,7 @@ class Stages(TorchFunctionMode):
         if direct and newest is not None:
             self._note(newest[0], "activated", result, newest[3])
         elif func in _FUNCTIONS and self._calls:
-            given = dict(zip(_FUNCTIONS[func], args, strict=False)) | kwargs
+            given = {**dict(zip(_FUNCTIONS[func], args, strict=False)), **kwargs}
             self._normalised(self._calls[-1], func, given, result)
         return result
 

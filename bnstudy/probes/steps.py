@@ -71,8 +71,11 @@ class Body:
         self._handles = [
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
-            *(p.register_post_accumulate_grad_hook(self._note_gradient) for p in small if p.is_leaf),
         ]
+        for parameter in small:
+            if parameter.is_leaf:
+                handle = parameter.register_post_accumulate_grad_hook(self._note_gradient)  # type: ignore[no-untyped-call]
+                self._handles.append(handle)
         _open.append(self)
         return self
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from bnstudy._loaded import check_loaded, source
 from bnstudy.records.kinds import KINDS
-from bnstudy.records.source import Code, Definition
+from bnstudy.records.source import Code, Definition, digest_of, outside_digest
 from bnstudy.records.spec import RunSpec, Spec
 
 # Where the runs of a kind begin, and how their numbers are written.
@@ -19,6 +20,8 @@ _MEASURING = (Definition("bnstudy.study.work", "measured"), Definition("bnstudy.
 # Of what these hold, a run uses what it asks for.
 _PROBES = Definition("bnstudy.study.watching", "PROBES")
 _MEASURES = Definition("bnstudy.study.measures", "MEASURES")
+_NETWORKS = Definition("bnstudy.train.networks", "OWN")
+_ARTICLE = "article"  # the network of every run that names none
 
 # A specification decides by its values, which its record holds, and not by what else its class can say.
 _SPECS = {Definition(spec.__module__, spec.__name__): kind for kind, spec in KINDS.items()}
@@ -28,15 +31,18 @@ _BASES = {Definition(Spec.__module__, base.__name__): "specification" for base i
 def source_of(spec: Spec) -> str:
     """Return the digest of the code, as this process loaded it, that decides the numbers of such a run.
 
-    Every run of a kind, and with the same probes, has the same.
+    Every run of a kind with the same probes and network has the same.
+
+    Raises:
+        ValueError: the network is a user's, and its source can't be found.
     """
-    return _digest(*_sort(spec))
+    return _digest(_sort(spec))
 
 
 def digest_in(code: Code, spec: Spec) -> str:
     """Return the digest of what decides the numbers of such a run in the source of another bnstudy."""
-    kind, probes = _sort(spec)
-    return code.digest(_entries(kind), _choices(kind, probes))
+    sort = _sort(spec)
+    return code.digest(_entries(sort), _choices(sort))
 
 
 def code_of(read: Callable[[str], tuple[bytes, bool] | None]) -> Code:
@@ -47,13 +53,14 @@ def code_of(read: Callable[[str], tuple[bytes, bool] | None]) -> Code:
 
 def check_source(spec: Spec) -> None:
     """Raise a ``SourceError`` if that code isn't what its files said when they were loaded."""
-    check_loaded(_modules(*_sort(spec)))
+    check_loaded(_modules(_sort(spec)))
 
 
 def kind_of(spec: Spec) -> str:
-    """Say in words what has the same source as this run: ``"train with gaussianity"``."""
-    kind, probes = _sort(spec)
-    return f"{kind} with {', '.join(probes)}" if probes else kind
+    """Say in words what has the same source as this run: ``"train resnet8 with gaussianity"``."""
+    sort = _sort(spec)
+    network = f" {sort.network}" if sort.network not in ("", _ARTICLE) else ""
+    return f"{sort.kind}{network}{' with ' * bool(sort.probes)}{', '.join(sort.probes)}"
 
 
 def defaults_of(spec: Spec) -> dict[str, dict[str, Any]]:
@@ -70,7 +77,7 @@ def defaults_of(spec: Spec) -> dict[str, dict[str, Any]]:
 
 def all_defaults(spec: Spec) -> dict[str, dict[str, Any]]:
     """Return today's defaults of all specifications that such a run reads, by kind, then by field."""
-    return {kind: _defaults(kind) for kind in {spec.kind, *_kinds(*_sort(spec))}}
+    return {kind: _defaults(kind) for kind in {spec.kind, *_kinds(_sort(spec))}}
 
 
 def same_defaults(spec: Spec, recorded: dict[str, dict[str, Any]]) -> bool:
@@ -86,8 +93,18 @@ def same_defaults(spec: Spec, recorded: dict[str, dict[str, Any]]) -> bool:
     )
 
 
-def _sort(spec: Spec) -> tuple[str, tuple[str, ...]]:
-    return spec.kind, tuple(spec.probes) if isinstance(spec, RunSpec) else ()
+class _Sort(NamedTuple):
+    """What runs of one source have in common."""
+
+    kind: str
+    probes: tuple[str, ...] = ()
+    network: str = ""
+
+
+def _sort(spec: Spec) -> _Sort:
+    if isinstance(spec, RunSpec):
+        return _Sort(spec.kind, tuple(spec.probes), spec.network)
+    return _Sort(spec.kind, network=_ARTICLE)
 
 
 @cache
@@ -95,30 +112,43 @@ def _code() -> Code:
     return code_of(source)
 
 
-def _entries(kind: str) -> Sequence[Definition]:
-    return _TRAINING if kind == "train" else _MEASURING
+def _entries(sort: _Sort) -> Sequence[Definition]:
+    return _TRAINING if sort.kind == "train" else _MEASURING
 
 
-def _choices(kind: str, probes: tuple[str, ...]) -> dict[Definition, tuple[str, ...]]:
-    return {_PROBES: probes, _MEASURES: (kind,)}
+def _choices(sort: _Sort) -> dict[Definition, tuple[str, ...]]:
+    own = () if _elsewhere(sort.network) else (sort.network,)
+    return {_PROBES: sort.probes, _MEASURES: (sort.kind,), _NETWORKS: own}
+
+
+def _elsewhere(network: str) -> str:
+    """Return where a user's network is, ``"package.module:function"``, or nothing for one of the package."""
+    if ":" in network or network in _code().values(_NETWORKS):
+        return network * (":" in network)
+    build = getattr(sys.modules.get(_NETWORKS.module), "_REGISTERED", {}).get(network)
+    if build is None:
+        raise ValueError(f"network is {network!r}, which nobody has registered in this process")
+    return f"{build.__module__}:{build.__qualname__.partition('.')[0]}"
 
 
 @cache
-def _digest(kind: str, probes: tuple[str, ...]) -> str:
-    return _code().digest(_entries(kind), _choices(kind, probes))
+def _digest(sort: _Sort) -> str:
+    found = _code().digest(_entries(sort), _choices(sort))
+    where = _elsewhere(sort.network)
+    return digest_of(found, outside_digest(where)) if where else found
 
 
 @cache
-def _reached(kind: str, probes: tuple[str, ...]) -> frozenset[Definition]:
-    return frozenset(_code().reached(_entries(kind), _choices(kind, probes)))
+def _reached(sort: _Sort) -> frozenset[Definition]:
+    return frozenset(_code().reached(_entries(sort), _choices(sort)))
 
 
-def _modules(kind: str, probes: tuple[str, ...]) -> list[str]:
-    return sorted({definition.module for definition in _reached(kind, probes)})
+def _modules(sort: _Sort) -> list[str]:
+    return sorted({definition.module for definition in _reached(sort)})
 
 
-def _kinds(kind: str, probes: tuple[str, ...]) -> set[str]:
-    return {_SPECS[definition] for definition in _reached(kind, probes) if definition in _SPECS}
+def _kinds(sort: _Sort) -> set[str]:
+    return {_SPECS[definition] for definition in _reached(sort) if definition in _SPECS}
 
 
 @cache

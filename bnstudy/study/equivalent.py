@@ -102,7 +102,11 @@ def _by_source_and_kind(records: Iterable[Record]) -> dict[tuple[str, str], list
 
 def _is_current(record: Record, entries: list[Entry]) -> bool:
     spec, made = record.spec, record.provenance
-    kind, today = kind_of(spec), source_of(spec)
+    kind = kind_of(spec)
+    try:
+        today = source_of(spec)
+    except ValueError:
+        return False  # of a network that isn't here
     mine = [entry for entry in entries if entry.get("of", kind) == kind]
     # The first records don't hold the defaults that they were made with; what carried them over does.
     reached: dict[Any, Any] = {made.get("source"): made.get("defaults")}

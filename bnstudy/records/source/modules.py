@@ -57,12 +57,23 @@ def imports_in(module: Module, nodes: Iterable[ast.AST]) -> dict[str, Import]:
     return found
 
 
+def loaded_in(module: Module, nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names of the modules that the imports below some nodes load, and of some that aren't any."""
+    found = set()
+    for node in nodes:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Import):
+                found |= {alias.name for alias in inner.names}
+            elif isinstance(inner, ast.ImportFrom):
+                for target in _bound(module, inner).values():
+                    found |= {target.module, f"{target.module}.{target.name}"}
+    return found
+
+
 def _add(module: Module, statement: ast.stmt) -> None:
     if isinstance(statement, ast.Import | ast.ImportFrom):
-        bound = _bound(module, statement)
-        module.imports |= bound
-        for target in bound.values():
-            module.loads |= {target.module} | ({f"{target.module}.{target.name}"} if target.name else set())
+        module.imports |= _bound(module, statement)
+        module.loads |= loaded_in(module, [statement])
     elif isinstance(statement, ast.If) and _is_type_checking(statement.test):
         # For annotations alone, also where the package loads lazily.
         module.imports |= imports_in(module, statement.body)

@@ -15,9 +15,9 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bnstudy.records.source.modules import Import, Module, imports_in, read_module
+from bnstudy.records.source.modules import Import, Module, imports_in, loaded_in, read_module
 from bnstudy.records.source.tree import Resolve, ResolveString, Tree, tree_of
 
 _CONSTRUCTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -69,7 +69,7 @@ class Code:
         while True:
             finer = {d: _hash(tree, digests) for d, tree in trees.items()}
             if len(set(finer.values())) == len(set(digests.values())):
-                return _sha(*sorted(set(finer.values())))[:16]
+                return digest_of(*sorted(set(finer.values())))
             digests = finer
 
     def reached(
@@ -89,7 +89,8 @@ class Code:
             found[definition] = tree
             todo += tree.references()
             if definition not in self._leaves:
-                todo += self._effects(definition.module, loaded)
+                for name in (definition.module, *self._imported_by(definition)):
+                    todo += self._effects(name, loaded)
         return found
 
     def module(self, name: str) -> Module | None:
@@ -119,7 +120,9 @@ class Code:
         )
         if statements is None:
             raise ValueError(f"{definition.module} has no {definition.name!r}")
-        return tree_of(statements, self._resolver(module, statements), self._string_resolver(module))
+        tree = tree_of(statements, self._resolver(module, statements), self._string_resolver(module))
+        # One statement may bind several names, and means another thing for each.
+        return Tree([f"({definition.name})", *tree.parts], tree.besides) if kind != _EFFECT else tree
 
     def _whole(self, module: Module) -> Tree[Definition]:
         """Return a module as all that can be had from it."""
@@ -132,36 +135,45 @@ class Code:
                 tree.besides.add(found)
         return tree
 
-    def _chosen(self, definition: Definition, keys: Sequence[str]) -> Tree[Definition]:
+    def values(self, definition: Definition) -> dict[Any, ast.expr]:
+        """Return the expressions in a constant that is a dictionary, by their keys if these are constants."""
         module = self.module(definition.module)
-        statements = module.definitions.get(definition.name, []) if module else []
-        values = {
+        return {
             key.value: value
-            for statement in statements
+            for statement in (module.definitions.get(definition.name, []) if module else [])
             if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Dict)
             for key, value in zip(statement.value.keys, statement.value.values, strict=True)
             if isinstance(key, ast.Constant)
         }
+
+    def _chosen(self, definition: Definition, keys: Sequence[str]) -> Tree[Definition]:
+        module, values = self.module(definition.module), self.values(definition)
         if module is None or not set(keys) <= set(values):
             raise ValueError(f"{definition.module} has no dictionary {definition.name!r} with {sorted(keys)}")
         nodes = [values[key] for key in sorted(keys)]
         return tree_of(nodes, self._resolver(module, nodes), self._string_resolver(module))
 
     def _effects(self, name: str, loaded: set[str]) -> list[Definition]:
-        """Return what importing a module does, and the modules that it imports, and their packages."""
+        """Return what importing a module does, and the modules that it imports, and their packages.
+
+        Among that is what they enter into a registry that reached code reads.
+        """
         todo, found = [name], []
         while todo:
             name = todo.pop()
-            if name in loaded or (module := self.module(name)) is None:
+            # The face of the whole package finds old import paths, and loads nothing by itself.
+            if name in loaded or name == self._package or (module := self.module(name)) is None:
                 continue
             loaded.add(name)
             found += [Definition(name, f"{_EFFECT} {i}") for i in range(len(module.effects))]
-            todo += module.loads
-            # A package's face loads much that isn't asked for; only what it does by itself counts.
-            package = self.module(name.rpartition(".")[0])
-            if package is not None and package.name != self._package:
-                found += [Definition(package.name, f"{_EFFECT} {i}") for i in range(len(package.effects))]
+            todo += [*module.loads, name.rpartition(".")[0]]
         return found
+
+    def _imported_by(self, definition: Definition) -> set[str]:
+        """Return the modules that a definition itself imports, once it is called."""
+        module = self.module(definition.module)
+        statements = module.definitions.get(definition.name, ()) if module else ()
+        return loaded_in(module, statements) if module else set()
 
     def _resolver(self, module: Module, nodes: Sequence[ast.AST]) -> Resolve[Definition]:
         local = imports_in(module, nodes)
@@ -230,6 +242,11 @@ _EFFECT = "<effect>"
 def _hash(tree: Tree[Definition], digests: Mapping[Definition, str]) -> str:
     text = "".join(part if isinstance(part, str) else f"@{digests[part]}" for part in tree.parts)
     return _sha(text, *sorted({digests[reference] for reference in tree.besides}))
+
+
+def digest_of(*texts: str) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of some texts."""
+    return _sha(*texts)[:16]
 
 
 def _sha(*texts: str) -> str:

@@ -145,7 +145,9 @@ class _Writer(Generic[T]):
 
     def _name(self, node: ast.Name | ast.Attribute) -> None:
         names = dotted(node)
-        found = self._resolve(names) if names else None
+        # What is bound here is told by its name.
+        binds = isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+        found = self._resolve(names) if names and not binds else None
         if names is None or found is None:
             self._fields(node)
             return
