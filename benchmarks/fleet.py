@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bnstudy.records.provenance import processor
+from bnstudy.records.sealed import sealed
 from bnstudy.train.evaluate import losses_and_hits
 from bnstudy.train.network import WIDTHS, ArticleNet
 
@@ -156,7 +157,7 @@ def main() -> None:
         "precision": options.precision,
     }
     if options.json:
-        print(json.dumps({"machine": machine, "rows": rows}))
+        print(json.dumps(sealed({"machine": machine, "rows": rows})))
         return
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
     for row in rows:

@@ -33,6 +33,7 @@ from bnstudy.probes import (
     StatisticsGap,
     every,
 )
+from bnstudy.records.sealed import sealed
 from bnstudy.train.network import ArticleNet, Block
 from tests.straightforward import Straightforward, execution_order
 
@@ -57,7 +58,7 @@ def main() -> None:
     results["probes"] = costs(options)
     report_costs(results["probes"])
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        options.json.write_text(json.dumps(sealed(results), indent=2) + "\n")
 
 
 class Training:

@@ -13,11 +13,12 @@ from typing import Any
 
 from bnstudy import __version__
 from bnstudy.chapters import EXPERIMENTS, plan_of, run_study
-from bnstudy.records.package import DESCRIPTOR, INDEX, describe
+from bnstudy.records.package import DESCRIPTOR, INDEX, describe, is_current
 from bnstudy.records.spec import SpecError
-from bnstudy.records.store import RecordError, Scan, Store
+from bnstudy.records.store import RecordError, Store
 from bnstudy.study.estimate import in_words
 from bnstudy.study.openmp import spin_briefly
+from bnstudy.study.plan import Study
 from bnstudy.study.run import StudyError, default_data_dir
 from bnstudy.study.status import Status, status
 from bnstudy.train.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
@@ -31,6 +32,8 @@ exit codes:
   4    records are missing or damaged, or a run trained again does not match its record
   130  interrupted; every run that ended is recorded
 """
+# Where a study runs, which is no parameter of it.
+_OPTIONS = {"device": "--device", "data_dir": "--data-dir", "progress": "--quiet"}
 ALL = "all"  # every experiment, one after the other
 FAILED, INCOMPLETE, INTERRUPTED = 3, 4, 130
 
@@ -229,7 +232,9 @@ def _run(options: argparse.Namespace) -> int:
     names = list(EXPERIMENTS) if options.experiment == ALL else [options.experiment]
     if options.experiment == ALL and options.set:
         raise SpecError(f"--set is {options.set[0]!r} with {ALL}; allowed: with one experiment")
-    before = [status(plan_of(name, _settings(options)), _store(options)) for name in names]
+    store = _store(options)
+    scan = store.scan()
+    before = [status(_plan(name, options), store, scan) for name in names]
     if not options.json:
         # What it will take, before any of it is taken.
         print("\n".join(_in_words(found) for found in before))
@@ -240,6 +245,9 @@ def _run(options: argparse.Namespace) -> int:
         except StudyError as error:
             # The other experiments don't depend on it.
             failed.append(error)
+    scan = store.scan()
+    if scan.sound and not is_current(store, scan):
+        describe(store)
     if failed:
         raise StudyError("; ".join(map(str, failed)))
     return 0
@@ -279,7 +287,8 @@ def _executor(options: argparse.Namespace) -> Iterator[Executor | None]:
 def _status(options: argparse.Namespace) -> int:
     store = _store(options)
     names = [options.experiment] if options.experiment else list(EXPERIMENTS)
-    found = [status(plan_of(name, _settings(options)), store) for name in names]
+    scan = store.scan()
+    found = [status(_plan(name, options), store, scan) for name in names]
     if options.json:
         print(json.dumps({"experiments": [dataclasses.asdict(s) for s in found]}))
     else:
@@ -293,6 +302,7 @@ def _in_words(found: Status) -> str:
         "stale": found.stale,
         "damaged": found.damaged,
         "failed": found.failed,
+        "newer": found.newer,
     }
     said = "".join(f", {len(names)} {what}" for what, names in counts.items() if names or what == "missing")
     lines = [f"{found.experiment}: {found.needed} runs needed, {len(found.recorded)} records{said}"]
@@ -303,75 +313,26 @@ def _in_words(found: Status) -> str:
             else "no run alike is recorded"
         )
         lines.append(f"  to train: {', '.join(found.missing[:4])}{' …' * (len(found.missing) > 4)} ({time})")
-    lines += [f"  {error}" for error in found.damaged.values()]
+    lines += [f"  {error}" for error in [*found.damaged.values(), *found.newer.values()]]
     lines += [f"  {name} failed when it last ran: {error}" for name, error in found.failed.items()]
     return "\n".join(lines)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from bnstudy.study.equivalent import accept_drawn, stale
-    from bnstudy.study.verify import choose, rerun
+    from bnstudy.study import verify_command
 
-    store = _store(options)
-    if options.rerun < 0:
-        raise SpecError(f"--rerun is {options.rerun}; allowed: a whole number of at least 0")
-    if options.accept and options.rerun < 2:
-        raise SpecError(f"--rerun is {options.rerun} with --accept; allowed: a whole number of at least 2")
-    if options.carry_over and options.rerun:
-        raise SpecError(f"--rerun is {options.rerun} with --carry-over; allowed: one of them")
     plan = plan_of(options.experiment, {}) if options.experiment else None
-    scan = store.scan(run.spec.name for run in plan.runs()) if plan else store.scan()
-    if options.carry_over:
-        return _carry_over(options, store, scan)
-    old = stale(scan.sound.values(), store)
-    among = [r for name, r in scan.sound.items() if name in old or not options.accept]
-    chosen = choose(among, options.rerun, options.seed)
-    runs = [rerun(record, store, options.device, progress=not options.json) for record in chosen]
-    accepted = accept_drawn(store, chosen, among) if options.accept and all(r.equal for r in runs) else []
-    if options.json:
-        damaged = {name: str(error) for name, error in scan.damaged.items()}
-        print(
-            json.dumps(
-                {
-                    "sound": list(scan.sound),
-                    "damaged": damaged,
-                    "reruns": [dataclasses.asdict(r) for r in runs],
-                    "accepted": accepted,
-                }
-            )
-        )
-    else:
-        print(f"{len(scan.sound)} records sound, {len(scan.damaged)} damaged in {store.runs}")
-        for error in scan.damaged.values():
-            print(f"  {error}")
-        for r in runs:
-            print(f"  {r}")
-        for sentence in accepted:
-            print(f"  {sentence}")
-    return 0 if not scan.damaged and all(r.matches for r in runs) else INCOMPLETE
-
-
-def _carry_over(options: argparse.Namespace, store: Store, scan: Scan) -> int:
-    from bnstudy.study.carry import carry_over
-
-    def say(again: object) -> None:
-        if not options.json:
-            print(f"  {again}", flush=True)
-
-    groups = carry_over(store, scan.sound.values(), device=options.device, report=say)
-    if options.json:
-        said = [{"group": str(group), "complete": group.complete} for group in groups]
-        print(json.dumps({"groups": said}))
-    else:
-        print("\n".join(map(str, groups)) or "no record is stale")
-    return 0 if all(group.complete for group in groups) else INCOMPLETE
+    names = [run.spec.name for run in plan.runs()] if plan else None
+    return 0 if verify_command.run(options, _store(options), names) else INCOMPLETE
 
 
 def _describe(options: argparse.Namespace) -> int:
     store = _store(options)
-    describe(store)
-    print(f"wrote {store.root / INDEX} and {store.root / DESCRIPTOR}")
-    return 0
+    found = describe(store)
+    print(f"wrote {store.root / INDEX} and {store.root / DESCRIPTOR}: {len(found.sound)} records")
+    for error in [*found.damaged.values(), *found.newer.values()]:
+        print(f"bnstudy: left out: {error}", file=sys.stderr)
+    return INCOMPLETE if found.damaged or found.newer else 0
 
 
 def _freeze(options: argparse.Namespace) -> int:
@@ -402,8 +363,14 @@ def _settings(options: argparse.Namespace) -> dict[str, str]:
         name, equals, value = item.partition("=")
         if not equals:
             raise SpecError(f"--set is {item!r}; allowed: NAME=VALUE, as in --set epochs=3")
+        if name in _OPTIONS:
+            raise SpecError(f"--set is {item!r}; allowed: {_OPTIONS[name]}, an option of its own")
         settings[name] = value
     return settings
+
+
+def _plan(experiment: str, options: argparse.Namespace) -> Study:
+    return plan_of(experiment, _settings(options), also=())
 
 
 if __name__ == "__main__":

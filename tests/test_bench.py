@@ -114,4 +114,4 @@ def test_a_batch_larger_than_the_data_set(few_digits):
 
 def test_json_alone_on_the_standard_output(capfd):
     assert command.main([*TINY, "--only", "gpu", "--json", "-"]) == 0
-    assert {"machine", "settings", "floors", "lines"} == set(json.loads(capfd.readouterr().out))
+    assert {"machine", "settings", "floors", "lines", "sha256"} == set(json.loads(capfd.readouterr().out))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from bnstudy.cli import main
-from bnstudy.records.store import Store
+from bnstudy.records.sealed import read_sealed, sealed
+from bnstudy.records.spec import RunSpec
+from bnstudy.records.store import RecordError, Store, written
+from bnstudy.study import failures
+from bnstudy.study.work import Failed
 from tests.engine import ENVIRONMENT, SETTINGS
 
 SMALL = [f"{name}={value}" for name, value in {**SETTINGS, "seeds": 2, "schedules": ["constant"]}.items()]
@@ -106,6 +113,13 @@ def test_verify_trains_again_and_compares(copy, capsys):
         (["run", "decay", "--set", "decays=1.5"], "decays is '1.5'; allowed: a list of numbers"),
         (["run", "decay", "--workers", "0"], "workers is 0; allowed: a whole number of at least 1"),
         (["run", "decay", "--device", "tpu", *SET], "device is 'tpu'; allowed here: cpu"),
+        (["run", "decay", "--set", "device=cpu"], "--set is 'device=cpu'; allowed: --device, an option"),
+        (["status", "decay", "--set", "data_dir=x"], "allowed: --data-dir, an option of its own"),
+        (
+            ["run", "decay", "--set", "epochs=99999999999999999999999"],
+            "allowed: less than or equal to 1000000",
+        ),
+        (["verify", "--rerun", "2", "--carry-over"], "--rerun is 2 with --carry-over; allowed: one of them"),
         (["verify", "--rerun", "-1"], "--rerun is -1; allowed"),
         (["verify", "--accept"], "--rerun is 0 with --accept; allowed: a whole number of at least 2"),
         (["run", "all", "--set", "epochs=1"], "--set is 'epochs=1' with all; allowed: with one experiment"),
@@ -167,3 +181,117 @@ def test_a_folder_that_cannot_be_written_stops_before_any_training(tmp_path):
         tmp_path.chmod(0o755)
     assert done.returncode == 1
     assert f"can't record runs in {tmp_path}: Permission denied" in done.stderr
+
+
+def test_json_stands_alone_when_a_record_is_set_aside(copy, capsys):
+    name = damage(copy)
+    assert main(["run", "decay", *SET, "--data-dir", str(copy), "--quiet", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["trained"] == [name]
+    assert "set aside, and trained again" in said.err
+
+
+def test_describe_and_verify_name_what_they_leave_out(copy, capsys):
+    where = ["--data-dir", str(copy)]
+    assert main(["describe", *where]) == 0
+    assert "2 records" in capsys.readouterr().out
+    assert main(["verify", *where]) == 0
+    name = damage(copy)
+    assert main(["describe", *where]) == 4
+    said = capsys.readouterr()
+    assert f"left out: the record {copy / 'runs' / name} is damaged" in said.err
+    assert main(["verify", *where]) == 4
+
+
+@pytest.mark.parametrize("file", ["runs.csv", "datapackage.json"])
+def test_a_stale_index_is_a_fault_that_run_repairs(copy, capsys, file):
+    where = ["--data-dir", str(copy)]
+    (copy / file).write_text("old")
+    assert main(["verify", *where]) == 4
+    assert "don't describe these records; write them again with: bnstudy describe" in capsys.readouterr().out
+    assert main(["run", "decay", *SET, *where, "--quiet"]) == 0
+    assert main(["verify", *where]) == 0
+
+
+def test_any_changed_number_of_a_benchmark_is_found(copy, capsys):
+    file = copy / "bench" / "cpu.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(sealed({"lines": [{"median": 1.25}], "threads": 2}), indent=1))
+    assert main(["verify", "--data-dir", str(copy)]) == 0
+    assert read_sealed(file) == {"lines": [{"median": 1.25}], "threads": 2}
+    content = file.read_bytes()
+    for at in range(0, len(content), 3):
+        changed = bytearray(content)
+        changed[at] ^= 1
+        file.write_bytes(changed)
+        with contextlib.suppress(ValueError):
+            assert read_sealed(file) == {"lines": [{"median": 1.25}], "threads": 2}, "another number"
+    file.write_bytes(content.replace(b"1.25", b"1.24"))
+    capsys.readouterr()
+    assert main(["verify", "--data-dir", str(copy)]) == 4
+    assert f"{file} is damaged: it doesn't match its checksum" in capsys.readouterr().out
+
+
+def test_the_recorded_benchmarks_are_sound():
+    files = list((Path(__file__).parents[1] / "data" / "bench").glob("*.json"))
+    assert files
+    for file in files:
+        read_sealed(file)
+
+
+def test_damaged_sources_are_found_by_verify(copy, capsys):
+    (copy / "sources.json").write_text("[1]")
+    assert main(["verify", "--data-dir", str(copy)]) == 4
+    assert "sources.json is damaged" in capsys.readouterr().out
+
+
+def test_a_record_of_a_newer_version_is_named_and_left_alone(copy, capsys):
+    name = Store(copy).names()[0]
+    path = copy / "runs" / name / "record.json"
+    path.write_bytes(written({**json.loads(path.read_text()), "format": 99}))
+    kept = path.read_bytes()
+    where = ["--data-dir", str(copy)]
+    assert main(["run", "decay", *SET, *where, "--quiet"]) == 1
+    assert f"{name} says what this version doesn't know" in (said := capsys.readouterr().err)
+    assert "upgrade bnstudy" in said
+    assert main(["status", "decay", *SET, *where]) == 4
+    assert "2 runs needed, 1 records, 0 missing, 1 newer" in capsys.readouterr().out
+    assert main(["verify", *where]) == 4
+    assert "1 records sound, 0 damaged, 1 of a newer version" in capsys.readouterr().out
+    assert path.read_bytes() == kept
+    assert not (copy / "damaged").exists()
+
+
+def test_a_home_folder_is_found(recorded, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(recorded.parent))
+    monkeypatch.chdir(tmp_path)
+    assert main(["status", "decay", *SET, "--data-dir", f"~/{recorded.name}"]) == 0
+    assert "2 records, 0 missing" in capsys.readouterr().out
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_read_only_folder_is_one_line(recorded, monkeypatch, capsys):
+    """As root, whom permissions don't stop, writing fails all the same here."""
+
+    def refuse(self, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["describe", "--data-dir", str(recorded)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("bnstudy: can't write ")
+    assert "Read-only file system" in said
+    assert len(said.splitlines()) == 1
+    failure = Failed("no", "no")
+    with pytest.raises(RecordError, match=r"can't write the failure .*Read-only file system"):
+        failures.write(Store(recorded), RunSpec(), failure)
+
+
+def test_status_scans_once_whatever_is_missing(recorded, monkeypatch, capsys):
+    scans = []
+    scan = Store.scan
+    monkeypatch.setattr(Store, "scan", lambda self, names=None: scans.append(names) or scan(self, names))
+    assert main(["status", "--data-dir", str(recorded)]) == 4
+    assert scans == [None]

@@ -69,7 +69,7 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval
     """Return the mean of independent values with its studentised bootstrap interval (bootstrap-t).
 
     Of the bootstrap's intervals this is the one that holds for five values: in simulations
-    (``tests/test_analysis_bootstrap.py``) it covers 0.93 to 0.97 where it says 0.95, for normal, uniform,
+    (``tests/analysis/test_bootstrap.py``) it covers 0.93 to 0.97 where it says 0.95, for normal, uniform,
     heavy-tailed and skewed values alike. The percentile and BCa intervals cover about 0.83 for five normal
     values. The price is width: in the median, a third more than Student's interval.
 

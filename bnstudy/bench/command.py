@@ -14,6 +14,7 @@ import torch
 from bnstudy.bench.lines import LINES, Settings
 from bnstudy.bench.machine import describe, floors
 from bnstudy.bench.pairs import text
+from bnstudy.records.sealed import sealed
 from bnstudy.train.data import dataset_names, load_dataset
 
 
@@ -61,10 +62,11 @@ def run(options: argparse.Namespace) -> int:
             if not quiet:
                 print(text(line), flush=True)
     if quiet:
-        print(json.dumps(result, indent=1))
+        print(json.dumps(sealed(result), indent=1))
     elif options.json:
-        Path(options.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+        file = Path(options.json).expanduser()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(sealed(result), indent=1) + "\n")
     return 0
 
 

@@ -63,12 +63,12 @@ def _studies() -> dict[str, type[Study]]:
 EXPERIMENTS: Mapping[str, type[Study]] = _studies()
 
 
-def plan_of(experiment: str, parameters: Mapping[str, Any]) -> Study:
-    """Return the validated parameters of an experiment.
+def plan_of(experiment: str, parameters: Mapping[str, Any], also: tuple[str, ...] = WHERE) -> Study:
+    """Return the validated parameters of an experiment; ``also`` are names that the caller takes besides.
 
     Raises:
         SpecError: the experiment or a parameter is unknown or out of range.
     """
     if experiment not in EXPERIMENTS:
         raise SpecError(f"experiment is {experiment!r}; allowed: {', '.join(map(repr, EXPERIMENTS))}")
-    return validate(EXPERIMENTS[experiment], parameters, WHERE)
+    return validate(EXPERIMENTS[experiment], parameters, also)

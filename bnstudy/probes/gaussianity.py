@@ -43,7 +43,7 @@ class Gaussianity(Probe):
     ``with`` statement.
 
     Cost: a forward pass and sorts of ``values_per_unit`` values of each unit: one to three training steps on
-    torchvision's networks (``benchmarks/networks.txt``). Memory: a copy of the parameters.
+    torchvision's networks (``benchmarks/networks.py``). Memory: a copy of the parameters.
 
     Args:
         model: any module. Under ``torch.compile`` and ``DistributedDataParallel`` the module below is

@@ -31,7 +31,7 @@ class GradientHealth(Probe):
     ``DistributedDataParallel`` gradients are those reduced over all processes.
 
     Cost: four passes over the gradients, at most a tenth of a step on torchvision's networks
-    (``benchmarks/networks.txt``); none through the model. Memory: the largest gradient.
+    (``benchmarks/networks.py``); none through the model. Memory: the largest gradient.
 
     Args:
         model: any module.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bnstudy.records.spec import DatasetName, Precision, Rate, RunSpec, Spec, validate
+from bnstudy.records.spec import DatasetName, Positive, Precision, Rate, RunSpec, Spec, validate
 
 
 class StepCostSpec(Spec):
@@ -46,7 +46,7 @@ class TensorFlowSpec(Spec):
     updates: Literal["in_place", "with_step", "never"] = "in_place"
     learning_rate: Rate = 1e-3
     batch_size: int = Field(default=128, ge=2)
-    epochs: int = Field(default=1, ge=1)
+    epochs: Positive = 1
 
 
 KINDS: dict[str, type[Spec]] = {

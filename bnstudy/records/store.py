@@ -8,13 +8,14 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnstudy.records.arrays import ARRAYS, from_npy, to_npy
 from bnstudy.records.files import write_folder
 from bnstudy.records.kinds import read_spec
-from bnstudy.records.spec import Spec
+from bnstudy.records.spec import RunSpec, Spec
 from bnstudy.records.tables import TABLES, Values, to_csv
 
 if TYPE_CHECKING:
@@ -53,6 +54,15 @@ class Scan:
     sound: dict[str, Record] = field(default_factory=dict)
     damaged: dict[str, RecordError] = field(default_factory=dict)
     newer: dict[str, RecordError] = field(default_factory=dict)
+
+    @cached_property
+    def trajectories(self) -> dict[str, list[Record]]:
+        """The sound records of training runs by their trajectory, once the scan is done."""
+        found: dict[str, list[Record]] = {}
+        for record in self.sound.values():
+            if isinstance(record.spec, RunSpec):
+                found.setdefault(record.spec.trajectory(), []).append(record)
+        return found
 
 
 class Store:

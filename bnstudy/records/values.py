@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -39,7 +39,9 @@ Probe = Literal[
     "gradient_predictiveness",
     "internal_covariate_shift",
 ]
-Positive = Annotated[int, Field(ge=1)]
+# More than any run can use, so that what is typed by mistake is refused before it starts.
+MOST: Final = 1_000_000
+Positive = Annotated[int, Field(ge=1, le=MOST)]
 Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False, description="a finite number above 0")]
 Penalty = Annotated[float, Field(ge=0.0, allow_inf_nan=False, description="a finite number of at least 0")]
 Share = Annotated[float, Field(ge=0.0, lt=1.0, description="a number from 0 to below 1")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -181,11 +182,15 @@ class _Engine:
         for name, error in scan.damaged.items():
             self.store.set_aside(name)
             self.report.set_aside.append(name)
-            self.bar.write(f"{error}; set aside, and trained again")
+            self._say(f"{error}; set aside, and trained again")
+        for name, newer in scan.newer.items():
+            # Written meanwhile by a later version; not to be trained over.
+            self.report.failed[name] = str(newer)
+            self.bar.update()
         if scan.sound:
             self.report.elsewhere.append(spec.name)
             self.bar.update()
-        return bool(scan.sound)
+        return bool(scan.sound or scan.newer)
 
     def _settle(self, future: Future[list[Finished] | Failed]) -> None:
         held = self.flying.pop(future)
@@ -206,12 +211,16 @@ class _Engine:
         if isinstance(result, Failed):
             failures.write(self.store, spec, result)
             self.report.failed[spec.name] = result.error
-            self.bar.write(f"run {spec.name} failed: {result.error}")
+            self._say(f"run {spec.name} failed: {result.error}")
             return
         made = {**result.provenance, "rules": self.rules[spec.name]}
         self.store.write(spec, made, result.outcome, result.tables)
         failures.forget(self.store, spec.name)
         self.report.trained.append(spec.name)
+
+    def _say(self, message: str) -> None:
+        # Standard output is for results, such as JSON.
+        self.bar.write(message, file=sys.stderr)
 
     def _cancel(self) -> None:
         for future in list(self.flying):

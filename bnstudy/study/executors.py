@@ -7,7 +7,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,7 +17,7 @@ from bnstudy.records.spec import SpecError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# How often a cluster tries a run again whose worker has died.
+# How often a run is tried again whose worker has died.
 RETRIES = 3
 # Seconds within which a scheduler has to answer.
 PATIENCE = 10
@@ -37,14 +38,55 @@ class InProcess(Executor):
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor]:
-    """Give an executor of ``count`` processes on this machine, which share its cores evenly."""
+    """Give an executor of ``count`` processes on this machine, which share its cores evenly.
+
+    A run whose process dies is done again by another process, up to ``RETRIES`` times.
+    """
     if count < 1:
         raise SpecError(f"workers is {count}; allowed: a whole number of at least 1")
-    threads = max(1, len(os.sched_getaffinity(0)) // count)
-    # Spawned, since PyTorch's threads don't survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, _prepare_worker, (threads,)) as pool:
+    with Processes(count, max(1, len(os.sched_getaffinity(0)) // count)) as pool:
         yield pool
+
+
+class Processes(Executor):
+    """Processes that are replaced when they die, each with ``threads`` threads.
+
+    Each is a pool of its own, so that a dead one takes no other one's run with it.
+    """
+
+    def __init__(self, count: int, threads: int) -> None:
+        # Spawned, since PyTorch's threads don't survive a fork.
+        self._context = multiprocessing.get_context("spawn")
+        self._initial = (threads,)
+        self._hands = ThreadPoolExecutor(count, "worker")
+        self._own = threading.local()  # each hand's process
+        self._pools: list[ProcessPoolExecutor] = []
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call ``fn`` in the first process that is free."""
+        return self._hands.submit(self._call, fn, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes, once their runs have ended."""
+        self._hands.shutdown(wait, cancel_futures=cancel_futures)
+        for pool in self._pools:
+            pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _call(self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        for _ in range(1 + RETRIES):
+            try:
+                return self._process().submit(fn, *args, **kwargs).result()
+            except BrokenProcessPool:
+                self._own.process = None
+        raise BrokenProcessPool(f"the process that did it died, and so did {RETRIES} that tried again")
+
+    def _process(self) -> ProcessPoolExecutor:
+        pool: ProcessPoolExecutor | None = getattr(self._own, "process", None)
+        if pool is None:
+            pool = ProcessPoolExecutor(1, self._context, _prepare_worker, self._initial)
+            self._own.process = pool
+            self._pools.append(pool)
+        return pool
 
 
 def _prepare_worker(threads: int) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from bnstudy.records.files import remove, write_file
 from bnstudy.records.spec import Spec
 from bnstudy.records.store import RecordError, Store
 from bnstudy.study.work import Failed
@@ -30,13 +30,9 @@ def write(store: Store, spec: Spec, failure: Failed) -> Path:
         "error": failure.error,
         "traceback": failure.traceback.splitlines(),
     }
-    partial = target.with_suffix(".partial")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(body, indent=1) + "\n")
-        os.replace(partial, target)
+        write_file(target, (json.dumps(body, indent=1) + "\n").encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RecordError(f"can't write the failure {target}: {error.strerror or error}") from error
     return target
 
@@ -45,11 +41,11 @@ def read(store: Store, name: str) -> dict[str, Any] | None:
     """Return what a run failed with when it last ran, or None."""
     try:
         body = json.loads(path(store, name).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return body if isinstance(body, dict) else None
+    return body if isinstance(body, dict) and isinstance(body.get("error"), str) else None
 
 
 def forget(store: Store, name: str) -> None:
     """Remove the failure of a run that has succeeded since."""
-    path(store, name).unlink(missing_ok=True)
+    remove(path(store, name))

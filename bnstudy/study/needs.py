@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bnstudy.records.spec import RunSpec, Spec
-from bnstudy.records.store import Record, RecordError, Store
+from bnstudy.records.store import Record, RecordError, Scan, Store
 from bnstudy.study.plan import PlannedRun, Study
 
 
@@ -21,43 +21,49 @@ class Found(NamedTuple):
 @dataclass
 class Needs:
     """``found``: the records that serve the study. ``missing``: the runs to train, reduced to what is
-    not recorded. ``damaged``: records of runs that the study needs, by name, with what is wrong.
+    not recorded. ``damaged``: records of runs that the study needs, by name, with what is wrong; ``newer``:
+    those that only a later version can read, and that are not to be trained again.
     """
 
     found: list[Found] = field(default_factory=list)
     missing: list[Spec] = field(default_factory=list)
     damaged: dict[str, RecordError] = field(default_factory=dict)
+    newer: dict[str, RecordError] = field(default_factory=dict)
 
 
-def needs(study: Study, store: Store) -> Needs:
-    """Compare a study's runs with the records there are. Writes nothing, imports no torch."""
+def needs(study: Study, store: Store, scan: Scan | None = None) -> Needs:
+    """Compare a study's runs with the records there are. Writes nothing, imports no torch.
+
+    ``scan`` is of all records, if it is at hand; else no more is read than it takes.
+    """
     planned = study.runs()
-    scan = store.scan(run.spec.name for run in planned)
-    result = Needs(damaged=scan.damaged)
+    names = {run.spec.name for run in planned}
+    seen = scan or store.scan(names)
+    result = Needs(
+        damaged={name: error for name, error in seen.damaged.items() if name in names},
+        newer={name: error for name, error in seen.newer.items() if name in names},
+    )
     rest = []
     for run in planned:
-        if run.spec.name in scan.sound:
-            result.found.append(Found(run, scan.sound[run.spec.name]))
-        else:
+        if run.spec.name in seen.sound:
+            result.found.append(Found(run, seen.sound[run.spec.name]))
+        elif run.spec.name not in seen.newer:
             rest.append(run)
     if rest:
         # Another run of the same trajectory may have measured some of the decays.
-        others = store.scan(set(store.names()) - set(scan.sound) - set(scan.damaged))
-        _complete(result, rest, [*scan.sound.values(), *others.sound.values()])
+        _complete(result, rest, (scan or store.scan()).trajectories)
     return result
 
 
-def _complete(result: Needs, runs: Iterable[PlannedRun], records: Iterable[Record]) -> None:
-    by_trajectory: dict[str, list[tuple[RunSpec, Record]]] = {}
-    for record in records:
-        if isinstance(record.spec, RunSpec):
-            by_trajectory.setdefault(record.spec.trajectory(), []).append((record.spec, record))
+def _complete(result: Needs, runs: Iterable[PlannedRun], by_trajectory: Mapping[str, list[Record]]) -> None:
     missing: dict[str, Spec] = {}
     for run in runs:
         spec = run.spec
         if isinstance(spec, RunSpec):
             wanted = set(spec.decays)
-            for recorded, record in by_trajectory.get(spec.trajectory(), []):
+            for record in by_trajectory.get(spec.trajectory(), []):
+                recorded = record.spec
+                assert isinstance(recorded, RunSpec)
                 measured = wanted & set(recorded.decays)
                 if measured and set(spec.zero_debias) <= set(recorded.zero_debias):
                     result.found.append(Found(run, record))

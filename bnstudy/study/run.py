@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bnstudy.records.store import Store
+from bnstudy.records.store import NewerError, Store
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import Needs, needs
 from bnstudy.study.openmp import spin_briefly
@@ -35,9 +35,11 @@ def load_plan(plan: Study, data_dir: str | os.PathLike[str] = "") -> Frames:
 
     Raises:
         NotRecordedError: a run is not recorded, or its record is damaged.
+        NewerError: it is recorded by a later version.
     """
     store = Store(data_dir or default_data_dir())
     found = needs(plan, store)
+    _refuse_newer(found)
     if found.missing:
         raise _not_recorded(plan.name, store, found)
     return Frames(plan, store, found.found)
@@ -59,6 +61,7 @@ def run_plan(
     """
     store = Store(data_dir or default_data_dir())
     found = needs(plan, store)
+    _refuse_newer(found)
     if not found.missing:
         return Frames(plan, store, found.found)
     if os.environ.get("BNSTUDY_TRAIN") == "never":
@@ -99,6 +102,13 @@ def _train(
             f"tracebacks are in {store.root / 'failures'}"
         )
     return report.trained
+
+
+def _refuse_newer(found: Needs) -> None:
+    if found.newer:
+        first = next(iter(found.newer.values()))
+        more = f" ({len(found.newer)} runs are recorded so)" * (len(found.newer) > 1)
+        raise NewerError(f"{first}{more}")
 
 
 def _not_recorded(experiment: str, store: Store, found: Needs) -> NotRecordedError:

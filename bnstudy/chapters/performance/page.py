@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import shlex
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import pandas as pd
 
 from bnstudy.analysis.style import WITHOUT
 from bnstudy.analysis.words import Sources
+from bnstudy.records.sealed import read_sealed
 
 # How a target is worded, and what the measured value has to be.
 _TARGETS = {"at least": operator.ge, "at most": operator.le, "above": operator.gt, "below": operator.lt}
@@ -28,8 +28,9 @@ def results(folder: Path) -> dict[str, Result]:
 
     Raises:
         FileNotFoundError: there is none; the message has the command that records one.
+        ValueError: one is damaged.
     """
-    found = {file.name: json.loads(file.read_text()) for file in sorted(folder.glob("cpu*.json"))}
+    found = {file.name: read_sealed(file) for file in sorted(folder.glob("cpu*.json"))}
     if not found:
         raise FileNotFoundError(
             f"no benchmark result in {folder}; record one with: bnstudy bench --json {folder / 'cpu.json'}"
@@ -40,7 +41,7 @@ def results(folder: Path) -> dict[str, Result]:
 def recorded(folder: Path, name: str) -> Result | None:
     """Return a recorded result of one of the scripts in ``benchmarks/``, or None."""
     path = folder / name
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_sealed(path) if path.exists() else None
 
 
 def fleets(result: Result) -> pd.DataFrame:

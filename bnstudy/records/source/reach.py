@@ -136,7 +136,7 @@ class Code:
         return tree
 
     def values(self, definition: Definition) -> dict[Any, ast.expr]:
-        """Return the expressions of a constant that is a dictionary, by those of its keys that are constants."""
+        """Return the expressions in a constant that is a dictionary, by their keys if these are constants."""
         module = self.module(definition.module)
         return {
             key.value: value
