@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -126,3 +127,17 @@ def test_intervals_are_wilson_s():
 def test_what_was_not_recorded_is_said_to_be_so(tmp_path):
     assert rates.results(tmp_path) == {}
     assert rates.answer({}) == "On digits: not measured.\n\nOn cifar10: not measured."
+
+
+def test_the_recorded_results_are_of_models_and_seeds_that_were_not_developed_on():
+    found = rates.results(Path(__file__).parents[2] / "data" / "bench")
+    assert "digits" in found
+    for result in found.values():
+        assert not set(result["models"]) & faults.DEVELOPED_ON.keys()
+        assert not set(result["seeds"]) & {0, 1}
+        codes = {row["code"] for row in rates.faults(result)}
+        assert codes == set(doctor.codes())
+        assert len({row["name"] for row in rates.healthy(result)}) >= 15
+        assert "%" in rates.answer(found)
+        for table in (rates.detection, rates.false_alarms, rates.confusion):
+            assert len(table(result))
