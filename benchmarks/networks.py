@@ -1,4 +1,4 @@
-"""What the probes cost on networks of others: ``python benchmarks/networks.py > benchmarks/networks.txt``.
+"""What the probes cost on networks of others: ``python benchmarks/networks.py > book/_static/networks.txt``.
 
 Three of torchvision's networks at one batch, in one process: internal covariate shift as a share of the
 straightforward way (one full pass more for every layer), and the time of each probe in training steps. What

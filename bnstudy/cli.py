@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(commands)
     commands.add_parser("bench", help="measure what a run costs on this machine, in ratios")
     commands.add_parser("simulate", help="judge studies of known truth: how often the book errs")
+    _add_freeze(commands)
     commands.add_parser("doctor", help="say what is wrong with the batch norm in a checkpoint")
     return parser
 
@@ -196,6 +197,18 @@ def _add_data(commands: Any) -> None:
     check.set_defaults(command=_check)
     for action in (fetch, check):
         action.add_argument("--root", help=f"folder of cifar10.npz (default: {data_folder()})")
+
+
+def _add_freeze(commands: Any) -> None:
+    freeze = _add(
+        commands,
+        "freeze",
+        "write down that this commit froze the rules of the second round\n\n"
+        "Records made under other rules, or before, are refused from then on.",
+        "  bnstudy freeze",
+    )
+    freeze.set_defaults(command=_freeze)
+    freeze.add_argument("--data-dir", default="", help="folder of the records (default: data/)")
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -320,6 +333,13 @@ def _describe(options: argparse.Namespace) -> int:
     for error in [*found.damaged.values(), *found.newer.values()]:
         print(f"bnstudy: left out: {error}", file=sys.stderr)
     return INCOMPLETE if found.damaged or found.newer else 0
+
+
+def _freeze(options: argparse.Namespace) -> int:
+    from bnstudy.chapters.second_round import freeze_rules
+
+    print(f"wrote {freeze_rules(options.data_dir)}")
+    return 0
 
 
 def _fetch(options: argparse.Namespace) -> int:

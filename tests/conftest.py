@@ -12,19 +12,18 @@ LONGEST_FIRST = (
     "test_records_again.py",
     "test_site.py",
     "test_engine_processes.py",
-    "test_notebook.py",
+    "chapters/test_notebooks.py",
     "test_train.py",
     "test_fleet.py",
     "test_engine.py",
     "test_beginning.py",
     "test_cli.py",
     "test_honesty.py",
-    "test_toy_chapter.py",
-    "test_analysis_*.py",
+    "chapters/*.py",
+    "analysis/*.py",
     "test_tf1_listing.py",
     "test_bench.py",
     "test_probes_ics.py",
-    "test_studies.py",
     "test_study.py",
     "test_updates.py",
     "test_probes_trace.py",
@@ -36,7 +35,8 @@ LONGEST_FIRST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
-        fits = (number for number, pattern in enumerate(LONGEST_FIRST) if fnmatch(item.path.name, pattern))
+        name = item.path.relative_to(Path(__file__).parent).as_posix()
+        fits = (number for number, pattern in enumerate(LONGEST_FIRST) if fnmatch(name, pattern))
         return next(fits, len(LONGEST_FIRST))
 
     items.sort(key=rank)  # stable: all others stay in order

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bnstudy import cli
 from bnstudy.analysis import procedure
 from bnstudy.analysis.judged import design, digest, times
 from bnstudy.analysis.judged.design import BLOCKS, Above, Block, NotEmpty
@@ -33,11 +34,14 @@ from bnstudy.analysis.judged.preregistration import (
 )
 from bnstudy.analysis.judged.recorded import Source, blocks_of, places_of
 from bnstudy.analysis.judged.topping_up import seeds_for
-from bnstudy.analysis.judged.training import NotTestedError, Training
+from bnstudy.analysis.judged.training import Evaluation, NotTestedError, Training, hits
 from bnstudy.analysis.judged.verdicts import answer, combine, estimate, judge
 from bnstudy.analysis.procedure import Component, Sample
 from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.tables import NotMeasuredError
 from bnstudy.chapters import judged as book
+from bnstudy.chapters import plan_of, second_round
+from bnstudy.records.store import Store
 
 ROOT = Path(__file__).parents[1]
 HOLDS, FAILS, OPEN = "holds", "doesn't hold", "can't tell"
@@ -446,3 +450,103 @@ def test_records_are_found_by_block_arm_and_seed():
     assert found["core"]["batch"][100].diverged
     with pytest.raises(ValueError, match="records a and b are both of block 'core', arm 'none', seed 100"):
         blocks_of([source(spec_of(core, "none"), name="a"), source(spec_of(core, "none"), name="b")])
+
+
+# --- From a folder of records to verdicts ---------------------------------------------------------
+
+
+def step_costs(folder: Path, in_place: float, **rules: str) -> Store:
+    """Twelve processes' recorded costs, made up, of the step-cost study as planned."""
+    store = Store(folder)
+    for i, run in enumerate(plan_of("step_costs", {}).runs()):
+        rows = [
+            (arm, r, seconds * (1 + 0.01 * ((i * ord(arm[0]) + r) % 5)))
+            for arm, seconds in (("none", 0.04), ("in place", in_place), ("with the step", 0.05))
+            for r in (1, 2, 3)
+        ]
+        names = ("arm", "round", "seconds_per_step")
+        cost = {name: [row[at] for row in rows] for at, name in enumerate(names)}
+        made = {"rules": {**book.rules_digests(run.spec), **rules}, "date": "2026-01-02T00:00:00+00:00"}
+        store.write(run.spec, made, "finished", {"cost": cost})
+    return store
+
+
+def test_recorded_runs_are_judged_by_the_frozen_rules(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    step_costs(folder, in_place=0.06)
+    with pytest.raises(PreregistrationError, match="no frozen rules"):
+        second_round.judgements(folder)
+    (folder / "judge").mkdir()
+    (folder / "judge" / "frozen.json").write_text(json.dumps(vars(SINCE)))
+    found = second_round.judgements(folder)
+    [cost] = found["C11"].findings
+    # It costs more, by a fifth, and a batch doesn't use the previous statistics.
+    assert (cost.answer, cost.grades["by a tenth"], found["C11"].verdict) == (HOLDS, HOLDS, "partly")
+    assert 2**cost.estimate.interval.mean == pytest.approx(1.2, rel=0.02)
+    assert len(cost.estimate.values) == 12
+    assert found["C13"].verdict == "not measured yet"
+
+    # A build measures once for all chapters.
+    (tmp_path / "once").mkdir()
+    monkeypatch.setenv(second_round.ONCE, str(tmp_path / "once"))
+    first = second_round.judgements(folder)
+    monkeypatch.setattr(second_round, "_measured", None)
+    again = second_round.judgements(folder)
+    assert [again[n].verdict for n in again] == [first[n].verdict for n in first]
+    assert again["C11"].findings[0].estimate == first["C11"].findings[0].estimate
+
+
+def test_a_build_stops_over_records_of_other_rules(tmp_path):
+    store = step_costs(tmp_path, 0.06, C11="0" * 16)
+    (store.root / "judge").mkdir()
+    (store.root / "judge" / "frozen.json").write_text(json.dumps(vars(SINCE)))
+    with pytest.raises(PreregistrationError, match=r"C11, record .* under other rules: 0000000000000000"):
+        second_round.judgements(tmp_path)
+
+
+def test_rules_are_frozen_at_a_commit_and_before_the_first_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(second_round, "git_state", lambda: {"commit": "abc123", "dirty": True})
+    assert cli.main(["freeze", "--data-dir", str(tmp_path)]) == 1
+    assert "not as a commit has it" in capsys.readouterr().err
+    monkeypatch.setattr(second_round, "git_state", lambda: {"commit": "abc123", "dirty": False})
+    assert cli.main(["freeze", "--data-dir", str(tmp_path)]) == 0
+    assert frozen(tmp_path).commit == "abc123"
+    assert frozen(tmp_path).digests == book.digests()
+    step_costs(tmp_path, 0.06)
+    assert cli.main(["freeze", "--data-dir", str(tmp_path)]) == 1
+    assert "12 confirmatory runs are recorded" in capsys.readouterr().err
+
+
+def test_hits_come_from_a_record_as_they_were(tmp_path):
+    [run, *_] = plan_of("core", {}).runs()
+    bits = np.array([[1, 0, 1, 1, 0, 0, 1, 0, 1, 1], [0] * 10], dtype=np.uint8)
+    columns = {"split": "test", "statistics": "none", "decay": None, "zero_debias": None, "order": ""}
+    index = {name: [value] * 2 for name, value in columns.items()}
+    index |= {"step": [391, 8602], "test_batch_size": [None] * 2, "images": [10] * 2}
+    rates = {name: [0.5] * 2 for name in ("loss", "accuracy", "learning_rate")}
+    training = {"step": [1, 8602], **rates}
+    store = Store(tmp_path)
+    tables = {"hits_index": index, "hits": np.packbits(bits, axis=1), "training": training}
+    record = store.write(run.spec, {}, "finished", tables)
+    [arms] = blocks_of([second_round._source(store, record)]).values()
+    [trained] = arms["none"].values()
+    read = hits(trained, Evaluation("none"), [trained.step(1.0), trained.step(22.0)])
+    assert (read == bits).all()
+
+
+def test_seeds_that_a_recorded_block_needs(tmp_path):
+    step_costs(tmp_path, 0.06)
+    # Their spread is small, and the target wide: the planned twelve are enough.
+    assert second_round.seeds_needed("cost", tmp_path) == 12
+    with pytest.raises(NotMeasuredError, match="no seeds 100"):
+        second_round.seeds_needed("core", tmp_path)
+    with pytest.raises(ValueError, match="block is 'heart'; allowed: 'core'"):
+        second_round.seeds_needed("heart", tmp_path)
+
+
+def test_what_was_frozen_are_todays_rules():
+    try:
+        since = frozen(ROOT / "data")
+    except PreregistrationError:
+        pytest.skip("no rules are frozen yet")
+    assert since.digests == book.digests()

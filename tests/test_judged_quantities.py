@@ -318,6 +318,12 @@ def test_a_gradient_beyond_numbers_is_larger_than_was_seen():
     assert component.at_least
     [component] = GRADIENT(arms(gradients([4], 2.0), gradients([2, math.nan], 1.0))).components
     assert component.at_most
+    # One that diverged counts by what it was before, for the check of the manipulation too.
+    [component] = GRADIENT(arms(gradients([4, 8], 2.0, diverged=True), gradients([2], 1.0))).components
+    assert component.values[0] == pytest.approx(2.0)
+    assert component.at_least
+    with pytest.raises(NotTestedError, match="nan times"):
+        GRADIENT(arms(Training(True, math.nan, {}), gradients([2], 1.0)))
 
 
 def test_divergence_is_counted_where_there_is_some_to_prevent():

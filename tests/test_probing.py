@@ -30,7 +30,7 @@ def test_a_probed_run_is_the_run_without_bit_for_bit(few_digits, changes):
     base = {"dataset": "digits", "train_size": 32, "batch_size": 8, "epochs": 1, "precision": "float32"}
     base |= {"evaluations": 1, **changes}
     spec = RunSpec(**base, probes=ALL, probed_steps=3)
-    watch = Probed(spec)
+    watch = Probed(spec, few_digits, "cpu")
     probed = train_run(spec, few_digits, progress=False, watch=watch)
     plain = train_run(RunSpec(**base), few_digits, progress=False)
     assert probed.tables == plain.tables

@@ -150,6 +150,16 @@ def test_every_module_has_a_room():
     assert rooms <= set().union(*FLOORS) | set(BESIDE) | CELLAR
 
 
+def test_the_readme_names_every_room_and_top_level_file():
+    tree = re.findall(r"^[├└]── (\S+)", (ROOT / "README.md").read_text(), re.M)
+    there = {
+        path.name + ("/" if path.is_dir() else "")
+        for path in (ROOT / "bnstudy").iterdir()
+        if path.suffix == ".py" or (path.is_dir() and path.name != "__pycache__")
+    }
+    assert sorted(tree) == sorted(there)
+
+
 def test_arrows_run_one_way():
     assert upward(arrows(ROOT)) == []
 

@@ -13,7 +13,7 @@ from scipy import stats
 from bnstudy.analysis import procedure
 from bnstudy.analysis.judged.parts import Part
 from bnstudy.analysis.procedure import ALPHA, Component, Sample, interval
-from bnstudy.analysis.simulate import cases, record
+from bnstudy.analysis.simulate import cases, record, tables
 from bnstudy.analysis.simulate.book import (
     SKEWNESSES,
     SPREADS,
@@ -173,6 +173,23 @@ def test_the_recorded_simulation_comes_out_again():
         if (r["truth"], r["spread"], r["skewness"]) == ("bound 1", 1.0, 1.0)
     ]
     assert again == pytest.approx(recorded, abs=4 * math.sqrt(recorded / 2000))
+
+
+def test_the_recorded_results_are_tables():
+    found = record.read(DATA, CLAIMS)
+    false = tables.false_table(found)
+    assert len(false) == len(tables.TRUTHS) * len(SPREADS)
+    assert not false.isna().any().any()
+    shares = false[[f"skewness {s:g}" for s in SKEWNESSES]].to_numpy()
+    assert shares.max() == max(row["share"] for row in found["false"])
+    power = tables.power_table(found)
+    assert len(power) == sum(1 + len(p.grades) for c in CLAIMS for p in c.parts)
+    assert not power.isna().any().any()
+    # More seeds, narrower intervals.
+    seeds = power[power["claim"] != "C1"]
+    assert (seeds["half_width, most seeds"] < seeds["half_width, planned seeds"]).all()
+    with pytest.raises(ValueError, match=r"spread is 2.0; allowed: 1, 1\.56"):
+        tables.power_table(found, 2.0)
 
 
 @pytest.mark.parametrize("studies", ["0", "99"])

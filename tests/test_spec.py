@@ -123,7 +123,7 @@ def test_a_spec_is_frozen():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"decay": 0.9}, r"unknown parameter 'decay'; allowed: seeds, dataset, train_size, decays, "),
+        ({"decay": 0.9}, r"unknown parameter 'decay'; allowed: seeds, dataset, train_size, epochs, "),
         ({"decays": 1.5}, r"decays is 1.5; allowed: a list of numbers, each from 0 to below 1"),
         ({"decays": "[0.9, -0.1]"}, r"decays is -0.1; allowed: a list of numbers, each from 0 to below 1"),
         ({"decays": [0.9, 0.9]}, r"decays is \[0.9, 0.9\]; allowed: each value once"),

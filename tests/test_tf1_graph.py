@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bnstudy.tf1 as tf
+from bnstudy.tf1 import memory
 from tests import golden
 
 X = np.random.default_rng(0).normal(1.0, 2.0, (6, 3, 3, 3)).astype(np.float32)
@@ -383,3 +385,53 @@ def test_a_saved_model_comes_back(tmp_path: Path) -> None:
     with tf.Session() as session:
         saver.restore(session, path)
         assert np.array_equal(session.run("bn/moving_mean:0"), mean)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    window=st.integers(1, 3),
+    step=st.integers(1, 3),
+    padding=st.sampled_from(["SAME", "VALID"]),
+    seed=st.integers(0, 2**31),
+)
+def test_relu_and_pooling_in_the_other_order_are_the_same(
+    size: tuple[int, int], window: int, step: int, padding: str, seed: int
+) -> None:
+    """Bit for bit, with derivatives, ties and zeros; fetching the ReLU keeps the order as written."""
+    if padding == "VALID":
+        size = max(size[0], window), max(size[1], window)
+    rng = np.random.default_rng(seed)
+    value = rng.integers(-2, 3, (2, *size, 2)).astype(np.float32)
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [None, *size, 2])
+        rectified = tf.nn.relu(x * 1.0)
+        pooled = tf.nn.max_pool(rectified, [1, window, window, 1], [1, step, step, 1], padding)
+        weights = rng.normal(size=[2, *(int(d) for d in pooled.get_shape()[1:])]).astype(np.float32)
+        gradient = tf.gradients(tf.reduce_sum(pooled * weights), x)[0]
+        with tf.Session() as session:
+            fast = session.run([pooled, gradient], {x: value})
+            plain = session.run([pooled, gradient, rectified], {x: value})
+    np.testing.assert_array_equal(fast[0], plain[0])
+    np.testing.assert_array_equal(fast[1], plain[1])
+    np.testing.assert_array_equal(plain[2], np.maximum(value, 0.0))
+
+
+def test_a_session_keeps_freed_memory_where_the_c_library_can() -> None:
+    assert memory.keep_freed() is (platform.libc_ver()[0] == "glibc")
+
+
+def test_values_are_dropped_after_their_last_reader_and_fetches_are_kept() -> None:
+    """Nothing that a later step reads is gone, whatever is fetched beside it."""
+    x = tf.placeholder(tf.float32, [None, 3])
+    w = tf.Variable(np.eye(3, dtype=np.float32))
+    steps = [tf.matmul(x, w)]
+    for _ in range(4):
+        steps.append(tf.nn.relu(steps[-1]) + steps[0])
+    gradients = tf.gradients(tf.reduce_sum(steps[-1]), [w, steps[0], x])
+    with started() as session:
+        feed = {x: X[:, 0, 0]}
+        together = session.run([*steps, *gradients, x, w], feed)
+        apart = [session.run(t, feed) for t in [*steps, *gradients, x, w]]
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(one, other)

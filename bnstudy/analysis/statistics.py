@@ -36,6 +36,10 @@ class Interval:
         unit = " percentage points" if signed else " %"
         return f"{_hundredfold(self.mean, signed)}{unit} {self.bounds(signed)}"
 
+    def plain(self, digits: int = 1) -> str:
+        """Return the mean and its bounds as they are: ``"71.6 [71.2, 72.0]"``."""
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
     def bounds(self, signed: bool = False) -> str:
         """Return the bounds in percent: ``"[71.2, 72.0]"``."""
         return f"[{_hundredfold(self.low, signed)}, {_hundredfold(self.high, signed)}]"
@@ -65,7 +69,7 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval
     """Return the mean of independent values with its studentised bootstrap interval (bootstrap-t).
 
     Of the bootstrap's intervals this is the one that holds for five values: in simulations
-    (``tests/test_analysis_bootstrap.py``) it covers 0.93 to 0.97 where it says 0.95, for normal, uniform,
+    (``tests/analysis/test_bootstrap.py``) it covers 0.93 to 0.97 where it says 0.95, for normal, uniform,
     heavy-tailed and skewed values alike. The percentile and BCa intervals cover about 0.83 for five normal
     values. The price is width: in the median, a third more than Student's interval.
 

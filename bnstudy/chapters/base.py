@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import mode
 from typing import Any, Generic, TypeVar
 
@@ -49,6 +49,15 @@ class Chapter(Generic[AStudy]):
     def incomplete(self) -> str:
         """Return why the study, as it was run, decides none of its rules; nothing, if it does."""
         return ""
+
+    def labels(self, axis: str) -> list[str]:
+        """Return what the study's arms on an axis are called."""
+        return list(self.study.axes()[axis])
+
+    def how_many(self, found: Sequence[object]) -> str:
+        """Return how many were found, and which: ``"2 (1, 10)"``."""
+        which = ", ".join(f"{one:,}" if isinstance(one, int) else str(one) for one in found)
+        return self.cite(len(found)) + (f" ({which})" if found else "")
 
     def cite(self, value: object) -> str:
         """Return a number as a link to the study's records."""

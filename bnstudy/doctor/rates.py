@@ -173,8 +173,8 @@ def drift_in_words(result: Result) -> str:
     """Return what drift meant, in a sentence."""
     found = drift(result)
     return (
-        f"of {found['diagnosed']} diagnosed models {found['drift']} had drifted without measured harm; against "
-        f"their twins {found['harmless']} of these lose nothing, and {found['harmful']} do."
+        f"of {found['diagnosed']} diagnosed models {found['drift']} had drifted without measured harm; "
+        f"against their twins {found['harmless']} of these lose nothing, and {found['harmful']} do."
     )
 
 
@@ -232,7 +232,7 @@ def conditions(result: Result) -> str:
     return (
         f"{len(result['outcomes'])} cases: models {', '.join(result['models'])}; seeds "
         f"{', '.join(map(str, result['seeds']))}; images of {sizes['side']} pixels, {sizes['steps']} steps; "
-        f"{result['minutes']:.0f} minutes in {result['workers']} processes; PyTorch {result['torch']}"
+        f"{result['cpu_seconds'] / 60:.0f} minutes of one core; PyTorch {result['torch']}"
     )
 
 

@@ -26,6 +26,7 @@ class Report:
         batch_norms: how many batch-norm layers were looked at.
         remarks: what the call couldn't see, and what its measurements rest on.
         layers: a row a layer, of ``diagnose``: its gap, and what exchanging its statistics wins back.
+        file: the path of the checkpoint that was scanned, with forward slashes, or None.
         measured: a row a kind of statistics, of ``diagnose``: accuracy and loss with it.
     """
 
@@ -40,6 +41,7 @@ class Report:
         ignored: Sequence[str] = (),
         layers: pd.DataFrame | None = None,
         measured: pd.DataFrame | None = None,
+        file: str | None = None,
     ) -> None:
         ranked = sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.code))
         self.call, self.subject, self.batch_norms = call, subject, batch_norms
@@ -50,6 +52,7 @@ class Report:
             self.remarks.insert(0, "No batch-norm layer with statistics is here.")
         self.layers = layers
         self.measured = measured
+        self.file = file
 
     @property
     def ok(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from bnstudy.doctor.finding import Finding
 
@@ -40,12 +41,10 @@ def address(reference: str) -> str:
 
 
 def _result(report: Report, finding: Finding, rule: int, suppressed: bool) -> dict[str, Any]:
-    place: dict[str, Any] = {
-        "logicalLocations": [{"fullyQualifiedName": finding.layer or report.subject, "kind": "member"}],
-        "physicalLocation": {
-            "artifactLocation": {"uri": report.subject.replace("\\", "/").replace(" ", "%20")}
-        },
-    }
+    name = finding.layer or report.subject
+    place: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": name, "kind": "member"}]}
+    if report.file is not None:
+        place["physicalLocation"] = {"artifactLocation": {"uri": quote(report.file)}}
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "ruleIndex": rule,

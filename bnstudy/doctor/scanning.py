@@ -66,8 +66,8 @@ def scan(model: nn.Module | Mapping[str, Tensor] | str | Path, *, ignore: Iterab
         subject = Subject(of_state(state), state)
         layers += len(subject.layers)
         found += findings("scan", subject) if len(states) == 1 else _placed(findings("scan", subject), where)
-    name = str(model) if isinstance(model, (str, Path)) else "a state_dict"
-    return Report("scan", name, found, layers, ignored=ignored)
+    file = Path(model).as_posix() if isinstance(model, (str, Path)) else None
+    return Report("scan", file or "a state_dict", found, layers, ignored=ignored, file=file)
 
 
 def subject_of(model: nn.Module) -> Subject:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
@@ -16,6 +17,13 @@ from bnstudy.doctor.layers import moves, named_batch_norms
 from bnstudy.doctor.registry import check_ignored, findings
 from bnstudy.doctor.report import Report
 from bnstudy.doctor.scalers import skipped_steps
+from bnstudy.doctor.structure import (
+    compiled_of,
+    entries_of,
+    hooks_of,
+    owners_of,
+    world_of,
+)
 from bnstudy.doctor.untouched import DoctorError
 from bnstudy.probes.moment import underlying
 
@@ -62,8 +70,8 @@ class Watch:
         # A compiled model's wrapper is what the user calls.
         self._outer, model = model, underlying(model)
         self._model, self._optimizers, self._ignored = model, optimizers, ignored
-        self._compiled = _compiled(self._outer)
-        owners = _owners(model, optimizers)
+        self._compiled = compiled_of(self._outer)
+        owners = owners_of(model, optimizers)
         self.history = History(
             [
                 LayerHistory(n, m, owners[m], m in self._compiled)
@@ -71,14 +79,13 @@ class Watch:
                 if moves(m)
             ]
         )
-        self._parameters = list(model.parameters())
+        self._parameters = [p for p in model.parameters() if not is_lazy(p)]
         self._names = {id(p): n for n, p in model.named_parameters()}
         self._pass: Pass | None = None
         self._depth = self._backwards = 0
         self._handles: list[Any] = []
-        self._sums: list[tuple[int, Tensor]] = []
+        self._sums: list[tuple[int, bool, Tensor]] = []  # step, whether it was skipped, of all statistics
         self._versions = self._version()
-        self._skipped_last = False
         self._entered: set[nn.Module] = set()
         self._counts: dict[LayerHistory, int] = {}
         self._start = [p.detach().flatten()[:1].clone() for p in self._parameters]
@@ -86,9 +93,9 @@ class Watch:
     def __enter__(self) -> Watch:
         if self._handles:
             raise RuntimeError("the watch is on already; allowed: one `with` at a time")
-        self._before = _hooks(self._outer)
+        self._before = hooks_of(self._outer)
         norms = {record.module: record for record in self.history.layers if not record.compiled}
-        entries = _entries(self._outer, set(norms), self._compiled)
+        entries = entries_of(self._outer, set(norms), self._compiled)
         self._entered = {m for entry in entries for m in entry.modules()}
         for module in entries:
             self._handles.append(module.register_forward_pre_hook(self._enter))
@@ -110,7 +117,7 @@ class Watch:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        if kind is None and _hooks(self._outer) - self._before:
+        if kind is None and hooks_of(self._outer) - self._before:
             raise DoctorError("the doctor left hooks on the model; please report this")
 
     def report(self) -> Report:
@@ -187,7 +194,7 @@ class Watch:
             images = values = 0
             if x is not None:
                 channels = getattr(module, "num_features", 0) or x.shape[1]
-                world = _world(module)
+                world = world_of(module)
                 images, values = x.shape[0] * world, x.numel() // max(channels, 1) * world
             alone = self._pass is None
             if alone:
@@ -266,15 +273,15 @@ class Watch:
     def _check_finite(self, skipped: bool) -> None:
         if self.history.broken is not None:
             return
-        buffers = [b for record in self.history.layers for b in _statistics(record.module)]
+        buffers = [b for record in self.history.layers for b in record.statistics]
         if not buffers:
             return
         by_device: dict[Any, list[Tensor]] = {}
         for buffer in buffers:
             by_device.setdefault(buffer.device, []).append(buffer.detach().flatten())
         for group in by_device.values():
-            self._sums.append((self.history.steps + skipped, torch.cat(group).sum(dtype=torch.float64)))
-        self._skipped_last = skipped
+            total = torch.cat(group).sum(dtype=torch.float64)
+            self._sums.append((self.history.steps + skipped, skipped, total))
         # Reading it waits for a device; a NaN stays, so that it may be read later.
         if all(device.type == "cpu" for device in by_device) or len(self._sums) >= 64:
             self._read_sums()
@@ -283,23 +290,25 @@ class Watch:
         sums, self._sums = self._sums, []
         if self.history.broken is not None or not sums:
             return
-        finite = torch.stack([total.cpu() for _, total in sums]).isfinite().tolist()
-        for (step, _), good in zip(sums, finite, strict=True):
+        finite = torch.stack([total.cpu() for *_, total in sums]).isfinite().tolist()
+        for (step, skipped, _), good in zip(sums, finite, strict=True):
             if not good:
                 names = [
                     r.name
                     for r in self.history.layers
-                    if not all(bool(b.isfinite().all()) for b in _statistics(r.module))
+                    if not all(bool(b.isfinite().all()) for b in r.statistics)
                 ]
                 before = {r.name for r in self.history.layers if _broken(r.start.mean, r.start.variance)}
                 fresh = tuple(name for name in names if name not in before)
                 if fresh:
-                    self.history.broken = Break(step, fresh, self._skipped_last)
+                    self.history.broken = Break(step, fresh, skipped)
                 return
 
     # Compiled layers, by their counters.
 
     def _recount(self, again: bool = False, images: int = 0) -> None:
+        if not self._compiled:
+            return
         for record in self.history.layers:
             if not record.compiled:
                 continue
@@ -329,65 +338,5 @@ def _images(args: Any) -> int:
     return next((tensor.shape[0] for tensor in tensors), 0)
 
 
-def _world(module: nn.Module) -> int:
-    if not isinstance(module, nn.SyncBatchNorm) or not torch.distributed.is_initialized():
-        return 1
-    return torch.distributed.get_world_size(module.process_group)
-
-
-def _statistics(module: nn.Module) -> list[Tensor]:
-    names = ("running_mean", "running_var", "moving_mean", "moving_variance")
-    found = {id(b): b for n in names if isinstance(b := getattr(module, n, None), Tensor)}
-    return list(found.values())
-
-
 def _broken(*tensors: Tensor | None) -> bool:
     return any(t is not None and not bool(t.isfinite().all()) for t in tensors)
-
-
-def _hooks(model: nn.Module) -> set[tuple[int, str, int]]:
-    kinds = ("_forward_hooks", "_forward_pre_hooks")
-    return {(id(m), kind, key) for m in model.modules() for kind in kinds for key in getattr(m, kind)}
-
-
-def _compiled(model: nn.Module) -> set[nn.Module]:
-    """Return the modules that run inside compiled code, by ``torch.compile`` or ``Module.compile``."""
-    found: set[nn.Module] = set()
-    for module in model.modules():
-        inner = getattr(module, "_orig_mod", None)
-        if isinstance(inner, nn.Module):
-            found.update(inner.modules())
-        elif getattr(module, "_compiled_call_impl", None) is not None:
-            found.update(module.modules())
-    return found
-
-
-def _entries(model: nn.Module, norms: set[nn.Module], compiled: set[nn.Module]) -> list[nn.Module]:
-    """Return the modules to whose calls a forward may belong: those that hold batch norm and can be heard."""
-    return [
-        module
-        for module in model.modules()
-        if module not in norms
-        and module not in compiled
-        and any(m in norms or m in compiled for m in module.modules())
-    ]
-
-
-def _owners(model: nn.Module, optimizers: list[Optimizer]) -> dict[nn.Module, frozenset[int]]:
-    """Return, by module, which optimisers hold its parameters, or those of the nearest module around it."""
-    held = {
-        id(p): number
-        for number, o in enumerate(optimizers)
-        for group in o.param_groups
-        for p in group["params"]
-    }
-    found: dict[nn.Module, frozenset[int]] = {}
-
-    def visit(module: nn.Module, around: frozenset[int]) -> None:
-        own = frozenset(held[id(p)] for p in module.parameters() if id(p) in held)
-        found.setdefault(module, own or around)
-        for child in module.children():
-            visit(child, own or around)
-
-    visit(model, frozenset(range(len(optimizers))))
-    return found

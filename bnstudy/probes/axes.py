@@ -117,8 +117,8 @@ def _from_shapes(module: nn.Module, values: Tensor) -> int | None:
     if len(beside) == 1:
         return beside.pop()
     # Scales and offsets say more than matrices, which know the other side's units too.
-    for wanted in (lambda shape: len(shape) == 1, lambda shape: len(shape) > 1):
-        sizes = {n for shape in shapes if wanted(shape) for n in shape if n > 1}
+    for vectors in (True, False):
+        sizes = {n for shape in shapes if (len(shape) == 1) is vectors for n in shape if n > 1}
         axes = [axis for axis in range(1, values.dim()) if values.shape[axis] in sizes]
         if len(axes) == 1:
             return axes[0] - values.dim() if axes[0] == values.dim() - 1 else axes[0]

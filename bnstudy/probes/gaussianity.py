@@ -42,8 +42,8 @@ class Gaussianity(Probe):
     Everything is measured with the weights before the step, on its batch, in the mode at the entry of the
     ``with`` statement.
 
-    Cost: a forward pass and sorts of ``values_per_unit`` values of each unit. Memory: a copy of the
-    parameters.
+    Cost: a forward pass and sorts of ``values_per_unit`` values of each unit: one to three training steps on
+    torchvision's networks (``benchmarks/networks.py``). Memory: a copy of the parameters.
 
     Args:
         model: any module. Under ``torch.compile`` and ``DistributedDataParallel`` the module below is

@@ -47,7 +47,8 @@ class InternalCovariateShift(Probe):
 
     Cost, as a multiple of a training step: one for G, a forward with the new weights, and for each
     layer the forward and backward through what comes after it alone. What the updated layers before it
-    compute is recorded once and shared; no gradient flows there. ``benchmarks/probes.py`` measures it.
+    compute is recorded once and shared; no gradient flows there. ``benchmarks/probes.py`` measures it;
+    on torchvision's networks it is a third of the straightforward way (``benchmarks/networks.py``).
     A model may call its layers in another order at every step, but not in one that depends on the weights.
     Memory: three times the parameters, and the recorded outputs, one for each place between layers:
     about what a training step keeps for its backward pass.

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -72,15 +72,11 @@ class Moment:
         self._state = State(model)
         self._random = RandomStates()
         names = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-        # Where tensors hang: the dictionary, its name there, and its first name in the model.
-        places = [
-            (d, k, t) for m in model.modules() for d in (m._parameters, m._buffers) for k, t in d.items()
-        ]
-        self._places = [
-            (there, key, names[id(tensor)]) for there, key, tensor in places if tensor is not None
-        ]
-        self._hanging = [
-            (there, dict(there)) for there in {id(there): there for there, _, _ in places}.values()
+        # The dictionaries that hold tensors, with the first name in the model of what each entry holds.
+        self._holders = [
+            (there, {key: None if tensor is None else names[id(tensor)] for key, tensor in there.items()})
+            for module in model.modules()
+            for there in cast("list[dict[str, Any]]", [module._parameters, module._buffers])
         ]
 
     def run(self, weights: Weights, body: Callable[[nn.Module], Result]) -> Result:
@@ -91,14 +87,14 @@ class Moment:
         self._state.restore()
         self._random.restore()
         tensors = {**weights, **{name: value.clone() for name, value in self._buffers.items()}}
+        kept = [(there, dict(there)) for there, _ in self._holders]
         try:
-            for there, key, name in self._places:
-                there[key] = tensors[name]
+            for there, names in self._holders:
+                _exchange(there, {key: name and tensors[name] for key, name in names.items()})
             return body(self.model)
         finally:
-            for there, kept in self._hanging:
-                there.clear()
-                there.update(kept)
+            for there, held in kept:
+                _exchange(there, held)
 
     def with_later_noise(self) -> Moment:
         """Return this moment, but with the random states and the state in objects as they are now.
@@ -123,7 +119,8 @@ class Moment:
         inputs = [tensors[name] for name in wanted]
 
         def body(model: nn.Module) -> tuple[Tensor, list[Tensor]]:
-            losses, sums = [], []
+            losses: list[Tensor] = []
+            sums: list[Tensor] = []
             for x, y in batches:
                 loss = feed.loss(model, x, y)
                 found = _gradients(loss, inputs)
@@ -135,6 +132,12 @@ class Moment:
 
         with torch.enable_grad():
             return self.run(tensors, body)
+
+
+def _exchange(there: dict[str, Any], contents: dict[str, Any]) -> None:
+    if there or contents:
+        there.clear()
+        there.update(contents)
 
 
 def _gradients(loss: Tensor, inputs: list[Tensor]) -> list[Tensor]:

@@ -55,7 +55,7 @@ _OUTSIDE_PACKAGES = (
 )
 _OUTSIDE = (type, io.IOBase, enum.Enum)
 
-Restore = Callable[[], None]
+Restore = Callable[[], Any]
 
 
 class State:
@@ -195,7 +195,8 @@ class _Walk:
             kept = dict(there)
             self.spaces.append((there, kept))
             self._add_all(name, kept)
-        slots = {slot: getattr(value, slot) for slot in _slots(type(value)) if hasattr(value, slot)}
+        kind: type = type(value)
+        slots = {slot: getattr(value, slot) for slot in _slots(kind) if hasattr(value, slot)}
         if slots:
             self.others.append(functools.partial(_refill_slots, value, slots))
             self._add_all(name, slots)
@@ -319,7 +320,8 @@ def _all_same(a: Iterable[Any], b: Iterable[Any]) -> bool:
 
 
 def _refill_slots(value: Any, kept: dict[str, Any]) -> None:
-    for name in _slots(type(value)):
+    kind: type = type(value)
+    for name in _slots(kind):
         if name in kept:
             if getattr(value, name, _ABSENT) is not kept[name]:
                 object.__setattr__(value, name, kept[name])

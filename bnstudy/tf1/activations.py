@@ -18,7 +18,9 @@ from bnstudy.tf1.shaping import shape
 
 def relu(features: Any, name: str | None = None) -> Tensor:
     """Return ``max(features, 0)``."""
-    return unary(name or "Relu", F.relu, features)
+    result = unary(name or "Relu", F.relu, features)
+    result.op.role = "relu"
+    return result
 
 
 def relu6(features: Any, name: str | None = None) -> Tensor:

@@ -157,7 +157,9 @@ def max_pool(
         inner = _padded(x.permute(0, 3, 1, 2), window, steps, padding, float("-inf"))
         return F.max_pool2d(inner, window, steps).permute(0, 2, 3, 1)
 
-    return _pool(name or "MaxPool", compute, value, window, steps, padding)
+    result = _pool(name or "MaxPool", compute, value, window, steps, padding)
+    result.op.role = "max pool"
+    return result
 
 
 def avg_pool(

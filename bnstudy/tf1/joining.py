@@ -134,7 +134,8 @@ def _sliced(shape: TensorShape, parts: Sequence[Any]) -> TensorShape:
         )
     full = [slice(None)] * (shape.ndims - taken)
     where = next((i for i, p in enumerate(parts) if p is Ellipsis), len(parts))
-    dims, axis = [], 0
+    dims: list[int | None] = []
+    axis = 0
     for part in [*parts[:where], *full, *parts[where + 1 :]]:
         if part is None:
             dims.append(1)

@@ -16,7 +16,7 @@ from bnstudy.analysis.judged.parts import Claim
 FILE = Path("judge") / "frozen.json"
 
 
-class PreregistrationError(Exception):
+class PreregistrationError(ValueError):
     """A confirmatory record isn't what the frozen rules were made for; the message names it, and why."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -39,6 +40,17 @@ class Probe:
         of = values.index.get_level_values("layer")
         result = np.array([values[of == layer].to_numpy(dtype=np.float64).mean() for layer in self.layers])
         return result if np.isfinite(result).all() else np.full(len(self.layers), np.nan)
+
+    def mean_log(self, training: Training) -> float:
+        """Return the mean binary logarithm over layers and the steps at which it is a positive number.
+
+        Of a training that diverged, too: what it was before. NaN if there is no such step.
+        """
+        if training.diverged and self.table not in training.tables:
+            return math.nan
+        values = _series(training, self.table, self.quantity, self.layers).to_numpy(dtype=np.float64)
+        values = values[np.isfinite(values) & (values > 0)]
+        return float(np.log2(values).mean()) if len(values) else math.nan
 
 
 @dataclass(frozen=True)
@@ -99,16 +111,17 @@ class LargestGradient:
 
     def __call__(self, blocks: Blocks) -> Sample:
         """Return the sample: one component without images."""
-        check = Probed(self.block, self.shift, self.first, self.second, self.trainings, "factor")
-        raised = 2 ** float(np.nanmean(check(blocks).components[0].values))
+        arms = [[f"{name}, {training}" for training in self.trainings] for name in (self.first, self.second)]
+        seeds = paired_seeds(blocks, self.block, tuple(a for each in arms for a in each))
+        found = [[[arm(blocks, self.block, a)[s] for s in seeds] for a in each] for each in arms]
+        shifts = [np.array([self.shift.mean_log(t) for each in half for t in each]) for half in found]
+        seen = [shift[np.isfinite(shift)] for shift in shifts]
+        raised = 2 ** float(seen[0].mean() - seen[1].mean()) if all(len(s) for s in seen) else math.nan
         if not raised >= self.manipulated:
             raise NotTestedError(
                 f"the shift of {self.first!r} is {raised:.2f} times that of {self.second!r}; "
                 f"needed: {self.manipulated:g}"
             )
-        arms = [[f"{name}, {training}" for training in self.trainings] for name in (self.first, self.second)]
-        seeds = paired_seeds(blocks, self.block, tuple(a for each in arms for a in each))
-        found = [[[arm(blocks, self.block, a)[s] for s in seeds] for a in each] for each in arms]
         logs = [np.log2([[_largest(t) for t in each] for each in half]).mean(axis=0) for half in found]
         cut = [any(_cut_off(t) for each in half for t in each) for half in found]
         return Sample((Component(np.asarray(logs[0] - logs[1]), at_least=cut[0], at_most=cut[1]),))

@@ -7,6 +7,7 @@ import numpy as np
 from bnstudy.analysis.judged.design import Block
 from bnstudy.analysis.judged.parts import Quantity
 from bnstudy.analysis.judged.training import Blocks
+from bnstudy.analysis.judged.verdicts import check_seeds
 from bnstudy.analysis.procedure import FloatArray, Moments, Outcomes, half_widths, level_of, moments
 
 
@@ -24,6 +25,7 @@ def seeds_for(block: Block, quantities: list[Quantity], blocks: Blocks, family: 
     for quantity in quantities:
         if [b.name for b, _ in quantity.reads] != [block.name]:
             continue
+        check_seeds(quantity, blocks)
         sample = quantity.estimate(blocks)
         if isinstance(sample, Outcomes):
             continue

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Side
+from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Side, quantities_of
 from bnstudy.analysis.judged.training import Blocks, NotTestedError
 from bnstudy.analysis.procedure import FloatArray, Outcomes, interval, level_of
 from bnstudy.analysis.statistics import Interval
@@ -108,7 +108,7 @@ def estimate(quantity: Quantity, blocks: Blocks, family: int) -> Estimate:
     """
     nothing = Interval(math.nan, -math.inf, math.inf, 0, level_of(family))
     try:
-        _check_seeds(quantity, blocks)
+        check_seeds(quantity, blocks)
         sample = quantity.estimate(blocks)
     except NotMeasuredError as error:
         return Estimate(quantity, nothing, missing=str(error))
@@ -129,8 +129,12 @@ def judge(claims: Iterable[Claim], blocks: Blocks, family: int) -> dict[str, Jud
     which the claims here may be a part of.
     """
     claims = list(claims)
-    quantities = {q.name: q for claim in claims for q in claim.quantities()}
-    estimates = {name: estimate(q, blocks, family) for name, q in quantities.items()}
+    estimates = {name: estimate(q, blocks, family) for name, q in quantities_of(claims).items()}
+    return decided(claims, estimates)
+
+
+def decided(claims: Iterable[Claim], estimates: Mapping[str, Estimate]) -> dict[str, Judgement]:
+    """Return the judgement on each claim by its id, from the estimates of its quantities by name."""
     return {claim.id: _judge(claim, estimates) for claim in claims}
 
 
@@ -149,7 +153,12 @@ def find(part: Part, found: Estimate) -> Finding:
     return Finding(part, found, answer(found.interval, part.side, part.bound), grades)
 
 
-def _check_seeds(quantity: Quantity, blocks: Blocks) -> None:
+def check_seeds(quantity: Quantity, blocks: Blocks) -> None:
+    """Refuse other seeds than those of the blocks that a quantity reads.
+
+    Raises:
+        NotMeasuredError: seeds are missing, or there are more.
+    """
     for block, arms in quantity.reads:
         wanted = set(block.judged_seeds())
         for name in arms:

@@ -86,8 +86,8 @@ WORDS = {
             "twice as fast": ('"Very fast": at least twice the steps.', "“非常快”：步数至少两倍。"),
         },
         {
-            "fewer steps": "A quarter is the least that one would call fast; twice, what one would "
-            "call very fast."
+            "fewer steps": "A quarter is the least that one would call fast; twice, what one would call "
+            "very fast."
         },
     ),
     "C13": Words(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from bnstudy.analysis.statistics import Interval, bootstrap_interval, mean_interval
+from bnstudy.analysis.statistics import bootstrap_interval, mean_interval
 from bnstudy.analysis.tables import paired, per_seed, rows
 from bnstudy.analysis.words import Markdown, write_effect
 from bnstudy.chapters.base import Chapter
@@ -37,18 +37,15 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
     """
 
     @cached_property
-    def rates(self) -> list[str]:
-        """The labels of the learning rates."""
-        return list(self.study.axes()["learning_rate"])
-
-    @cached_property
     def best(self) -> dict[str, str]:
         """Each arm's best rate, on which every rule of the chapter rests; nothing where one has none."""
         return {} if self.own.lacking else {arm: best_rate(self.tables, arm) for arm in NAMES}
 
     def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        rates = f"Adam's learning rates {', '.join(self.rates)}; updates are {TIMED['batch']}"
+        rates = (
+            f"Adam's learning rates {', '.join(self.labels('learning_rate'))}; updates are {TIMED['batch']}"
+        )
         return self.own.answer(self.flies(), f"Measured {self.setting()} and {rates}.")
 
     def flies(self) -> str:
@@ -79,7 +76,7 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
             seconds = per_seed(rows(self.tables, "cost", arm=arm), "seconds_per_step")
             line = {
                 "network": name.replace("\n", " "),
-                "milliseconds a step": _bracketed(mean_interval(1000 * seconds)),
+                "milliseconds a step": mean_interval(1000 * seconds).plain(),
             }
             ratio = paired(seconds.map(math.log2), without)
             line["over that without"] = (
@@ -91,7 +88,7 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
     def target_table(self) -> pd.DataFrame:
         """Return steps and seconds to the target by rate and arm, and how many seeds got there."""
         lines = []
-        for rate in self.rates:
+        for rate in self.labels("learning_rate"):
             for arm in NAMES:
                 line = {"learning rate": rate, "arm": NAMES[arm]}
                 line["seeds that got there"] = f"{self._reached(arm, rate, TARGET)} of {self.study.seeds}"
@@ -103,7 +100,7 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
     def choices(self) -> pd.DataFrame:
         """Return the speed-up at other targets and at matched learning rates: factors without over with."""
         settings = {"each at its best": self.best} if self.best else {}
-        settings |= {f"both at {rate}": dict.fromkeys(NAMES, rate) for rate in self.rates}
+        settings |= {f"both at {rate}": dict.fromkeys(NAMES, rate) for rate in self.labels("learning_rate")}
         lines = []
         for target in TARGETS:
             for setting, at in settings.items():
@@ -119,7 +116,7 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
         """Return test accuracy at the last step by rate and arm: mean [95 % interval], and who diverged."""
         runs = self.tables["runs"]
         lines = []
-        for rate in self.rates:
+        for rate in self.labels("learning_rate"):
             for arm in NAMES:
                 values = last_accuracy(self.tables, arm, rate)
                 cell = runs[(runs["arm"] == arm) & (runs["learning_rate"] == rate)]
@@ -127,9 +124,7 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
                     {
                         "learning rate": rate,
                         "arm": NAMES[arm],
-                        "test accuracy, %": _bracketed(mean_interval(100 * values), 1)
-                        if len(values)
-                        else "–",
+                        "test accuracy, %": mean_interval(100 * values).plain() if len(values) else "–",
                         "diverged": f"{cell['diverged'].sum()} of {len(cell)}",
                         "best of the arm": "yes" if self.best.get(arm) == rate else "",
                     }
@@ -152,7 +147,7 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
         took = mean_interval(time_to(self.tables, arm, rate, TARGET, clock))
         reached = self._reached(arm, rate, TARGET)
         if reached == self.study.seeds:
-            return _bracketed(took, digits)
+            return took.plain(digits)
         return f"{'at least' if reached else '>'} {took.mean:.{digits}f}"
 
     def _slower(self, at: Mapping[str, str], target: float, clock: Clock) -> pd.Series[float]:
@@ -172,8 +167,3 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
 
 
 _CLOCKS: tuple[tuple[Clock, str, int], ...] = (("step", "steps", 0), ("seconds", "seconds", 1))
-
-
-def _bracketed(interval: Interval, digits: int = 1) -> str:
-    mean, low, high = (f"{v:.{digits}f}" for v in (interval.mean, interval.low, interval.high))
-    return f"{mean} [{low}, {high}]"

@@ -120,14 +120,14 @@ def normality(gaussianity: pd.DataFrame) -> Figure:
     last = last_step(norms)
     last = last.assign(layer=last["layer"].str.split(".").str[-2])
     distance, skewness = (rule.threshold for rule in C3.rules)
-    panels = {
+    shapes = {
         "skewness": ("absolute skewness", skewness),
         "excess_kurtosis": ("excess kurtosis", None),
         "normal_distance": ("distance", distance),
     }
     layers = sorted(last["layer"].unique())
-    figure, axes = panels(2.1 * len(panels) + 0.6, len(panels), sharex=True)
-    for axis, (quantity, (label, bound)) in zip(axes, panels.items(), strict=True):
+    figure, axes = panels(2.1 * len(shapes) + 0.6, len(shapes), sharex=True)
+    for axis, (quantity, (label, bound)) in zip(axes, shapes.items(), strict=True):
         for i, (stage, marker) in enumerate(STAGES.items()):
             chosen = last[last["quantity"] == f"{stage}_{quantity}"]
             table = summary(

@@ -105,29 +105,25 @@ CLAIMS = (C2, C3)
 WORDS = {
     "C2": Words(
         "最大限度地保证每次的正向传播输出在同一分布上",
-        "Batch normalization keeps every forward pass on one distribution, so that backward and "
-        "forward see the "
-        "same.",
+        "Batch normalization keeps every forward pass on one distribution, so that backward and forward see "
+        "the same.",
         {
             "inputs drift less": (
-                "A step moves the inputs of convolutions 2 to 5, in their standard deviations, at "
-                "least 1.25 times as "
-                "far without batch norm.",
+                "A step moves the inputs of convolutions 2 to 5, in their standard deviations, at least "
+                "1.25 times as far without batch norm.",
                 "一步更新使第 2 至 5 个卷积的输入移动的距离（以标准差计），无 BN 至少是有 BN 的 1.25 倍。",
             ),
             "half as much": ("At least twice as far.", "至少两倍。"),
             "backward sees what forward saw": (
-                "The gradients of convolutions 2 to 5 turn less when earlier layers are updated: the "
-                "cosine is larger "
-                "with batch norm.",
+                "The gradients of convolutions 2 to 5 turn less when earlier layers are updated: the cosine "
+                "is larger with batch norm.",
                 "前面各层更新后，第 2 至 5 个卷积的梯度转动更小：有 BN 时余弦更大。",
             ),
         },
         {
             "inputs drift less": "A quarter is the least that one would notice.",
-            "backward sees what forward saw": "A sign: the cosine's size stands beside what halving "
-            "the learning rate "
-            "does to it.",
+            "backward sees what forward saw": "A sign: the cosine's size stands beside what halving the "
+            "learning rate does to it.",
         },
     ),
     "C3": Words(
@@ -149,8 +145,7 @@ WORDS = {
         },
         {
             "hidden layers are Gaussian": "No probability is off by more than 5 points; a uniform "
-            "distribution is off "
-            "by 5.7, a Laplace by 6.2, an exponential by 16."
+            "distribution is off by 5.7, a Laplace by 6.2, an exponential by 16."
         },
     ),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
@@ -29,34 +28,22 @@ from bnstudy.chapters.covariate_shift.rules import (
 from bnstudy.chapters.covariate_shift.study import CovariateShiftStudy
 
 
-@dataclass(frozen=True)
-class _Quantity:
-    """A column of the chapter's tables: its name, its values by run, and how a mean is written."""
-
-    name: str
-    values: pd.Series[float]
-    write: str
-
-
 class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
     """What the covariate-shift chapter says of a study's tables.
 
     The verdicts compare all three arms; a study with fewer has none.
     """
 
-    @cached_property
-    def trainings(self) -> list[str]:
-        """The labels of the optimisers with their learning rates."""
-        return list(self.study.axes()["training"])
-
     def incomplete(self) -> str:
         """Return why there are no verdicts, where an arm is lacking."""
-        whole = set(self.study.axes()["arm"]) == set(ARMS)
+        whole = set(self.labels("arm")) == set(ARMS)
         return "" if whole else "the verdicts compare all three arms"
 
     def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        setting = f"Measured {self.setting()}, in each of these trainings: {', '.join(self.trainings)}."
+        setting = (
+            f"Measured {self.setting()}, in each of these trainings: {', '.join(self.labels('training'))}."
+        )
         return self.own.answer(self.finding(), self.raised(), setting, self.coverage())
 
     def coverage(self) -> str:
@@ -91,7 +78,7 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
             ("test accuracy", accuracy(self.tables), "points"),
         ]
         lines = []
-        for training in self.trainings:
+        for training in self.labels("training"):
             line = {"training": training}
             for name, values, unit in columns:
                 for other in ("none", "batch"):
@@ -109,8 +96,9 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
         if self.incomplete():
             return ""
         more, better, both, _ = (self.cite(len(trainings)) for trainings in self._noisy.values())
+        every = self.cite(len(self.labels("training")))
         return (
-            f"Of {self.cite(len(self.trainings))} trainings, noisy batch norm has a larger relative shift "
+            f"Of {every} trainings, noisy batch norm has a larger relative shift "
             f"than the network without batch norm in {more}, a higher test accuracy in {better}, and both at "
             f"once in {both}."
         )
@@ -122,7 +110,7 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
         """
         if self.incomplete():
             return ""
-        lines = [f"- {what}: {self._named(trainings)}" for what, trainings in self._noisy.items()]
+        lines = [f"- {what}: {self.how_many(trainings)}" for what, trainings in self._noisy.items()]
         return "\n".join(["Trainings in which noisy batch norm has (each by its 95 % interval):", "", *lines])
 
     @cached_property
@@ -140,7 +128,7 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
         """Return the trainings in which noisy batch norm has larger values than another arm."""
         return [
             training
-            for training in self.trainings
+            for training in self.labels("training")
             if bootstrap_interval(
                 paired(*(over_seeds(values, arm, training) for arm in ("noisy batch", other)))
             ).low
@@ -155,7 +143,7 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
             if "layer" in table
         }
         choices = {"as judged": self.tables, "convolutions alone": {**self.tables, **whole_network}}
-        for training in self.trainings:
+        for training in self.labels("training"):
             choices[training] = {
                 name: table[table["training"] == training] for name, table in self.tables.items()
             }
@@ -171,33 +159,32 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
 
     def table(self) -> pd.DataFrame:
         """Return every quantity by training and arm: mean over seeds [95 % interval]."""
-        quantities = [
-            _Quantity("test accuracy", accuracy(self.tables) * 100, "{:.1f}"),
-            _Quantity("relative shift", by_run(shift(self.tables)), "{:.3f}"),
-            _Quantity("cosine", by_run(shift(self.tables, "cosine")), "{:.3f}"),
-            _Quantity("drift", by_run(drift(self.tables)), "{:.3f}"),
-            _Quantity("range of loss", by_run(loss_range(self.tables)), "{:.3f}"),
-            _Quantity("beta-smoothness", by_run(smoothness(self.tables)), "{:.1f}"),
-        ]
+        quantities = {
+            "test accuracy": (accuracy(self.tables) * 100, 1),
+            "relative shift": (by_run(shift(self.tables)), 3),
+            "cosine": (by_run(shift(self.tables, "cosine")), 3),
+            "drift": (by_run(drift(self.tables)), 3),
+            "range of loss": (by_run(loss_range(self.tables)), 3),
+            "beta-smoothness": (by_run(smoothness(self.tables)), 1),
+        }
         lines = []
-        for training in self.trainings:
-            for arm in self.study.axes()["arm"]:
+        for training in self.labels("training"):
+            for arm in self.labels("arm"):
                 line = {"training": training, "arm": ARMS[arm]}
-                for quantity in quantities:
-                    interval = mean_interval(over_seeds(quantity.values, arm, training))
-                    mean, low, high = map(quantity.write.format, (interval.mean, interval.low, interval.high))
-                    line[quantity.name] = f"{mean} [{low}, {high}]"
+                for name, (values, digits) in quantities.items():
+                    found = mean_interval(over_seeds(values, arm, training))
+                    line[name] = found.plain(digits)
                 lines.append(line)
         return pd.DataFrame(lines).rename(columns={"test accuracy": "test accuracy, %"})
 
     def frames(self) -> Iterator[Frame]:
         """Yield one drawing a training: relative shift and cosine by layer, for the slider."""
         relative, cosine = shift(self.tables), shift(self.tables, "cosine")
-        for training in self.trainings:
+        for training in self.labels("training"):
             said = [
                 f"{ARMS[arm]} {over_seeds(relative, arm, training).mean():.2f} and "
                 f"{over_seeds(cosine, arm, training).mean():.2f}"
-                for arm in self.study.axes()["arm"]
+                for arm in self.labels("arm")
             ]
             yield Frame(
                 training,
@@ -205,10 +192,6 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
                 f"mean over all: {', '.join(said)}.",
                 figures.shift_by_layer(relative, cosine, training),
             )
-
-    def _named(self, trainings: list[str]) -> str:
-        named = f" ({', '.join(trainings)})" if trainings else ""
-        return f"{self.cite(len(trainings))}{named}"
 
 
 def _layers(table: pd.DataFrame) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from bnstudy.records.spec import Norm, Precision, read_list
-from bnstudy.study.plan import Axis, Rates, Training, by_default
+from bnstudy.study.plan import UNSET, Axis, Rates, Training, by_default
 
 _ARMS: dict[str, str] = {"none": "none", "batch": "batch", "noisy": "noisy batch"}
 
@@ -34,7 +34,7 @@ class CovariateShiftStudy(Training):
     adam_rates: Rates = (0.001, 0.01)
     # A probed step costs as much as many others, and digits are there to be run in minutes.
     probed_steps: Annotated[int, by_default(lambda _, of: 10 if of.get("dataset") != "digits" else 4)] = (
-        Field(default=None, ge=1, le=1000)
+        Field(default=UNSET, ge=1, le=1000)
     )
     # Half precision would add its rounding to the shift.
     precision: Precision = "float32"

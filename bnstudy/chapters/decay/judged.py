@@ -133,20 +133,18 @@ WORDS = {
         "An exponential moving average of the per-batch mean and variance gives better results.",
         {
             "annealed, against the last batch": (
-                "After annealing, moving averages of decay 0.9 beat the statistics of one training batch "
-                "by half a point of test accuracy.",
+                "After annealing, moving averages of decay 0.9 beat the statistics of one training batch by "
+                "half a point of test accuracy.",
                 "学习率退火后，衰减 0.9 的滑动平均比单个训练批的统计量高出半个百分点以上。",
             ),
             "annealed, against the test batch": (
-                "After annealing, moving averages of decay 0.9 beat the test batch's own statistics by "
-                "half a "
-                "point.",
+                "After annealing, moving averages of decay 0.9 beat the test batch's own statistics by half "
+                "a point.",
                 "学习率退火后，衰减 0.9 的滑动平均比测试批自身的统计量高出半个百分点以上。",
             ),
             "constant rate, against the last batch": (
                 "At a constant learning rate, moving averages of decay 0.9 beat the statistics of one "
-                "training "
-                "batch.",
+                "training batch.",
                 "学习率不变时，衰减 0.9 的滑动平均优于单个训练批的统计量。",
             ),
             "constant rate, against the test batch": (
@@ -158,17 +156,16 @@ WORDS = {
         {
             "annealed, against the last batch": "Half a point is the smallest difference of practical use.",
             "annealed, against the test batch": "Half a point is the smallest difference of practical use.",
-            "constant rate, against the last batch": "Whether staleness costs more than smoothing "
-            "wins: a sign.",
-            "constant rate, against the test batch": "Whether staleness costs more than smoothing "
-            "wins: a sign.",
+            "constant rate, against the last batch": "Whether staleness costs more than smoothing wins: a "
+            "sign.",
+            "constant rate, against the test batch": "Whether staleness costs more than smoothing wins: a "
+            "sign.",
         },
     ),
     "C7": Words(
         "值太小会导致更新太快,值太大会导致几乎没有衰减,容易出现过拟合",
-        "Too small a `decay` updates the averages too fast; too large a one hardly at all, and "
-        "overfitting comes "
-        "easily.",
+        "Too small a `decay` updates the averages too fast; too large a one hardly at all, and overfitting "
+        "comes easily.",
         {
             "too small a decay costs accuracy": (
                 "The statistics of the last batch alone (decay 0) cost half a point against decay 0.9.",
@@ -176,8 +173,7 @@ WORDS = {
             ),
             "what too large a decay loses is overfitting": (
                 "Less than nine tenths of what decay 0.999 loses comes back when the same weights get "
-                "precise "
-                "statistics.",
+                "precise statistics.",
                 "换用精确统计量后，同样的权重收回的损失不足衰减 0.999 所失的九成。",
             ),
             "training images don't lose it": (
@@ -188,8 +184,7 @@ WORDS = {
         {
             "too small a decay costs accuracy": "Half a point is the smallest difference of practical use.",
             "what too large a decay loses is overfitting": "Overfitting is in the weights: no other "
-            "statistics "
-            "could win it back.",
+            "statistics could win it back.",
             "training images don't lose it": "Overfitting lowers test accuracy and not training accuracy.",
         },
     ),

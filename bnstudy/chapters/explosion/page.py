@@ -28,16 +28,6 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
         return endings(self.tables)
 
     @cached_property
-    def arms(self) -> list[str]:
-        """The arms' labels."""
-        return list(self.study.axes()["arm"])
-
-    @cached_property
-    def trainings(self) -> list[str]:
-        """The labels of the optimisers with their learning rates."""
-        return list(self.study.axes()["training"])
-
-    @cached_property
     def optimizers(self) -> list[str]:
         """The optimisers that ran."""
         return list(dict.fromkeys(self.ended["optimizer"]))
@@ -46,13 +36,13 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
         return self.own.answer(
             self.counted(),
-            f"Measured {self.setting()}, in each of these trainings: {', '.join(self.trainings)}.",
+            f"Measured {self.setting()}, in each of these trainings: {', '.join(self.labels('training'))}.",
         )
 
     def counted(self) -> str:
         """Return how the runs of each arm ended, in one sentence."""
         said = []
-        for arm in self.arms:
+        for arm in self.labels("arm"):
             ended = self.ended[self.ended["arm"] == arm]["end"]
             counts = [f"{self.cite(int((ended == end).sum()))} {words}" for end, words in ENDS.items()]
             said.append(f"of {self.cite(len(ended))} runs {NAMES[arm]}, {_listed(counts)}")
@@ -62,7 +52,7 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
     def dead(self) -> Markdown:
         """Return how many runs that did not diverge learned nothing, and what is left of their gradients."""
         lines = []
-        for arm in self.arms:
+        for arm in self.labels("arm"):
             ended = self.ended[(self.ended["arm"] == arm) & (self.ended["diverged"] == 0)]
             idle = ended[ended["end"] != "trained"]
             nothing = int((idle["last_gradient"] == 0).sum())
@@ -105,7 +95,7 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
         lines = []
         for optimizer in self.optimizers:
             for kind, rates in kinds.items():
-                for arm in self.arms:
+                for arm in self.labels("arm"):
                     line = {"optimiser": OPTIMIZERS[optimizer], "largest rate": kind, "arm": NAMES[arm]}
                     by_seed = rates.xs((arm, optimizer), level=("arm", "optimizer"))
                     line |= {f"seed {s}": f"{by_seed[s]:g}" if by_seed[s] else "–" for s in by_seed.index}
@@ -118,8 +108,8 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
         Accuracy and loss are medians over the seeds that did not diverge; the gradient norm over all.
         """
         lines = []
-        for training in self.trainings:
-            for arm in self.arms:
+        for training in self.labels("training"):
+            for arm in self.labels("arm"):
                 cell = self.ended[(self.ended["training"] == training) & (self.ended["arm"] == arm)]
                 steps = sorted(cell["blew_up_at"].dropna().astype(int))
                 whole = cell[cell["diverged"] == 0]
@@ -141,8 +131,8 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
         norms = total_norm(self.tables)
         training = self.tables["training"]
         limits = figures.limits(norms["value"]), figures.limits(training["loss"])
-        for name in self.trainings:
-            said = [f"{NAMES[arm]}: {self._ends(name, arm)}" for arm in self.arms]
+        for name in self.labels("training"):
+            said = [f"{NAMES[arm]}: {self._ends(name, arm)}" for arm in self.labels("arm")]
             yield Frame(
                 name,
                 f"Norm of the whole gradient and training loss over steps with {name}; {'; '.join(said)}.",

@@ -86,9 +86,8 @@ WORDS = {
                 "隐藏层有无 gamma，测试准确率相差不到半个百分点。",
             ),
             "nor does the last layer": (
-                "A gamma in the last layer, which no other layer can absorb, changes test accuracy by "
-                "less than "
-                "half a point.",
+                "A gamma in the last layer, which no other layer can absorb, changes test accuracy by less "
+                "than half a point.",
                 "最后一层（其后无层可吸收 gamma）有无 gamma，测试准确率相差不到半个百分点。",
             ),
         },

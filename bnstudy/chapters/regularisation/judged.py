@@ -91,8 +91,8 @@ WORDS = {
         "It generalises strongly and can, in some cases, replace regularisation and dropout entirely.",
         {
             "it generalises": (
-                "Where both networks classify their training images equally well, the one with batch norm is "
-                "right on at least 1 point more of the test images.",
+                "Where both networks classify their training images equally well, the one with batch norm "
+                "is right on at least 1 point more of the test images.",
                 "在训练准确率相同处，有 BN 的网络测试准确率至少高 1 个百分点。",
             ),
             **{
@@ -111,8 +111,8 @@ WORDS = {
             },
         },
         {
-            "it generalises": "One point is the smallest difference of practical use at so few images, where "
-            "seeds differ by more than a point."
+            "it generalises": "One point is the smallest difference of practical use at so few images, "
+            "where seeds differ by more than a point."
         },
     )
 }

@@ -37,8 +37,8 @@ class TrainFlagChapter(Chapter[TrainFlagStudy]):
         for order in tf.ORDERS:
             worse, better = self._sizes_that_differ("batch", order)
             told.append(
-                f"in batches that are {order}, True is worse than False at {self._named(worse)} "
-                f"and better at {self._named(better)}"
+                f"in batches that are {order}, True is worse than False at {self.how_many(worse)} "
+                f"and better at {self.how_many(better)}"
             )
         return (
             f"Of {self.cite(len(self.sizes))} sizes of test batches, {'; '.join(told)} (each by its own "
@@ -56,8 +56,8 @@ class TrainFlagChapter(Chapter[TrainFlagStudy]):
             }
             lowest = min(effects, key=lambda size: effects[size].mean)
             lines.append(
-                f"- {order}: False loses accuracy by the pass at {self._named(worse)}, and gains at "
-                f"{self._named(better)}. At the lowest, in test batches of {self.cite(lowest)}, the pass "
+                f"- {order}: False loses accuracy by the pass at {self.how_many(worse)}, and gains at "
+                f"{self.how_many(better)}. At the lowest, in test batches of {self.cite(lowest)}, the pass "
                 f"changes it by {self.cite(effects[lowest].percent(signed=True))}."
             )
         return Markdown("\n".join(lines))
@@ -100,7 +100,3 @@ class TrainFlagChapter(Chapter[TrainFlagStudy]):
             [size for size, gap in gaps.items() if gap.low > 0],
             [size for size, gap in gaps.items() if gap.high < 0],
         )
-
-    def _named(self, sizes: list[int]) -> str:
-        named = f" ({', '.join(f'{size:,}' for size in sizes)})" if sizes else ""
-        return f"{self.cite(len(sizes))}{named}"

@@ -39,9 +39,8 @@ CLAIMS = (C11,)
 WORDS = {
     "C11": Words(
         "导致当前数据总是使用前一次的均值和方差 … 一般设置为None … 但在性能上稍慢",
-        "`UPDATE_OPS` makes a batch use the previous batch's statistics; `None` updates at once and is "
-        "a little "
-        "slower.",
+        "`UPDATE_OPS` makes a batch use the previous batch's statistics; `None` updates at once and is a "
+        "little slower.",
         {
             "None is slower": (
                 "A training step takes longer with None than with the default collection.",
@@ -49,8 +48,8 @@ WORDS = {
             ),
             "by a tenth": ("By at least a tenth.", "至少慢十分之一。"),
             "a batch uses the previous statistics": (
-                "With the default collection a training batch is normalised by the statistics of the "
-                "one before.",
+                "With the default collection a training batch is normalised by the statistics of the one "
+                "before.",
                 "用默认集合时，训练批用前一批的统计量归一化。",
             ),
         },

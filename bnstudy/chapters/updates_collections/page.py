@@ -199,12 +199,11 @@ def _cost_table(
 ) -> pd.DataFrame:
     lines = []
     for arm, values in seconds.items():
-        step = mean_interval(1000 * values)
         ratio = "1 ×" if arm == uc.FIRST else write_effect(bootstrap_interval(ratios[arm]), "factor")
         lines.append(
             {
                 "arm": WITHOUT if arm == "none" else arm,
-                "milliseconds a step": f"{step.mean:.1f} [{step.low:.1f}, {step.high:.1f}]",
+                "milliseconds a step": mean_interval(1000 * values).plain(),
                 f"over “{uc.FIRST}”": ratio,
             }
         )

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from bnstudy import recalibrate
 from bnstudy.doctor.faults.fault import Healthy
+from bnstudy.doctor.faults.healthy_norms import converted_then_never, other_norm, ours
 from bnstudy.doctor.faults.lab import Case, Lab, cross_entropy, norms, set_momentum
-from bnstudy.norm import BatchNorm, apply_updates, convert, update_pass
 
 
 def _plain(lab: Lab) -> Case:
@@ -185,45 +185,6 @@ def _small_batches(lab: Lab) -> Case:
     return _trained(lab, batch=8 if images else 32, rate=0.01, steps=2 * lab.steps)
 
 
-def _other_norm(lab: Lab, make: Any) -> Case:
-    """Group or layer norm in place of every batch norm."""
-    model = lab.build()
-    for name, layer in list(model.named_modules()):
-        if layer in norms(model):
-            parent = model.get_submodule(name.rpartition(".")[0])
-            setattr(parent, name.rpartition(".")[2], make(layer.num_features))
-    model, report = lab.train(model, rate=0.02)
-    return lab.case(model, watched=report, state=dict(model.state_dict()))
-
-
-def _ours(lab: Lab, updates: str = "in_place", renorm: bool = False) -> Case:
-    """The package's own layer, by each schedule of its updates, and with batch renormalization."""
-    model = lab.build()
-    if renorm:
-        for name, layer in list(model.named_modules()):
-            if layer in norms(model):
-                parent = model.get_submodule(name.rpartition(".")[0])
-                new = BatchNorm(layer.num_features, decay=0.9, scale=True, renorm=True, renorm_decay=0.9)
-                setattr(parent, name.rpartition(".")[2], new)
-    else:
-        model = convert(model, updates=updates)
-
-    def after(step: int, model: nn.Module) -> None:
-        if updates == "with_step":
-            apply_updates(model)
-        elif updates == "after_step":
-            with torch.no_grad(), update_pass(model):
-                model(lab.data.x_train[32 * (step % 20) : 32 * (step % 20) + 32])
-
-    model, report = lab.train(model, after=after)
-    return lab.case(model, watched=report)
-
-
-def _converted_then_never(lab: Lab) -> Case:
-    """A trained network converted to layers that aren't to update, and used."""
-    return lab.case(convert(lab.healthy(), updates="never"))
-
-
 def _cumulative(lab: Lab) -> Case:
     """Momentum None over the last steps: an average of all of them alike."""
 
@@ -343,13 +304,13 @@ HEALTHY = [
     Healthy("fine-tuned", _fine_tuned),
     Healthy("MAML", _inner_loops),
     Healthy("small batches", _small_batches),
-    Healthy("group norm", lambda lab: _other_norm(lab, lambda width: nn.GroupNorm(1, width))),
-    Healthy("no norm at all", lambda lab: _other_norm(lab, lambda width: nn.Identity())),
-    Healthy("batch renorm", lambda lab: _ours(lab, renorm=True)),
-    Healthy("bnstudy, in place", lambda lab: _ours(lab, "in_place")),
-    Healthy("bnstudy, with the step", lambda lab: _ours(lab, "with_step")),
-    Healthy("bnstudy, after the step", lambda lab: _ours(lab, "after_step")),
-    Healthy("bnstudy, converted and never updated", _converted_then_never),
+    Healthy("group norm", lambda lab: other_norm(lab, lambda width: nn.GroupNorm(1, width))),
+    Healthy("no norm at all", lambda lab: other_norm(lab, lambda width: nn.Identity())),
+    Healthy("batch renorm", lambda lab: ours(lab, renorm=True)),
+    Healthy("bnstudy, in place", lambda lab: ours(lab, "in_place")),
+    Healthy("bnstudy, with the step", lambda lab: ours(lab, "with_step")),
+    Healthy("bnstudy, after the step", lambda lab: ours(lab, "after_step")),
+    Healthy("bnstudy, converted and never updated", converted_then_never),
     Healthy("momentum None", _cumulative),
     Healthy("bfloat16", _bfloat16),
     Healthy("longer", _long),

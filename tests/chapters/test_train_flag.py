@@ -16,7 +16,7 @@ from bnstudy.chapters.train_flag import figures
 from bnstudy.chapters.train_flag import rules as tf
 from bnstudy.chapters.train_flag.page import TrainFlagChapter
 from bnstudy.chapters.train_flag.study import TrainFlagStudy
-from tests import chapters
+from tests import notebooks
 
 matplotlib.use("agg")
 
@@ -133,7 +133,7 @@ def test_the_slider_changes_the_size_and_not_the_axis():
 @pytest.mark.parametrize(("sizes", "judged"), [("[1, 100]", True), ("[64]", False)])
 def test_the_chapter_trains_what_it_shows(tmp_path, sizes, judged):
     small = f"dataset: digits\ntrain_size: 128\nseeds: 2\nepochs: 1\ntest_batches: {sizes}\n"
-    shown = chapters.execute("train_flag", tmp_path, small)
+    shown = notebooks.execute("train_flag", tmp_path, small)
     assert sum("image/svg+xml" in data for data in shown) == 1
     texts = [data.get("text/markdown", "") + data.get("text/html", "") for data in shown]
     (answer,) = (text for text in texts if "C10 is " in text and "Measured on" in text)

@@ -364,7 +364,7 @@ def test_a_rule_without_a_label_is_an_error():
 
 
 def test_only_whole_studies_are_read(tmp_path):
-    recorded_runs = Path(__file__).parents[1] / "data" / "runs"
+    recorded_runs = Path(__file__).parents[2] / "data" / "runs"
     for run in bnstudy.load("decay").runs:
         shutil.copytree(recorded_runs / run, tmp_path / "runs" / run)
     assert list(recorded(CLAIMS, tmp_path)) == ["decay"]

@@ -15,7 +15,7 @@ from bnstudy.chapters.covariate_shift import figures
 from bnstudy.chapters.covariate_shift import rules as cs
 from bnstudy.chapters.covariate_shift.page import CovariateShiftChapter
 from bnstudy.chapters.covariate_shift.study import CovariateShiftStudy
-from tests.test_analysis_explosion import tables as exploding
+from tests.chapters.test_explosion import tables as exploding
 
 matplotlib.use("agg")
 
@@ -185,6 +185,8 @@ def test_every_figure_has_an_arm_a_curve_and_a_training_a_panel():
     frames = list(chapter(made).frames())
     assert [frame.label for frame in frames] == list(TRAININGS)
     assert [axis.get_ylabel() for axis in frames[0].figure.axes[::2]] == ["conv2", "conv3"]
+    shapes = figures.normality(made["gaussianity"])
+    assert [axis.get_ylabel() for axis in shapes.axes] == ["absolute skewness", "excess kurtosis", "distance"]
     # The slider changes the training, not the axes.
     for one, other in zip(frames[0].figure.axes, frames[1].figure.axes, strict=True):
         assert one.get_ylim() == other.get_ylim()

@@ -16,7 +16,7 @@ from bnstudy.chapters.convergence.figures import NAMES
 from bnstudy.chapters.convergence.page import ConvergenceChapter
 from bnstudy.chapters.convergence.rules import C4, C13, TARGET
 from bnstudy.chapters.convergence.study import ConvergenceStudy
-from tests import chapters
+from tests import notebooks
 
 matplotlib.use("agg")
 
@@ -173,7 +173,7 @@ def test_the_notebook_trains_what_it_shows(tmp_path):
     parameters = (
         "dataset: digits\ntrain_size: 32\nseeds: 2\nrates: [0.01]\nepochs: 1\nbatch_size: 16\nevaluations: 2"
     )
-    shown = chapters.execute("convergence", tmp_path, parameters)
+    shown = notebooks.execute("convergence", tmp_path, parameters)
     assert sum("image/svg+xml" in data for data in shown) == 4
     texts = [data.get("text/markdown", "") for data in shown]
     assert any("**C4 is " in text and "C13 is " in text for text in texts)

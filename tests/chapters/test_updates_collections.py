@@ -17,7 +17,7 @@ from bnstudy.chapters.updates_collections import figures
 from bnstudy.chapters.updates_collections import rules as uc
 from bnstudy.chapters.updates_collections.page import UpdatesCollectionsChapter
 from bnstudy.chapters.updates_collections.study import UpdatesCollectionsStudy
-from tests import chapters
+from tests import notebooks
 
 matplotlib.use("agg")
 
@@ -228,7 +228,7 @@ tensorflow: false
 
 @pytest.mark.slow
 def test_the_chapter_trains_what_it_shows(tmp_path):
-    shown = chapters.execute("updates_collections", tmp_path, SMALL)
+    shown = notebooks.execute("updates_collections", tmp_path, SMALL)
     assert sum("image/svg+xml" in data for data in shown) == 2
     texts = [data.get("text/markdown", "") + data.get("text/html", "") for data in shown]
     # Two seeds of two steps each, and each arm really trained: all of it equal to the first arm's.

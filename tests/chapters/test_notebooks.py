@@ -11,8 +11,8 @@ import pytest
 from papermill import inspect_notebook
 
 from bnstudy.chapters import EXPERIMENTS
-from tests import chapters
-from tests.chapters import BOOK
+from tests import notebooks
+from tests.notebooks import BOOK
 
 NOTEBOOKS = [name for name in EXPERIMENTS if (BOOK / f"{name}.ipynb").exists()]
 
@@ -89,7 +89,7 @@ def test_new_arms_are_trained_and_shown(tmp_path):
     done = papermill("decay", tmp_path / "out.ipynb", *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list((tmp_path / "runs").iterdir())) == 2
-    shown = chapters.shown_by(tmp_path / "out.ipynb")
+    shown = notebooks.shown_by(tmp_path / "out.ipynb")
     assert any("0.97" in data.get("text/html", "") for data in shown)
     assert sum("image/svg+xml" in data for data in shown) == 2
 
@@ -97,7 +97,7 @@ def test_new_arms_are_trained_and_shown(tmp_path):
 def test_the_covariate_shift_chapter_trains_what_it_shows(tmp_path):
     # The second time, the runs of two arms are there.
     for norms, runs in (("[none, batch]", 8), ("[none, batch, noisy]", 12)):
-        shown = chapters.execute("covariate_shift", tmp_path, f"{SMALL_SHIFT}norms: {norms}\n")
+        shown = notebooks.execute("covariate_shift", tmp_path, f"{SMALL_SHIFT}norms: {norms}\n")
         assert len(list((tmp_path / "runs").iterdir())) == runs
         assert sum("image/svg+xml" in data for data in shown) == 6
         texts = [data.get("text/markdown", "") + data.get("text/html", "") for data in shown]

@@ -19,7 +19,7 @@ from bnstudy.chapters.performance import page as performance
 
 matplotlib.use("agg")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 RESULT = {
     "machine": {"threads": 2},

@@ -14,7 +14,7 @@ from bnstudy.chapters.explosion import figures
 from bnstudy.chapters.explosion import rules as ex
 from bnstudy.chapters.explosion.page import ExplosionChapter
 from bnstudy.chapters.explosion.study import ExplosionStudy
-from tests import chapters
+from tests import notebooks
 
 matplotlib.use("agg")
 
@@ -234,7 +234,7 @@ def test_limits_leave_out_what_is_no_finite_positive_number():
 
 
 def test_the_notebook_trains_what_it_shows(tmp_path):
-    shown = chapters.execute("explosion", tmp_path, SMALL)
+    shown = notebooks.execute("explosion", tmp_path, SMALL)
     assert sum("image/svg+xml" in data for data in shown) == 3
     texts = [data.get("text/markdown", "") + data.get("text/html", "") for data in shown]
     assert any("**C1 is not measured yet.**" in text for text in texts)

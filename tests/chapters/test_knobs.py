@@ -12,7 +12,7 @@ from bnstudy.chapters.knobs import figures
 from bnstudy.chapters.knobs import page as knobs
 from bnstudy.chapters.knobs.page import KnobsChapter
 from bnstudy.chapters.knobs.study import KnobsStudy
-from tests import chapters
+from tests import notebooks
 
 matplotlib.use("agg")
 
@@ -177,7 +177,7 @@ batch_size: 32
 
 
 def test_the_chapter_trains_what_it_shows(tmp_path):
-    shown = chapters.execute("knobs", tmp_path, SMALL)
+    shown = notebooks.execute("knobs", tmp_path, SMALL)
     assert sum("image/svg+xml" in data for data in shown) == 3
     (answer,) = (text for data in shown if "C9 is " in (text := data.get("text/markdown", "")))
     assert "C12 is supported" in answer

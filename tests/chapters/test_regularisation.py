@@ -15,7 +15,7 @@ from bnstudy.chapters.regularisation import figures
 from bnstudy.chapters.regularisation import rules as reg
 from bnstudy.chapters.regularisation.page import RegularisationChapter
 from bnstudy.chapters.regularisation.study import RegularisationStudy
-from tests import chapters
+from tests import notebooks
 
 matplotlib.use("agg")
 
@@ -164,7 +164,7 @@ batch_size: 32
 
 
 def test_the_chapter_trains_what_it_shows(tmp_path):
-    shown = chapters.execute("regularisation", tmp_path, TINY)
+    shown = notebooks.execute("regularisation", tmp_path, TINY)
     assert len(list((tmp_path / "runs").iterdir())) == 28
     assert sum("image/svg+xml" in data for data in shown) == 4
     assert sum("C5 is " in data.get("text/markdown", "") for data in shown) == 1

@@ -40,7 +40,7 @@ from tests.test_commands import understand
 
 matplotlib.use("agg")
 
-BOOK = Path(__file__).parents[1] / "book"
+BOOK = Path(__file__).parents[2] / "book"
 
 
 @pytest.fixture(scope="module")

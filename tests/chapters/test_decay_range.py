@@ -17,7 +17,7 @@ from bnstudy.chapters.decay_range import figures
 from bnstudy.chapters.decay_range import rules as dr
 from bnstudy.chapters.decay_range.page import DecayRangeChapter
 from bnstudy.chapters.decay_range.study import DecayRangeStudy
-from tests import chapters
+from tests import notebooks
 
 matplotlib.use("agg")
 
@@ -307,7 +307,7 @@ precision: float32
 
 
 def test_the_chapter_trains_what_it_shows(tmp_path):
-    shown = chapters.execute("decay_range", tmp_path, SMALL)
+    shown = notebooks.execute("decay_range", tmp_path, SMALL)
     assert len(list((tmp_path / "runs").iterdir())) == 4
     assert sum("image/svg+xml" in data for data in shown) == 3
     (answer,) = (text for data in shown if "at the centre" in (text := data.get("text/markdown", "")))

@@ -1,0 +1,89 @@
+"""How an estimate, an answer and a verdict of the second round are written, in both languages of the book."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from bnstudy.analysis.judged.parts import Scale, Words
+from bnstudy.analysis.judged.verdicts import Answer, Estimate, Finding, Verdict
+
+Language = Literal["en", "zh"]
+
+ANSWERS: dict[Answer, tuple[str, str]] = {
+    "holds": ("holds", "成立"),
+    "doesn't hold": ("doesn't hold", "不成立"),
+    "can't tell": ("can't tell", "无法判断"),
+}
+
+VERDICTS: dict[Verdict, tuple[str, str]] = {
+    "supported": ("supported", "成立"),
+    "refuted": ("refuted", "不成立"),
+    "partly": ("partly", "部分成立"),
+    "open": ("open", "未定"),
+    "not measured yet": ("not measured yet", "尚未测量"),
+}
+
+
+def _points(share: float) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0, which has no sign.
+    rounded = round(100 * share, 2) + 0.0
+    return f"{rounded:+.2f}" if rounded else "0.00"
+
+
+_NUMBERS: dict[Scale, Callable[[float], str]] = {
+    "points": _points,
+    "factor": lambda value: f"{2**value:.2f}",
+    "number": lambda value: f"{round(value, 3) + 0.0:.3f}",
+    "share": lambda value: f"{100 * value:.0f}",
+}
+_UNITS: dict[Scale, tuple[str, str]] = {
+    "points": (" points", " 个百分点"),
+    "factor": (" ×", " ×"),
+    "number": ("", ""),
+    "share": (" %", " %"),
+}
+
+
+def in_language(words: tuple[str, str], language: Language) -> str:
+    """Return the words of a language.
+
+    Raises:
+        ValueError: the book has no such language.
+    """
+    if language not in ("en", "zh"):
+        raise ValueError(f"language is {language!r}; allowed: 'en' or 'zh'")
+    return words[language == "zh"]
+
+
+def write_estimate(found: Estimate, language: Language = "en") -> str:
+    """Return an estimate with its interval: ``"+0.98 points [+0.77, +1.31]"``, ``"1.93 × [1.70, 2.20]"``.
+
+    Where the interval is open on one side, as for times that were cut off, what it still says: ``"at least
+    1.70 ×"``; where it is the whole line, why.
+    """
+    number, unit = _NUMBERS[found.quantity.scale], in_language(_UNITS[found.quantity.scale], language)
+    low, high = found.interval.low, found.interval.high
+    if math.isfinite(low) and math.isfinite(high):
+        return f"{number(found.interval.mean)}{unit} [{number(low)}, {number(high)}]"
+    if math.isfinite(low):
+        return f"{in_language(('at least', '至少'), language)} {number(low)}{unit}"
+    if math.isfinite(high):
+        return f"{in_language(('at most', '至多'), language)} {number(high)}{unit}"
+    if found.missing:
+        return in_language(VERDICTS["not measured yet"], language)
+    if found.untested:
+        return f"{in_language(('not tested', '未能检验'), language)}: {found.untested}"
+    return in_language(("undefined for some seeds", "部分种子无定义"), language)
+
+
+def write_finding(finding: Finding, words: Words, language: Language = "en") -> str:
+    """Return a part's sentence, its answer, its size, and the answers to its grades."""
+    said = in_language(words.parts[finding.part.name], language).rstrip(".。")
+    size = write_estimate(finding.estimate, language)
+    found = f"{said}: {in_language(ANSWERS[finding.answer], language)} ({size})"
+    for grade, answer in finding.grades.items():
+        wording = in_language(words.parts.get(grade, (grade, grade)), language).rstrip(".。")
+        found += f"; {wording}: {in_language(ANSWERS[answer], language)}"
+    return found + in_language((".", "。"), language)

@@ -1,0 +1,147 @@
+"""The second round's verdicts: from the recorded runs of the blocks, checked against the frozen rules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from bnstudy.analysis.judged.design import BLOCKS, CONFIRMATORY
+from bnstudy.analysis.judged.preregistration import PreregistrationError, check, freeze, frozen
+from bnstudy.analysis.judged.recorded import Source, blocks_of
+from bnstudy.analysis.judged.topping_up import seeds_for
+from bnstudy.analysis.judged.training import Bytes
+from bnstudy.analysis.judged.verdicts import Estimate, Judgement, decided, estimate
+from bnstudy.analysis.statistics import Interval
+from bnstudy.chapters.claims import ONCE
+from bnstudy.chapters.found import EXPERIMENTS
+from bnstudy.chapters.judged import claims, deviations, digests, family
+from bnstudy.records.provenance import git_state
+from bnstudy.records.store import Record, Store
+from bnstudy.records.tables import TABLES, to_frame
+from bnstudy.study.run import default_data_dir
+
+
+def judgements(data_dir: str | os.PathLike[str] = "") -> dict[str, Judgement]:
+    """Return the judgement on each claim by its id, from the records of the confirmatory studies as planned.
+
+    A claim of which a study isn't recorded in full is "not measured yet". Within a build, the records are
+    read once for all chapters.
+
+    Raises:
+        PreregistrationError: a record was not made for the frozen rules, and no chapter names it.
+        RecordError: a record is damaged.
+    """
+    return decided(claims().values(), estimates(data_dir))
+
+
+def estimates(data_dir: str | os.PathLike[str] = "") -> dict[str, Estimate]:
+    """Return each judged quantity's one interval by its name; raises as ``judgements`` does."""
+    store = Store(data_dir or default_data_dir())
+    folder = os.environ.get(ONCE)
+    if not folder:
+        return _measured(store)
+    # Other rules or another folder of records is another measurement.
+    asked = json.dumps([str(store.root.resolve()), digests()], sort_keys=True)
+    kept = Path(folder, f"judged-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json")
+    with FileLock(kept.with_suffix(".lock")):
+        if kept.exists():
+            return {name: _from_plain(name, body) for name, body in json.loads(kept.read_text()).items()}
+        found = _measured(store)
+        kept.write_text(json.dumps({name: _to_plain(each) for name, each in found.items()}))
+    return found
+
+
+def confirmatory_records(store: Store) -> list[Record]:
+    """Return the records of the runs that confirmatory studies plan.
+
+    Raises:
+        RecordError: one of them is damaged.
+    """
+    studies = [study for study in EXPERIMENTS.values() if study.first_seed in CONFIRMATORY]
+    scan = store.scan(dict.fromkeys(run.spec.name for study in studies for run in study().runs()))
+    for error in scan.damaged.values():
+        raise error
+    return list(scan.sound.values())
+
+
+def freeze_rules(data_dir: str | os.PathLike[str] = "") -> Path:
+    """Write down that the commit that the package is at froze the rules; return the file.
+
+    Raises:
+        PreregistrationError: the package isn't as a commit has it, or confirmatory runs are recorded already,
+            for which it would be too late.
+    """
+    state = git_state()
+    if state["commit"] is None or state["dirty"]:
+        raise PreregistrationError("the package is not as a commit has it; commit it, then freeze its rules")
+    store = Store(data_dir or default_data_dir())
+    records = confirmatory_records(store)
+    if records:
+        raise PreregistrationError(
+            f"{len(records)} confirmatory runs are recorded in {store.root}; "
+            "rules are frozen before the first"
+        )
+    return freeze(store.root, state["commit"], digests())
+
+
+def seeds_needed(block: str, data_dir: str | os.PathLike[str] = "") -> int:
+    """Return with how many seeds a recorded block should reach its targets, from its spread alone.
+
+    It may be asked once for a block; a larger number than the planned one is committed in
+    ``bnstudy.analysis.judged.design.TOPPED_UP``, and in the study, before the added seeds are trained.
+
+    Raises:
+        ValueError: there is no such block.
+        NotMeasuredError: it isn't recorded in full.
+    """
+    if block not in BLOCKS:
+        raise ValueError(f"block is {block!r}; allowed: {', '.join(map(repr, BLOCKS))}")
+    store = Store(data_dir or default_data_dir())
+    blocks = blocks_of(_source(store, record) for record in confirmatory_records(store))
+    own = [q for q in family().values() if [b.name for b, _ in q.reads] == [block]]
+    return seeds_for(BLOCKS[block], own, blocks, len(family()))
+
+
+def _measured(store: Store) -> dict[str, Estimate]:
+    records = confirmatory_records(store)
+    if records:
+        check(records, frozen(store.root), list(claims().values()), deviations())
+    blocks = blocks_of(_source(store, record) for record in records)
+    return {name: estimate(quantity, blocks, len(family())) for name, quantity in family().items()}
+
+
+def _source(store: Store, record: Record) -> Source:
+    names = tuple(name for name in record.tables if name in TABLES)
+    hits = partial(_hits, store, record) if "hits" in record.tables else None
+    return Source(record.spec, record.outcome, names, partial(_table, store, record), hits)
+
+
+def _table(store: Store, record: Record, name: str) -> pd.DataFrame:
+    return to_frame(name, [store.table(record, name)])
+
+
+def _hits(store: Store, record: Record) -> Bytes:
+    return store.array(record, "hits")
+
+
+def _to_plain(found: Estimate) -> dict[str, Any]:
+    """Return an estimate as JSON has it; infinite ends are written as Python's json does."""
+    return {
+        "interval": vars(found.interval),
+        "values": found.values,
+        "counted": dict(found.counted),
+        "missing": found.missing,
+        "untested": found.untested,
+    }
+
+
+def _from_plain(name: str, body: Mapping[str, Any]) -> Estimate:
+    return Estimate(family()[name], **{**body, "interval": Interval(**body["interval"])})
