@@ -76,8 +76,8 @@ def _compare(name: str, a: pd.DataFrame, b: pd.DataFrame, columns: list[str]) ->
         same = (one == other) | (one.isna() & other.isna())
         apart = (one - other).abs().where(~same, 0.0).fillna(float("inf"))
         if len(apart):
-            worst = (apart - allowed).idxmax()
-            found.append(Difference(name, column, float(apart[worst]), float(allowed[worst])))
+            worst = int((apart - allowed).to_numpy().argmax())
+            found.append(Difference(name, column, float(apart.iloc[worst]), float(allowed.iloc[worst])))
     return found
 
 
