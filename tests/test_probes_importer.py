@@ -848,6 +848,23 @@ def test_models_in_half_precision_are_measured_in_single(dtype):
     assert half[0] == pytest.approx(double[0], rel=0.3)  # a difference of two gradients, each rounded
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_inference_mode_changes_no_value(inside):
+    """Of the caller, or of the code that built the model, whose tensors then count no changes."""
+    (x, _) = data(1)[0]
+    with torch.inference_mode(not inside):
+        model = net()
+    plain = net()
+    for make in (Gaussianity, ActivationDrift, lambda m: StatisticsGap(m, [x])):
+        probe, expected = make(model), make(plain)
+        with torch.inference_mode(inside), probe(x):
+            stepped()
+        with expected(x):
+            stepped()
+        assert probe.frame().equals(expected.frame())
+        assert not probe.frame().empty
+
+
 def test_a_batch_without_samples_has_no_activations_to_measure():
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
     drift, shape = ActivationDrift(model), Gaussianity(model)
