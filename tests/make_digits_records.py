@@ -1,4 +1,4 @@
-"""Make the records in ``tests/records/`` again: a few short runs on the embedded digits, of many options.
+"""Make the records in ``tests/digits_records/`` again: a few short runs on the embedded digits, of many options.
 
 ``OMP_NUM_THREADS=1 python -m tests.make_digits_records``. Made once; later code has to give the same.
 """
@@ -14,7 +14,7 @@ from bnstudy.records.spec import RunSpec, Spec
 from bnstudy.records.store import Store
 from bnstudy.study.engine import run_all
 
-STORE = Store(Path(__file__).with_name("records"))
+STORE = Store(Path(__file__).with_name("digits_records"))
 BASE = {"dataset": "digits", "train_size": 96, "batch_size": 16, "epochs": 2, "evaluations": 2}
 SPECS: list[Spec] = [
     RunSpec(**BASE, decays=[0.5, 0.9]),
