@@ -122,6 +122,13 @@ def test_the_tables_have_every_simulated_share(data):
     table = SecondRound(data).power()
     grades = [[part.name, *part.grades] for claim in claims().values() for part in claim.parts]
     assert table.count("<tr") == 1 + sum(map(len, grades))
+    rows = {
+        (r["claim"], r["part"]): r for r in raw()["power"] if (r["spread"], r["seeds"]) == (1.0, "planned")
+    }
+    row = rows["C2", "backward sees what forward saw"]
+    assert f"<td>{100 * row['holds']:.1f} % / {100 * row['fails']:.1f} %</td>" in table
+    assert f"<td>±{row['half_width']:.3f}</td>" in table
+    assert f"<td>{row['decided_from']:.3f}</td>" in table
 
 
 def test_what_even_the_most_seeds_leave_open_is_named(data):

@@ -190,10 +190,10 @@ class SecondRound:
                 "expected": write_value(row["expected"], scale),
             }
             for seeds, called in (("planned", ""), ("most", ", most seeds")):
-                said[f"holds{called}"] = _percent(row[f"holds, {seeds} seeds"])
-                said[f"doesn't{called}"] = _percent(row[f"fails, {seeds} seeds"])
+                answers = [_percent(row[f"{answer}, {seeds} seeds"]) for answer in ("holds", "fails")]
+                said[f"holds / doesn't{called}"] = " / ".join(answers)
                 said[f"half-width{called}"] = _width(row[f"half_width, {seeds} seeds"], scale)
-            said["told apart from"] = _width(row["decided_from, planned seeds"], scale)
+            said["told from"] = _width(row["decided_from, planned seeds"], scale).lstrip("±")
             rows.append(said)
         return page.show(pd.DataFrame(rows))
 
