@@ -12,7 +12,7 @@ import json
 import sys
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -49,40 +49,66 @@ def main() -> None:
     if options.costs:
         result: dict[str, Any] = {"torch": torch.__version__, "costs": doctor_costs.costs()}
         doctor_costs.show(result["costs"])
+        write(options.json, result)
     else:
-        result = rates(options)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        rates(options)
 
 
-def rates(options: argparse.Namespace) -> dict[str, Any]:
-    """Try every case, in processes, and return the outcomes with what they were made with."""
+def write(path: Path | None, result: dict[str, Any]) -> None:
+    """Write a result to a file, if there is one to write."""
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def rates(options: argparse.Namespace) -> None:
+    """Try every case, in processes, and write the outcomes with what they were made with.
+
+    What is done is written after each model and seed, and kept where the same file is given again.
+    """
     models = faults.DEVELOPED_ON if options.develop else faults.JUDGED_ON
     seeds = options.seeds or (DEVELOPED_SEEDS if options.develop else JUDGED_SEEDS)
-    jobs = [(options.dataset, model, seed, options.only) for model in models for seed in seeds]
-    start = time.perf_counter()
     outcomes: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        for job, found in zip(jobs, pool.map(run, jobs), strict=True):
-            print(f"{job[1]}, seed {job[2]}: {len(found)} cases", flush=True)
+    seconds = 0.0
+    if options.json and options.json.exists():
+        before = json.loads(options.json.read_text())
+        outcomes, seconds = before["outcomes"], before["cpu_seconds"]
+    done = {(row["model"], row["seed"]) for row in outcomes}
+    jobs = [
+        (options.dataset, model, seed, options.only)
+        for seed in seeds
+        for model in models
+        if (model, seed) not in done
+    ]
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for future in as_completed([pool.submit(run, job) for job in jobs]):
+            found, took = future.result()
             outcomes += found
+            seconds += took
+            print(
+                f"{found[0]['model']}, seed {found[0]['seed']}: {len(found)} cases, {took:.0f} s", flush=True
+            )
+            write(options.json, described(options, outcomes, seconds))
     show(outcomes)
+
+
+def described(options: argparse.Namespace, outcomes: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Return outcomes with what they were made with; ``seconds`` are those of all processes' processors."""
     return {
         "bnstudy": bnstudy.__version__,
         "torch": torch.__version__,
         "torch_audit": doctor_audit.VERSION,
         "dataset": options.dataset,
-        "models": list(models),
-        "seeds": list(seeds),
+        "models": sorted({row["model"] for row in outcomes}),
+        "seeds": sorted({row["seed"] for row in outcomes}),
         "sizes": dict(zip(("side", "images", "steps"), SIZES[options.dataset], strict=True)),
-        "minutes": (time.perf_counter() - start) / 60,
+        "cpu_seconds": seconds,
         "workers": options.workers,
         "outcomes": outcomes,
     }
 
 
-def run(job: tuple[str, str, int, str | None]) -> list[dict[str, Any]]:
-    """Try every case of one model and seed."""
+def run(job: tuple[str, str, int, str | None]) -> tuple[list[dict[str, Any]], float]:
+    """Try every case of one model and seed; return the outcomes, and the seconds of processor they took."""
     dataset, model, seed, only = job
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -96,7 +122,7 @@ def run(job: tuple[str, str, int, str | None]) -> list[dict[str, Any]]:
     for healthy in faults.HEALTHY:
         if not only or only in healthy.name:
             found.append(_audited(*faults.try_healthy(lab, dataset, healthy)))
-    return found
+    return found, time.process_time()
 
 
 def _audited(outcome: faults.Outcome, case: faults.Case) -> dict[str, Any]:

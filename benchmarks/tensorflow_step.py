@@ -81,7 +81,7 @@ def ask(side: subprocess.Popen[str]) -> float:
 
 def serve(name: str, batch_size: int) -> None:
     """Take steps whenever asked; runs in the environment of its side."""
-    from tests.tf1_programs import PROGRAMS
+    from tests.tf1_zoo import PROGRAMS
 
     tf: Any
     if name == "tensorflow":
@@ -93,10 +93,8 @@ def serve(name: str, batch_size: int) -> None:
 
         import bnstudy.tf1 as tf
         from bnstudy.tf1 import moving_averages
-        from bnstudy.tf1.memory import keep_freed
 
         torch.set_num_threads(1)
-        keep_freed()
         warnings.simplefilter("ignore", tf.TrapWarning)
     program = PROGRAMS["the article"](tf, moving_averages)
     images, labels = program.steps[0][1]

@@ -66,7 +66,6 @@ MOVED: dict[str, str] = {
     "bnstudy.study.provenance": "bnstudy.records.provenance",
     "bnstudy.study.store": "bnstudy.records.store",
     "bnstudy.study.tables": "bnstudy.records.tables",
-    "bnstudy.tf1.batch_norm": "bnstudy.tf1.contrib.layers.batch_norm",
     "bnstudy.tf1.batch_norm_call": "bnstudy.tf1.contrib.layers.call",
     "bnstudy.tf1.core_layer": "bnstudy.tf1.contrib.layers.core_layer",
     "bnstudy.tf1.regularizers": "bnstudy.tf1.contrib.layers.regularizers",

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from tests.tf1_calls import CALLS, look
-from tests.tf1_programs import PROGRAMS, observe
+from tests.tf1_zoo import PROGRAMS, observe
+from tests.tf1_zoo.harness import packed
 
 FILE = Path(__file__).with_name("golden_tf1_programs.npz")
 CALLS_FILE = Path(__file__).with_name("golden_tf1_calls.json")
@@ -43,10 +44,10 @@ def main() -> int:
     index = []
     for name, build in PROGRAMS.items():
         facts, arrays = observe(tf, moving_averages, build)
-        index.append(json.dumps({"name": name, **facts}))
-        store.update({f"{len(index) - 1}/{key}": value for key, value in arrays.items()})
+        layout, store[str(len(index))] = packed(arrays)
+        index.append(json.dumps({"name": name, "arrays": layout, **facts}))
     np.savez_compressed(FILE, index=np.array(index), **store)
-    print(f"{len(index)} programs, {len(store)} arrays, {FILE.stat().st_size / 1024:.0f} KB")
+    print(f"{len(index)} programs, {FILE.stat().st_size / 1024:.0f} KB")
     lines = [f"{json.dumps(call)}: {json.dumps(look(tf, call))}" for call in CALLS]
     CALLS_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"{len(lines)} calls, {CALLS_FILE.stat().st_size / 1024:.0f} KB")

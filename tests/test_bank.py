@@ -339,6 +339,7 @@ def test_statistics_are_lent_and_taken_back_even_on_error():
     with pytest.raises(KeyError), using([layer], lent):  # noqa: PT012 - the body is what raises
         assert torch.equal(layer.moving_mean, lent[0])
         assert torch.equal(layer.moving_variance, lent[1])
+        layer(torch.randn(4, 2))
         raise KeyError
     for key, value in before.items():
         assert torch.equal(layer.state_dict()[key], value)

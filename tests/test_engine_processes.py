@@ -111,36 +111,20 @@ def test_ctrl_c_stops_after_the_run_in_flight(tmp_path):
     assert not scan.damaged
 
 
-def test_worker_processes_give_the_same_records(tmp_path, uninterrupted):
-    workers = command(tmp_path, "--workers", "2")
-    done = subprocess.run(workers, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    # Two cores for two workers: one thread each, as in the sequential run.
-    assert len(json.loads(done.stdout)["trained"]) == RUNS
-    found = content(tmp_path)
-    if (
-        json.loads((next((tmp_path / "runs").iterdir()) / "record.json").read_text())["provenance"]["threads"]
-        == 1
-    ):
-        assert found == uninterrupted
-    assert found.keys() == uninterrupted.keys()
-
-
-def test_a_killed_worker_is_replaced_and_its_run_done_again(tmp_path, uninterrupted):
+def test_workers_give_the_same_records_though_one_of_them_is_killed(tmp_path, uninterrupted):
     psutil = pytest.importorskip("psutil")
     process = start(tmp_path, "--workers", "2")
     wait_for(lambda: any(tmp_path.glob("runs/[!.]*")), process)
-    workers = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
-    assert workers
-    workers[0].kill()
+    started = (child for child in psutil.Process(process.pid).children(recursive=True))
+    next(child for child in started if "spawn_main" in " ".join(child.cmdline())).kill()
     out, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert len(json.loads(out)["trained"]) == RUNS
-    assert content(tmp_path).keys() == uninterrupted.keys()
+    found = content(tmp_path)
+    # Two cores for two workers: one thread each, as in the sequential run.
+    if found[next(name for name in found if name.endswith("record.json"))]["provenance"]["threads"] == 1:
+        assert found == uninterrupted
+    assert found.keys() == uninterrupted.keys()
 
 
 def _die(path):
@@ -148,7 +132,8 @@ def _die(path):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_run_that_kills_every_worker_fails_alone(tmp_path):
+def test_a_run_that_kills_every_worker_fails_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "RETRIES", 1)
     tries = tmp_path / "tries"
     tries.write_text("")
     with executors.processes(2) as pool:
@@ -162,9 +147,8 @@ def test_a_run_that_kills_every_worker_fails_alone(tmp_path):
 def test_workers_end_with_a_killed_parent(tmp_path):
     psutil = pytest.importorskip("psutil")
     process = start(tmp_path, "--workers", "2")
-    wait_for(lambda: locks(tmp_path) > 0, process)
+    wait_for(lambda: psutil.Process(process.pid).children(recursive=True), process)
     workers = psutil.Process(process.pid).children(recursive=True)
-    assert workers
     process.kill()
     process.communicate()
     _, alive = psutil.wait_procs(workers, timeout=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bnstudy.tf1 as tf
+from bnstudy.tf1 import memory
 from tests import golden
 
 X = np.random.default_rng(0).normal(1.0, 2.0, (6, 3, 3, 3)).astype(np.float32)
@@ -413,3 +415,23 @@ def test_relu_and_pooling_in_the_other_order_are_the_same(
     np.testing.assert_array_equal(fast[0], plain[0])
     np.testing.assert_array_equal(fast[1], plain[1])
     np.testing.assert_array_equal(plain[2], np.maximum(value, 0.0))
+
+
+def test_a_session_keeps_freed_memory_where_the_c_library_can() -> None:
+    assert memory.keep_freed() is (platform.libc_ver()[0] == "glibc")
+
+
+def test_values_are_dropped_after_their_last_reader_and_fetches_are_kept() -> None:
+    """Nothing that a later step reads is gone, whatever is fetched beside it."""
+    x = tf.placeholder(tf.float32, [None, 3])
+    w = tf.Variable(np.eye(3, dtype=np.float32))
+    steps = [tf.matmul(x, w)]
+    for _ in range(4):
+        steps.append(tf.nn.relu(steps[-1]) + steps[0])
+    gradients = tf.gradients(tf.reduce_sum(steps[-1]), [w, steps[0], x])
+    with started() as session:
+        feed = {x: X[:, 0, 0]}
+        together = session.run([*steps, *gradients, x, w], feed)
+        apart = [session.run(t, feed) for t in [*steps, *gradients, x, w]]
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -12,7 +12,8 @@ import pytest
 
 import bnstudy.tf1 as tf
 from bnstudy.tf1 import moving_averages
-from tests.tf1_programs import PROGRAMS, observe
+from tests.tf1_zoo import PROGRAMS, observe
+from tests.tf1_zoo.harness import unpacked
 
 FILE = Path(__file__).with_name("golden_tf1_programs.npz")
 
@@ -23,8 +24,8 @@ def recorded() -> dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]]:
     with np.load(FILE, allow_pickle=False) as archive:
         for number, entry in enumerate(archive["index"]):
             facts = json.loads(str(entry))
-            keys = [k for k in archive.files if k.startswith(f"{number}/")]
-            found[facts.pop("name")] = facts, {k.split("/", 1)[1]: archive[k] for k in keys}
+            layout = facts.pop("arrays")
+            found[facts.pop("name")] = facts, unpacked(layout, archive[str(number)])
     return found
 
 

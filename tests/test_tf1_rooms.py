@@ -75,3 +75,12 @@ def test_every_module_says_its_purpose_and_is_small() -> None:
 def test_old_paths_find_their_modules(old: str) -> None:
     with pytest.warns(DeprecationWarning, match="the old path goes with the next version"):
         assert importlib.import_module(old) is importlib.import_module(MOVED[old])
+
+
+def test_an_old_path_does_not_take_a_functions_place() -> None:
+    """Importing a module sets its name on the package, where ``tf1.batch_norm`` has to stay the function."""
+    package = importlib.import_module(PREFIX)
+    taken = [
+        old for old in MOVED if old.rpartition(".")[0] == PREFIX and old.rpartition(".")[2] in package.__all__
+    ]
+    assert taken == []

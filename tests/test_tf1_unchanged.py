@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -122,3 +123,32 @@ def test_the_page_lists_what_it_says_and_no_name_is_missing() -> None:
     )
     assert {"while_loop", "losses", "gather", "flags"} <= set(absent)
     assert not [name for name in absent if name in tf.__all__]
+
+
+def test_names_from_before_one_point_zero() -> None:
+    with tf.Graph().as_default(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        v = tf.Variable([3.0, 1.0])
+        total = tf.neg(tf.sub(tf.mul(tf.pack([1.0, 2.0]), 2.0), v))
+        tf.scalar_summary("loss", tf.reduce_sum(tf.unpack(total)[0]))
+        merged = tf.merge_all_summaries()
+        with tf.Session() as session:
+            session.run(tf.initialize_all_variables())
+            assert session.run([total, merged])[0].tolist() == [1.0, -3.0]
+
+
+def test_summaries_evaluate_what_they_are_asked_for_and_say_once_that_nothing_is_written() -> None:
+    code = (
+        "import bnstudy.tf1 as tf, warnings\n"
+        "v = tf.Variable(0.0)\n"
+        "with warnings.catch_warnings(record=True) as found:\n"
+        "    warnings.simplefilter('always')\n"
+        "    tf.summary.scalar('a', v.assign_add(1.0)); tf.summary.histogram('b', v.value())\n"
+        "    writer = tf.summary.FileWriter('logs', tf.get_default_graph())\n"
+        "with tf.Session() as s:\n"
+        "    s.run(tf.global_variables_initializer())\n"
+        "    writer.add_summary(s.run(tf.summary.merge_all()), 1)\n"
+        "    print(len(found), found[0].filename, s.run(v))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "<string>", "1.0"]

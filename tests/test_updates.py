@@ -152,7 +152,7 @@ PROBES = {"probes": ("gradient_predictiveness", "internal_covariate_shift"), "pr
 
 def probed(images, **changes):
     own = spec(**PROBES, **changes)
-    watch = Probed(own)
+    watch = Probed(own, images, "cpu")
     return train_run(own, images, progress=False, watch=watch), watch.tables()
 
 

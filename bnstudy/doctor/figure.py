@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 INK = "#333333"
 MOVING, PRECISE = "#0072b2", "#d55e00"  # Okabe and Ito's (2008)
+INFINITE = 1e6  # standard deviations, or units of loss, from which a bar says nothing
 SHOWN = 24  # layers; more are unreadable beside the text
 
 
@@ -23,14 +24,20 @@ def draw(report: Report) -> Figure:
     figure = Figure(figsize=(6.4, 1.2 + 0.24 * len(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     places = range(len(rows))
-    left.barh(places, rows["mean_gap"], color=MOVING, height=0.7)
+    gaps = rows["mean_gap"]
+    finite = gaps[gaps < INFINITE]
+    edge = 1.15 * float(finite.max()) if len(finite) else 1.0
+    left.barh(places, gaps.where(gaps < INFINITE, edge), color=MOVING, height=0.7)
+    for place, gap in zip(places, gaps, strict=True):
+        if not gap < INFINITE:
+            left.text(edge, place, " broken", va="center")
     left.set_yticks(places, [str(name) or "(model)" for name in rows["layer"]])
     left.invert_yaxis()
     left.set_xlabel("gap of the mean (sd)")
-    won = rows["recovered_loss"]
+    won = rows["recovered_loss"].where(rows["recovered_loss"].abs() < INFINITE)
     right.barh(places, won.fillna(0.0), color=PRECISE, height=0.7)
     right.axvline(0.0, color=INK, linewidth=0.8)
-    right.set_xlabel("loss won back" if won.notna().any() else "loss won back: not asked, no harm")
+    right.set_xlabel("loss won back" if won.notna().any() else "loss won back: not measured")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from bnstudy.doctor.layers import Layer, of_module, statistics
 
+# This package's layer answers to these names, too.
+STATISTICS = ("running_mean", "running_var")
+
 FEW_IMAGES = 4  # in a forward
 FEW_VALUES = 32  # a channel
 
@@ -48,6 +51,7 @@ class LayerHistory:
         self.start = _snapshot(of_module(name, module))
         # TensorFlow's schedules absorb the moments apart from the forward.
         self.absorbs = getattr(module, "updates", "in_place") == "in_place"
+        self._names = [name for name in STATISTICS if isinstance(getattr(module, name, None), Tensor)]
         now = self.now
         self._affine = [tensor for tensor in (now.weight, now.bias) if tensor is not None]
         self.window = Window()
@@ -70,6 +74,12 @@ class LayerHistory:
         self._counted: int | None = None
         self._resting_now = 0
         self.gradient_seen = False
+
+    @property
+    def statistics(self) -> list[Tensor]:
+        """Return the running mean and variance as they are, if there are any."""
+        found = (getattr(self.module, name) for name in self._names)
+        return [tensor for tensor in found if isinstance(tensor, Tensor)]
 
     @property
     def affine(self) -> bool:

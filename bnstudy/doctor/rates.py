@@ -232,7 +232,7 @@ def conditions(result: Result) -> str:
     return (
         f"{len(result['outcomes'])} cases: models {', '.join(result['models'])}; seeds "
         f"{', '.join(map(str, result['seeds']))}; images of {sizes['side']} pixels, {sizes['steps']} steps; "
-        f"{result['minutes']:.0f} minutes in {result['workers']} processes; PyTorch {result['torch']}"
+        f"{result['cpu_seconds'] / 60:.0f} minutes of one core; PyTorch {result['torch']}"
     )
 
 

@@ -1,9 +1,9 @@
-"""What belongs to what in a watched model: hooks, compiled parts, entries, owners, statistics."""
+"""What belongs to what in a watched model: hooks, compiled parts, entries, owners."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 
@@ -61,10 +61,3 @@ def world_of(module: nn.Module) -> int:
     if not isinstance(module, nn.SyncBatchNorm) or not torch.distributed.is_initialized():
         return 1
     return torch.distributed.get_world_size(module.process_group)
-
-
-def statistics_of(module: nn.Module) -> list[Tensor]:
-    """Return a layer's running statistics, each once."""
-    names = ("running_mean", "running_var", "moving_mean", "moving_variance")
-    found = {id(b): b for n in names if isinstance(b := getattr(module, n, None), Tensor)}
-    return list(found.values())

@@ -22,7 +22,6 @@ from bnstudy.doctor.structure import (
     entries_of,
     hooks_of,
     owners_of,
-    statistics_of,
     world_of,
 )
 from bnstudy.doctor.untouched import DoctorError
@@ -274,7 +273,7 @@ class Watch:
     def _check_finite(self, skipped: bool) -> None:
         if self.history.broken is not None:
             return
-        buffers = [b for record in self.history.layers for b in statistics_of(record.module)]
+        buffers = [b for record in self.history.layers for b in record.statistics]
         if not buffers:
             return
         by_device: dict[Any, list[Tensor]] = {}
@@ -297,7 +296,7 @@ class Watch:
                 names = [
                     r.name
                     for r in self.history.layers
-                    if not all(bool(b.isfinite().all()) for b in statistics_of(r.module))
+                    if not all(bool(b.isfinite().all()) for b in r.statistics)
                 ]
                 before = {r.name for r in self.history.layers if _broken(r.start.mean, r.start.variance)}
                 fresh = tuple(name for name in names if name not in before)
@@ -308,6 +307,8 @@ class Watch:
     # Compiled layers, by their counters.
 
     def _recount(self, again: bool = False, images: int = 0) -> None:
+        if not self._compiled:
+            return
         for record in self.history.layers:
             if not record.compiled:
                 continue

@@ -236,15 +236,21 @@ def gather(layers: Sequence[_BatchNorm], name: str) -> Tensor:
 
 @contextmanager
 def using(layers: Sequence[_BatchNorm], statistics: Tensor) -> Iterator[None]:
-    """Lend ``statistics`` [2, C_total] to the layers' moving averages, and take them back."""
+    """Lend ``statistics`` [2, C_total] to the layers' moving averages, and take them back.
+
+    What the layers count meanwhile is taken back, too.
+    """
     pairs = [_own(layer) for layer in layers]
     kept = [(mean.clone(), variance.clone()) for mean, variance in pairs]
+    counts = [(count, count.clone()) for layer in layers if (count := layer.num_batches_tracked) is not None]
     lent = torch.split(statistics, [layer.num_features for layer in layers], dim=-1)
     try:
         _fill(pairs, lent)
         yield
     finally:
         _fill(pairs, kept)
+        for count, before in counts:
+            count.copy_(before)
 
 
 @torch.no_grad()

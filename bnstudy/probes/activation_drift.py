@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bnstudy.probes.axes import Axes, UnitAxis
-from bnstudy.probes.calls import intercepted
+from bnstudy.probes.calls import intercepted, version_of
 from bnstudy.probes.forward import Autocast, Forward
 from bnstudy.probes.layers import Layers
 from bnstudy.probes.log import Row, Schedule, always
@@ -124,7 +124,7 @@ class ActivationDrift(Probe):
                 found[place] = newest[3]
             else:
                 found[place] = _Units.of(values, axis, self._size)
-                newest = (values, values._version, axis % values.dim(), found[place])
+                newest = (values, version_of(values), axis % values.dim(), found[place])
 
         def around(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             if module not in names:
@@ -145,7 +145,7 @@ def _is_same(values: Tensor, axis: int, newest: Tensor, version: int, newest_axi
         values.data_ptr() == newest.data_ptr()
         and values.shape == newest.shape
         and values.stride() == newest.stride()
-        and values._version == version
+        and version_of(values) == version
         and axis % values.dim() == newest_axis
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 Around = Callable[..., Any]  # (module, forward, *args, **kwargs) -> what forward would return
 # Module and how many calls of it came before within the same parent, from the outermost call inwards.
@@ -29,6 +29,11 @@ def intercepted(model: nn.Module, around: Around) -> Iterator[None]:
                 vars(module)["forward"] = forward
             else:
                 vars(module).pop("forward", None)
+
+
+def version_of(tensor: Tensor) -> int:
+    """Return how often ``tensor`` was changed in place; 0 for inference tensors, which don't count it."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 class Path:

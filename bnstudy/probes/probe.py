@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pandas as pd
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -73,14 +74,17 @@ class Probe:
         """
         batches = [] if x is None and y is None else parts(x, y)
         if not self._open and self._log.due() and not self._is_lazy():
-            self._start = self._before()
+            # Copies that a pass may change in place, also where the caller is in inference mode.
+            with torch.inference_mode(False):
+                self._start = self._before()
             self._open = True
         try:
             with Body(self._model, applied=self._applied, earlier=self._earlier) as body:
                 yield Given(batches)
             if not body.accumulated:
                 self._batches = []
-            self._end(body, batches)
+            with torch.inference_mode(False):
+                self._end(body, batches)
         except BaseException:
             self._forget()
             raise

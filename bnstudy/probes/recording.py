@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from bnstudy.probes.calls import Key, Path, intercepted
+from bnstudy.probes.calls import Key, Path, intercepted, version_of
 from bnstudy.probes.moment import RandomStates
 from bnstudy.probes.state import NOT_STATE, State, is_plain
 
@@ -72,7 +72,7 @@ class _Before:
         self.modules = list(module.modules())
         self.places: list[Place] = [(m._buffers, name) for m in self.modules for name in m._buffers]
         self.buffers = [there[name] for there, name in self.places]
-        self.versions = [0 if b is None else b._version for b in self.buffers]
+        self.versions = [0 if b is None else version_of(b) for b in self.buffers]
 
 
 class _Effects:
@@ -90,7 +90,7 @@ class _Effects:
             for (there, name), old, version in zip(
                 before.places, before.buffers, before.versions, strict=True
             )
-            if (buffer := there[name]) is not None and (buffer is not old or buffer._version != version)
+            if (buffer := there[name]) is not None and (buffer is not old or version_of(buffer) != version)
         ]
         plain = {module: is_plain(module) for module in before.modules}
         self._attributes = [

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from bnstudy.norm.layer import BatchNorm
 from bnstudy.probes.axes import Axes
-from bnstudy.probes.calls import intercepted
+from bnstudy.probes.calls import intercepted, version_of
 from bnstudy.probes.units import sample_by_unit, values_of
 
 _NORMALISE = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, BatchNorm)
@@ -114,12 +114,10 @@ class Stages(TorchFunctionMode):
         """Note what normalisations give, and what activation functions make of it."""
         del types
         kwargs = kwargs or {}
-        newest = self._newest
-        direct = False
+        newest, direct = self._newest, False
         if newest is not None and func.__name__ in _ACTIVATIONS:
-            direct = (args[0] if args else kwargs.get("input")) is newest[1] and newest[1]._version == newest[
-                2
-            ]
+            value = args[0] if args else kwargs.get("input")
+            direct = value is newest[1] and version_of(newest[1]) == newest[2]
         result = func(*args, **kwargs)
         if direct and newest is not None:
             self._note(newest[0], "activated", result, newest[3])
@@ -152,7 +150,7 @@ class Stages(TorchFunctionMode):
             axis = self._axes.of(self._names[module], module, values, other)
         self._note(module, "output", values, axis)
         if isinstance(output, Tensor):
-            self._newest = (module, output, output._version, axis)
+            self._newest = (module, output, version_of(output), axis)
         return axis
 
     def _note_normalised(

@@ -22,6 +22,8 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from bnstudy.probes.calls import version_of
+
 # Tensors up to this size are kept, to see what versions don't show.
 _SMALL = 1024
 _COPIES = 8
@@ -62,7 +64,7 @@ class Body:
 
     def __enter__(self) -> Self:
         known = [p for p in self._parameters if not is_lazy(p)]
-        self._versions = [p._version for p in known]
+        self._versions = [version_of(p) for p in known]
         small = sorted((p for p in known if p.requires_grad), key=Tensor.numel)[:_COPIES]
         self._copies = [(p, p.detach().clone()) for p in small]
         self._gradients = [_mark(p.grad) for p in known]
@@ -134,7 +136,7 @@ class Body:
         self._computed = True
 
     def _changed(self) -> bool:
-        if any(p._version != v for p, v in zip(self._known, self._versions, strict=True)):
+        if any(version_of(p) != v for p, v in zip(self._known, self._versions, strict=True)):
             return True
         return any(not torch.equal(p, copy) for p, copy in self._copies)
 
@@ -169,10 +171,10 @@ Mark = tuple[Tensor | None, int, int] | None
 def _mark(gradient: Tensor | None) -> Mark:
     if gradient is None:
         return None
-    return (gradient if gradient.numel() <= _SMALL else None, id(gradient), gradient._version)
+    return (gradient if gradient.numel() <= _SMALL else None, id(gradient), version_of(gradient))
 
 
 def _same(gradient: Tensor | None, mark: Mark) -> bool:
     if gradient is None or mark is None:
         return gradient is None and mark is None
-    return (id(gradient), gradient._version) == mark[1:]
+    return (id(gradient), version_of(gradient)) == mark[1:]

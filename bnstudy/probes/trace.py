@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from bnstudy.probes.calls import Key, Path, intercepted
+from bnstudy.probes.calls import Key, Path, intercepted, version_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Trace(TorchFunctionMode):
         while pending:
             call = pending.pop()
             pending += call.children
-            if any(tensor._version != version for tensor, version in call.outputs):
+            if any(version_of(tensor) != version for tensor, version in call.outputs):
                 self.mutated.add(call.key)
             call.outputs.clear()
 
@@ -105,7 +105,7 @@ class Trace(TorchFunctionMode):
             try:
                 inputs = _versions((args, kwargs))
                 output = forward(*args, **kwargs)
-                call.pure = all(tensor._version == version for tensor, version in inputs)
+                call.pure = all(version_of(tensor) == version for tensor, version in inputs)
                 call.outputs = _versions(output)
             finally:
                 self._stack.pop()
@@ -128,4 +128,4 @@ class Trace(TorchFunctionMode):
 
 
 def _versions(tree: Any) -> list[tuple[Tensor, int]]:
-    return [(leaf, leaf._version) for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
+    return [(leaf, version_of(leaf)) for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]

@@ -34,18 +34,25 @@ def git_state() -> dict[str, Any]:
 
 def provenance(data_sha256: dict[str, str], device: str, wall_seconds: float) -> dict[str, Any]:
     """Return the provenance of a run that has just ended in this process, less the code's."""
-    import torch
-
     return {
         "bnstudy": bnstudy.__version__,
         "git": git_state(),
         "data_sha256": data_sha256,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **environment(device),
+        "python": platform.python_version(),
+        "wall_seconds": round(wall_seconds, 3),
+    }
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Return what a run's rounding depends on besides its code: device, threads and libraries."""
+    import torch
+
+    return {
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor(),
         "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "wall_seconds": round(wall_seconds, 3),
     }
 
 

@@ -115,6 +115,10 @@ __version__ = "1.15.5"
 # Names of TensorFlow before 1.0.
 initialize_all_variables = global_variables_initializer
 all_variables = global_variables
+mul, sub, neg = multiply, subtract, negative
+pack, unpack = stack, unstack
+scalar_summary, histogram_summary = summary.scalar, summary.histogram
+merge_all_summaries = summary.merge_all
 
 
 def __getattr__(name: str) -> Any:
@@ -227,6 +231,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "group",
+    "histogram_summary",
     "identity",
     "initialize_all_variables",
     "int32",
@@ -244,12 +249,15 @@ __all__ = [
     "make_template",
     "matmul",
     "maximum",
+    "merge_all_summaries",
     "minimum",
     "mod",
     "model_variables",
     "moving_average_variables",
+    "mul",
     "multiply",
     "name_scope",
+    "neg",
     "negative",
     "nn",
     "no_op",
@@ -258,6 +266,7 @@ __all__ = [
     "ones",
     "ones_initializer",
     "ones_like",
+    "pack",
     "pad",
     "placeholder",
     "placeholder_with_default",
@@ -277,6 +286,7 @@ __all__ = [
     "reset_default_graph",
     "reshape",
     "rsqrt",
+    "scalar_summary",
     "set_random_seed",
     "shape",
     "sigmoid",
@@ -289,6 +299,7 @@ __all__ = [
     "squeeze",
     "stack",
     "stop_gradient",
+    "sub",
     "subtract",
     "summary",
     "tanh",
@@ -304,6 +315,7 @@ __all__ = [
     "truncated_normal_initializer",
     "tuple",
     "uint8",
+    "unpack",
     "unstack",
     "variable_scope",
     "variables_initializer",

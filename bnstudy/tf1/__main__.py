@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bnstudy.tf1 import alias, emulate
-from bnstudy.tf1.memory import keep_freed
 from bnstudy.tf1.versions import VERSIONS
 
 
@@ -40,5 +39,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    keep_freed()
     sys.exit(main())

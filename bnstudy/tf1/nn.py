@@ -14,7 +14,7 @@ from bnstudy.tf1.activations import (
     tanh,
 )
 from bnstudy.tf1.convolution import avg_pool, bias_add, conv2d, conv2d_transpose, max_pool, xw_plus_b
-from bnstudy.tf1.losses import (
+from bnstudy.tf1.cross_entropy import (
     sigmoid_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits,
     softmax_cross_entropy_with_logits_v2,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from bnstudy.tf1.graph import SESSIONS, Graph, Operation, Tensor, as_operation, get_default_graph
+from bnstudy.tf1.memory import keep_freed
 from bnstudy.tf1.run import Plan, Run
 from bnstudy.tf1.shapes import TensorShape
 from bnstudy.tf1.watch import Watch
@@ -19,13 +20,15 @@ class Session:
     """Holds the values of variables and runs operations of one graph.
 
     ``device`` is where it computes (an addition to TensorFlow's arguments); ``target`` and
-    ``config`` are accepted and ignored.
+    ``config`` are accepted and ignored. The first session has the process keep the memory that it frees (see
+    ``bnstudy.tf1.memory``).
     """
 
     def __init__(
         self, target: str = "", graph: Graph | None = None, config: Any = None, device: str = "cpu"
     ) -> None:
         del target, config
+        keep_freed()
         self.graph = graph or get_default_graph()
         self.device = torch.device(device)
         self.storage: dict[Any, torch.Tensor] = {}

@@ -175,6 +175,14 @@ def finish(call: Call, scope: VariableScope, outputs: Tensor) -> Tensor:
     return outputs
 
 
+def put(call: Call, updates: tuple[Tensor, Tensor]) -> None:
+    """Put update operations into the collections that the call names."""
+    keys = call.updates_collections
+    for operation in updates:
+        for key in [keys] if isinstance(keys, str) else keys:
+            get_default_graph().add_to_collection(key, operation)
+
+
 def collect(value: Any, keys: Any) -> None:
     """Add ``value`` to one collection or several, once to each."""
     graph = get_default_graph()

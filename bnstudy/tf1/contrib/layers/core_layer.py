@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,10 +15,11 @@ from bnstudy.tf1.constants import constant, convert_to_tensor, placeholder_with_
 from bnstudy.tf1.contrib.layers.call import Call, check_floating, finish, variable
 from bnstudy.tf1.control import constant_value, smart_cond
 from bnstudy.tf1.dtypes import DType
+from bnstudy.tf1.filling import ones_like, zeros_like
 from bnstudy.tf1.fused import fused_batch_norm
-from bnstudy.tf1.graph import Tensor, get_default_graph
+from bnstudy.tf1.graph import Operation, Tensor, get_default_graph
 from bnstudy.tf1.keys import GraphKeys
-from bnstudy.tf1.math import cast, sqrt
+from bnstudy.tf1.math import cast, identity, sqrt
 from bnstudy.tf1.moving_averages import assign_moving_average
 from bnstudy.tf1.run import Run
 from bnstudy.tf1.scopes import VariableScope, get_variable
@@ -60,6 +63,14 @@ def build(call: Call, scope: VariableScope, fused: bool | None = None) -> Tensor
 
     known = constant_value(training)
     trains = known is None or bool(known)
+    updating = trains and (call.trainable or not versions.current().frozen_averages)
+    updates: tuple[Any, ...] = ()
+
+    def assigned(decay: Any) -> tuple[Tensor, Tensor]:
+        pairs = ((moving_mean, mean), (moving_variance, variance))
+        one, other = (assign_moving_average(v, new, decay, zero_debias=False) for v, new in pairs)
+        return one, other
+
     if fused:
         ones = gamma if gamma is not None else constant(1.0, dtype, call.channels.as_list())  # type: ignore[arg-type]
         zeros = beta if beta is not None else constant(0.0, dtype, call.channels.as_list())  # type: ignore[arg-type]
@@ -68,50 +79,77 @@ def build(call: Call, scope: VariableScope, fused: bool | None = None) -> Tensor
             return fused_batch_norm(inputs, ones, zeros, *moving, call.epsilon, call.channel_axis, mode)
 
         outputs, mean, variance = smart_cond(training, lambda: run_fused(True), lambda: run_fused(False))
-    else:
-
-        def plain(m: Tensor, v: Tensor, factor: Tensor | None, shift: Tensor | None) -> Tensor:
-            mean_, variance_, offset, factor_ = (call.spread_optional(t) for t in (m, v, shift, factor))
-            return nn.batch_normalization(inputs, mean_, variance_, offset, factor_, call.epsilon)
-
-        if trains:
-            mean, variance = nn.moments(inputs, call.reduced_axes)
-        else:
-            mean, variance = moving
-        corrections: tuple[Tensor, ...] = ()
-
-        def run_training() -> Tensor:
-            nonlocal corrections
-            if not call.renorm:
-                return plain(mean, variance, gamma, beta)
-            corrections = r, d = _corrections(call, state, mean, variance, clipping)
-            out = plain(mean, variance, r, d)
-            # Two affine maps in a row: the correction, then gamma and beta.
-            if gamma is not None:
-                out = out * _as(call.spread(gamma), out)
-            return out if beta is None else out + _as(call.spread(beta), out)
-
-        outputs = smart_cond(training, run_training, lambda: plain(*moving, gamma, beta))
-
-    if trains and (call.trainable or not versions.current().frozen_averages):
-        if call.renorm:
-            every = {**state, "moving_mean": moving_mean, "moving_variance": moving_variance}
-            updates = smart_cond(
-                training,
-                lambda: _renorm_update(call, every, mean, variance, corrections),
-                lambda: moving,
-            )
-        else:
+        if updating:
             # Where the flag is a tensor, an update by evaluation changes nothing: it has decay 1.
-            decay = smart_cond(training, lambda: convert_to_tensor(call.decay), lambda: constant(1.0))
-            if not fused:
-                found = mean, variance
-                mean, variance = smart_cond(training, lambda: found, lambda: moving)
-            pairs = ((moving_mean, mean), (moving_variance, variance))
-            updates = tuple(assign_moving_average(v, new, decay, zero_debias=False).op for v, new in pairs)
-        for operation in updates:
-            get_default_graph().add_to_collection(GraphKeys.UPDATE_OPS, operation)
+            updates = assigned(
+                smart_cond(training, lambda: convert_to_tensor(call.decay), lambda: constant(1.0))
+            )
+    else:
+        batch = nn.moments(inputs, call.reduced_axes) if trains else moving
+        mean, variance = (
+            smart_cond(training, _given(new), _given(old)) for new, old in zip(batch, moving, strict=True)
+        )
+        corrections: tuple[Tensor, ...] = ()
+        if call.renorm and trains:
+            corrections = smart_cond(
+                training,
+                lambda: _corrections(call, state, mean, variance, clipping),
+                lambda: (ones_like(mean), zeros_like(mean)),
+            )
+        outputs = _normalised(call, mean, variance, gamma, beta, corrections)
+        if updating and call.renorm:
+            every = {**state, "moving_mean": moving_mean, "moving_variance": moving_variance}
+            made: list[tuple[Tensor, Tensor]] = []
+
+            def renorm_update(which: int) -> Tensor:
+                if not made:
+                    made.append(_renorm_update(call, every, mean, variance, corrections))
+                return made[0][which]
+
+            if known is None:  # TensorFlow has three branches more for renorm's statistics
+                for _ in range(3):
+                    get_default_graph().unique_name("cond")
+            updates = tuple(
+                smart_cond(training, partial(renorm_update, i), _given(moving[i])) for i in range(2)
+            )
+        elif updating:
+            updates = tuple(
+                smart_cond(
+                    training,
+                    partial(assign_moving_average, v, new, call.decay, zero_debias=False),
+                    _given(old),
+                )
+                for v, new, old in zip((moving_mean, moving_variance), (mean, variance), moving, strict=True)
+            )
+    for update in updates:
+        get_default_graph().add_to_collection(GraphKeys.UPDATE_OPS, update.op)
     return finish(call, scope, outputs)
+
+
+def _given(value: Tensor) -> Callable[[], Tensor]:
+    return lambda: value
+
+
+def _normalised(
+    call: Call,
+    mean: Tensor,
+    variance: Tensor,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    corrections: tuple[Tensor, ...],
+) -> Tensor:
+    m, v, offset, factor = (call.spread_optional(t) for t in (mean, variance, beta, gamma))
+    if not corrections:
+        return nn.batch_normalization(call.inputs, m, v, offset, factor, call.epsilon)
+    r, d = (call.spread(t) for t in corrections)
+    out = nn.batch_normalization(call.inputs, m, v, d, r, call.epsilon, name="corrected")
+    # Two affine maps in a row: the correction, then gamma and beta.
+    if factor is not None:
+        out = out * _as(factor, out)
+    if offset is not None:
+        out = out + _as(offset, out)
+    with get_default_graph().name_scope("batchnorm"):
+        return identity(out, "add_1")
 
 
 def _training_flag(flag: Any) -> Any:
@@ -212,8 +250,16 @@ def _renorm_update(
     with graph.control_dependencies(corrections):
         op = graph.add("renorm_update", [mean, variance], compute, [kind, kind])
     op.role, op.writes = "moving", tuple(state[name].snapshot for name in ("moving_mean", "moving_variance"))
+    return _named(op)
+
+
+def _named(op: Operation) -> tuple[Tensor, Tensor]:
+    # Under the names of TensorFlow's operations, which come after those for renorm's own statistics.
+    graph = get_default_graph()
+    for _ in range(2):
+        graph.unique_name("AssignMovingAvg")
     first, second = op.outputs
-    return first, second
+    return identity(first, "AssignMovingAvg"), identity(second, "AssignNewValue")
 
 
 def _as(value: Tensor, like: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bnstudy.tf1.constants import constant
-from bnstudy.tf1.contrib.layers.call import Call, finish, variable
+from bnstudy.tf1.contrib.layers.call import Call, finish, put, variable
 from bnstudy.tf1.control import constant_value, smart_cond
 from bnstudy.tf1.fused import fused_batch_norm
 from bnstudy.tf1.graph import Tensor, get_default_graph
@@ -51,24 +51,15 @@ def build(call: Call, scope: VariableScope) -> Tensor:
                 assign_moving_average(moving_variance, variance, call.decay, zero_debias=False),
             )
 
-        outputs = schedule(call, outputs, update, (moving_mean.value(), moving_variance.value()))
-    return finish(call, scope, outputs)
-
-
-def schedule(call: Call, outputs: Tensor, update: Any, unchanged: tuple[Tensor, Tensor]) -> Tensor:
-    """Tie ``update`` to the output (``updates_collections=None``) or put it into the collections."""
-    graph = get_default_graph()
-    if call.updates_collections is None:
-
         def forced() -> Tensor:
-            with graph.control_dependencies(update()):
+            with get_default_graph().control_dependencies(update()):
                 return identity(outputs)
 
-        tied: Tensor = smart_cond(call.is_training, forced, lambda: outputs)
-        return tied
-    keys = call.updates_collections
-    operations = smart_cond(call.is_training, update, lambda: unchanged)
-    for operation in operations:
-        for key in [keys] if isinstance(keys, str) else keys:
-            graph.add_to_collection(key, operation)
-    return outputs
+        if call.updates_collections is None:
+            outputs = smart_cond(call.is_training, forced, lambda: outputs)
+        else:
+            unchanged = moving_mean.value(), moving_variance.value()
+            put(call, smart_cond(call.is_training, update, lambda: unchanged))
+    if call.rank == 2:
+        outputs = identity(outputs, "Reshape_1")  # TensorFlow's operation takes images: there and back
+    return finish(call, scope, outputs)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bnstudy.tf1 import normalization as nn
 from bnstudy.tf1.constants import convert_to_tensor
-from bnstudy.tf1.contrib.layers.call import Call, check_floating, finish, variable
-from bnstudy.tf1.contrib.layers.slim_fused import schedule
+from bnstudy.tf1.contrib.layers.call import Call, check_floating, finish, put, variable
 from bnstudy.tf1.control import constant_value, smart_cond
-from bnstudy.tf1.graph import Tensor
+from bnstudy.tf1.graph import Tensor, get_default_graph
+from bnstudy.tf1.math import identity
 from bnstudy.tf1.moving_averages import assign_moving_average
 from bnstudy.tf1.scopes import VariableScope
 from bnstudy.tf1.shapes import TensorShape
@@ -59,7 +59,6 @@ def build(call: Call, scope: VariableScope) -> Tensor:
         mean, variance = nn.moments(inputs, call.reduced_axes)
     else:
         mean, variance = nn.weighted_moments(inputs, call.reduced_axes, weights)
-    outputs = smart_cond(call.is_training, lambda: normalise(mean, variance), lambda: normalise(*moving))
 
     def update() -> tuple[Tensor, Tensor]:
         return (
@@ -67,4 +66,13 @@ def build(call: Call, scope: VariableScope) -> Tensor:
             assign_moving_average(moving_variance, variance, call.decay, zero_debias=False),
         )
 
-    return finish(call, scope, schedule(call, outputs, update, moving))
+    def forced() -> tuple[Tensor, Tensor]:
+        with get_default_graph().control_dependencies(update()):
+            return identity(mean), identity(variance)
+
+    if call.updates_collections is None:
+        used = smart_cond(call.is_training, forced, lambda: moving)
+    else:
+        put(call, smart_cond(call.is_training, update, lambda: moving))
+        used = smart_cond(call.is_training, lambda: (mean, variance), lambda: moving)
+    return finish(call, scope, normalise(*used))
