@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import bnstudy
 from benchmarks import doctor_audit, doctor_costs
 from bnstudy.doctor import faults
+from bnstudy.records.sealed import sealed
 
 # Not looked at while checks were written and thresholds chosen.
 JUDGED_SEEDS = (101, 102, 103)
@@ -57,7 +58,7 @@ def main() -> None:
 def write(path: Path | None, result: dict[str, Any]) -> None:
     """Write a result to a file, if there is one to write."""
     if path is not None:
-        path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        path.write_text(json.dumps(sealed(result), indent=1, allow_nan=False) + "\n")
 
 
 def rates(options: argparse.Namespace) -> None:

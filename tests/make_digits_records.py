@@ -1,6 +1,6 @@
-"""Make the records in ``tests/records/`` again: a few short runs on the embedded digits, of many options.
+"""Make the records in ``tests/digits_records/`` again: short runs on the embedded digits, of many options.
 
-``OMP_NUM_THREADS=1 python -m tests.make_digits_records``. They are made once; later code has to give the same.
+``OMP_NUM_THREADS=1 python -m tests.make_digits_records``. Made once; later code has to give the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bnstudy.records.spec import RunSpec, Spec
 from bnstudy.records.store import Store
 from bnstudy.study.engine import run_all
 
-STORE = Store(Path(__file__).with_name("records"))
+STORE = Store(Path(__file__).with_name("digits_records"))
 BASE = {"dataset": "digits", "train_size": 96, "batch_size": 16, "epochs": 2, "evaluations": 2}
 SPECS: list[Spec] = [
     RunSpec(**BASE, decays=[0.5, 0.9]),
@@ -23,7 +23,9 @@ SPECS: list[Spec] = [
     RunSpec(**BASE, precision="float32", updates="after_step", zero_debias=["none"]),
     RunSpec(**BASE, zero_debias=["none"], test_batches=[4, 8]),
     RunSpec(**BASE, renorm=True, scale=True, dropout=0.3, weight_decay=1e-3),
-    RunSpec(**BASE, padding=4, batch_weights=True, probes=["activation_drift", "gaussianity"], probed_steps=2),
+    RunSpec(
+        **BASE, padding=4, batch_weights=True, probes=["activation_drift", "gaussianity"], probed_steps=2
+    ),
     SharingSpec(),
     SharingSpec(reuse=False),
 ]

@@ -23,6 +23,7 @@ from papermill.cli import papermill
 from bnstudy import cli
 from bnstudy.bench import command as bench
 from bnstudy.chapters import EXPERIMENTS, plan_of
+from bnstudy.chapters.found import WHERE
 from bnstudy.doctor import command as doctor
 
 ROOT = Path(__file__).parents[1]
@@ -97,7 +98,7 @@ def of_papermill(arguments: list[str]) -> None:
     settings = {name: yaml.safe_load(value) for name, value in options["parameters"]}
     for written in options["parameters_yaml"]:
         settings |= yaml.safe_load(written)
-    plan_of(notebook.stem, settings)
+    plan_of(notebook.stem, {name: value for name, value in settings.items() if name not in WHERE})
 
 
 def of_bnstudy(arguments: list[str]) -> None:

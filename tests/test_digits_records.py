@@ -15,7 +15,9 @@ from tests.make_digits_records import SPECS, STORE
 def same_environment(record):
     here = environment()
     # What decides nothing but rounding; sharing rounds nothing.
-    return all(record.provenance[key] == value for key, value in here.items()) or record.spec.kind == "sharing"
+    return (
+        all(record.provenance[key] == value for key, value in here.items()) or record.spec.kind == "sharing"
+    )
 
 
 def test_there_is_a_record_of_each():

@@ -101,6 +101,7 @@ def test_verify_accepts_sources_whose_runs_come_out_the_same_and_no_others(tmp_p
     store.path(changed.spec).rmdir()
     assert main(["verify", "--rerun", "1", "--accept", *where]) == 1
     assert "allowed: a whole number of at least 2" in capsys.readouterr().err
+    assert main(["describe", *where]) == 0
     assert main(["verify", "--rerun", "2", "--accept", *where]) == 0
     assert "1 of 1 records of source same and kind 'train' came out the same" in capsys.readouterr().out
     assert stale(store.records(), store) == []

@@ -1,4 +1,4 @@
-"""Runs of one seed are paired: in every arm the same initial weights, and the same images in the same order."""
+"""Runs of one seed are paired: in every arm the same initial weights, and the same images in one order."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def is_current(index: Path) -> bool:
     if not index.is_file():
         return False
     sources = [ROOT / "_config.yml", ROOT / "_toc.yml"]
-    for folder in ("book", "bnstudy", "data/runs", "data/bench"):
+    for folder in ("book", "bnstudy", "data/runs", "data/bench", "data/judge"):
         sources += [p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     return max(p.stat().st_mtime for p in sources) <= index.stat().st_mtime
 

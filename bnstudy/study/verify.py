@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.store import Record, Store, content_of
-from bnstudy.records.tables import columns_of, to_frame
+from bnstudy.records.tables import to_frame
+from bnstudy.study.compare import differences
 from bnstudy.study.equivalent import count_as_today
-from bnstudy.study.work import Failed, begin, perform
+from bnstudy.study.work import Failed, Finished, begin, perform
 
 # What must be the same, besides code that gives the same, for a run to come out the same, bit for bit.
 SAME = ("device", "threads", "libraries", "data_sha256", "fleet")
 
-# How far the last accuracies of a run may be from the recorded ones where rounding differs: training
-# amplifies a rounding error until two runs differ like two seeds.
+EXACT, CLOSE = "bit for bit", "close"
+
+# How far the mean accuracy of a run's first steps may be from the recorded one where rounding differs.
 TOLERANCE = 0.05
 
 
@@ -28,10 +28,10 @@ class Rerun:
     """A record against its run trained again.
 
     ``expected``: ``"bit for bit"`` where code, libraries, data, device and threads are the recorded ones,
-    else ``"close"``: the same outcome, and accuracies at the last step with batch or precise
-    statistics (or none) within ``TOLERANCE``. ``difference`` is the largest of these accuracies' differences.
-    Durations are not compared: the next ones are others. ``steps``: only the first so many were trained, and
-    the accuracies are those in training, their mean over these steps.
+    else ``"close"``: the same outcome, and each recorded quantity within its tolerance
+    (``bnstudy.study.compare``); ``too_far`` are those that are not. ``difference`` is the largest difference
+    of an accuracy at the end. Durations are not compared: the next ones are others. ``steps``: only the first
+    so many were trained, and the difference is that of the mean accuracy in training over these steps.
     """
 
     run: str
@@ -41,13 +41,17 @@ class Rerun:
     matches: bool
     error: str | None = None
     steps: int | None = None
+    too_far: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.error:
             return f"{self.run}: failed: {self.error}"
         verdict = "equal, bit for bit" if self.equal else f"largest difference in accuracy {self.difference}"
         verdict = f"first {self.steps} steps {verdict}" if self.steps else verdict
-        return f"{self.run}: {verdict}; expected {self.expected}: {'yes' if self.matches else 'NO'}"
+        return (
+            f"{self.run}: {verdict}; expected {self.expected}: {'yes' if self.matches else 'NO'}"
+            + "".join(f"; {difference}" for difference in self.too_far)
+        )
 
 
 def choose(records: Sequence[Record], count: int, seed: int | None = None) -> list[Record]:
@@ -65,11 +69,20 @@ def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = Fa
     new = {table: content_of(table, name, rows) for table, rows in again.tables.items()}
     old = {table: store.content(record, table) for table in record.tables}
     equal = _decided(new) == _decided(old) and again.outcome == record.outcome
-    difference = _difference(old["evaluation"], new["evaluation"]) if "evaluation" in old else None
-    if _made_alike(record, again.provenance, store):
-        return Rerun(name, "bit for bit", equal, difference, equal)
-    close = again.outcome == record.outcome and (difference is None or difference <= TOLERANCE)
-    return Rerun(name, "close", equal, difference, close)
+    if equal:
+        return Rerun(name, _expected(record, again, store), True, 0.0, True)
+    apart = differences(old, new)
+    accuracy = [d.found for d in apart if d.column == "accuracy" and d.table != "training"]
+    difference = max(accuracy, default=None)
+    too_far = tuple(str(d) for d in apart if not d.close)
+    if again.outcome != record.outcome:
+        too_far = (f"outcome {again.outcome!r}, recorded {record.outcome!r}", *too_far)
+    expected = _expected(record, again, store)
+    return Rerun(name, expected, False, difference, expected == CLOSE and not too_far, too_far=too_far)
+
+
+def _expected(record: Record, again: Finished, store: Store) -> str:
+    return EXACT if _made_alike(record, again.provenance, store) else CLOSE
 
 
 def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rerun:
@@ -119,16 +132,3 @@ def _decided(tables: dict[str, bytes]) -> dict[str, bytes]:
     """Return what a spec decides of its tables: all of them but durations, the last column of ``"cost"``."""
     lines = tables.get("cost", b"").splitlines()
     return {**tables, "cost": b"\n".join(line.rpartition(b",")[0] for line in lines)}
-
-
-def _difference(old: bytes, new: bytes) -> float | None:
-    a, b = (_last(to_frame("evaluation", [part])) for part in (old, new))
-    both = a.merge(b, on=[c for c in columns_of("evaluation") if c not in ("loss", "accuracy")])
-    return None if both.empty else float((both["accuracy_x"] - both["accuracy_y"]).abs().max())
-
-
-def _last(frame: pd.DataFrame) -> pd.DataFrame:
-    # Moving averages of a large decay remember chaos; what the weights can do is steadier.
-    steady = frame["statistics"].isin(["batch", "precise", "none"])
-    last: pd.DataFrame = frame.loc[steady & (frame["step"] == frame["step"].max())]
-    return last

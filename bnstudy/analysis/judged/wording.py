@@ -57,6 +57,11 @@ def in_language(words: tuple[str, str], language: Language) -> str:
     return words[language == "zh"]
 
 
+def write_value(value: float, scale: Scale, language: Language = "en") -> str:
+    """Return a number in a quantity's scale, as a bound is written: ``"+0.50 points"``, ``"1.25 ×"``."""
+    return _NUMBERS[scale](value) + in_language(_UNITS[scale], language)
+
+
 def write_estimate(found: Estimate, language: Language = "en") -> str:
     """Return an estimate with its interval: ``"+0.98 points [+0.77, +1.31]"``, ``"1.93 × [1.70, 2.20]"``.
 

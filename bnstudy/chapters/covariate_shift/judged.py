@@ -145,7 +145,8 @@ WORDS = {
         },
         {
             "hidden layers are Gaussian": "No probability is off by more than 5 points; a uniform "
-            "distribution is off by 5.7, a Laplace by 6.2, an exponential by 16."
+            "distribution is off by 5.7, a Laplace by 6.2, an exponential by 16.",
+            "logits are Gaussian": "As for the hidden layers.",
         },
     ),
 }

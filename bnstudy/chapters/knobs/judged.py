@@ -91,7 +91,10 @@ WORDS = {
                 "最后一层（其后无层可吸收 gamma）有无 gamma，测试准确率相差不到半个百分点。",
             ),
         },
-        {"hidden layers need no gamma": "Half a point is the smallest difference of practical use."},
+        dict.fromkeys(
+            ("hidden layers need no gamma", "nor does the last layer"),
+            "Half a point is the smallest difference of practical use.",
+        ),
     ),
     "C9": Words(
         "为了避免分母为0",
@@ -117,7 +120,8 @@ WORDS = {
             ),
         },
         {
-            f"not worse than {other}": "Half a point is the smallest difference of practical use."
+            f"{part} {other}": "Half a point is the smallest difference of practical use."
+            for part in ("not worse than", "no different from")
             for other in EPSILONS
         },
     ),

@@ -95,6 +95,7 @@ WORDS = {
                 "is right on at least 1 point more of the test images.",
                 "在训练准确率相同处，有 BN 的网络测试准确率至少高 1 个百分点。",
             ),
+            "by 5 points": ("At least 5 points more.", "至少高 5 个百分点。"),
             **{
                 f"no worse than {extra}": (
                     f"Batch norm alone isn't worse than {extra} alone by 1 point of test accuracy.",
@@ -112,7 +113,12 @@ WORDS = {
         },
         {
             "it generalises": "One point is the smallest difference of practical use at so few images, "
-            "where seeds differ by more than a point."
+            "where seeds differ by more than a point.",
+            **{
+                f"no worse than {extra}": "The same point, as a loss that one would accept."
+                for extra in EXTRAS
+            },
+            **{f"nothing to gain from {extra}": "The same point, as a gain." for extra in EXTRAS},
         },
     )
 }
