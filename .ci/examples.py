@@ -1,4 +1,4 @@
-"""Writes the Python examples of README.md as modules for a type checker: ``python .ci/examples.py FOLDER``."""
+"""Writes the Python examples of README.md as modules for a type checker: `python .ci/examples.py FOLDER`."""
 
 from __future__ import annotations
 

@@ -100,6 +100,8 @@ def test_a_random_record_of_a_short_training_comes_out_again(number):
 @pytest.mark.slow
 @pytest.mark.parametrize("study", EXPERIMENTS)
 def test_a_random_longer_training_of_each_study_begins_as_it_is_recorded(study):
+    if not by_study()[study]:
+        pytest.skip("none of its trainings is recorded yet")
     longer = [r for r in by_study()[study] if trained(r) and not short(r)]
     assert longer, "no longer run is recorded"
     [record] = draw({study: longer}, 1, SEED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ from bnstudy.analysis.words import Html, Markdown, Sources
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import chapter_of, claims, deviations, family, words
 from bnstudy.chapters.second_round import judgements
+from bnstudy.records.spec import Spec
 from bnstudy.records.store import Store
 from bnstudy.study.plan import Study
 from bnstudy.study.run import default_data_dir
@@ -189,10 +190,10 @@ class SecondRound:
                 "expected": write_value(row["expected"], scale),
             }
             for seeds, called in (("planned", ""), ("most", ", most seeds")):
-                said[f"holds{called}"] = _percent(row[f"holds, {seeds} seeds"])
-                said[f"doesn't{called}"] = _percent(row[f"fails, {seeds} seeds"])
+                answers = [_percent(row[f"{answer}, {seeds} seeds"]) for answer in ("holds", "fails")]
+                said[f"holds / doesn't{called}"] = " / ".join(answers)
                 said[f"half-width{called}"] = _width(row[f"half_width, {seeds} seeds"], scale)
-            said["told apart from"] = _width(row["decided_from, planned seeds"], scale)
+            said["told from"] = _width(row["decided_from, planned seeds"], scale).lstrip("±")
             rows.append(said)
         return page.show(pd.DataFrame(rows))
 
@@ -307,11 +308,18 @@ def planned_by(block: Block) -> str:
     Raises:
         LookupError: none of the confirmatory studies does.
     """
-    for name in blocks():
-        study = EXPERIMENTS[name]()
-        if study.first_seed in CONFIRMATORY and any(block.arms_of(run.spec) for run in study.runs()):
+    for name, specs in _confirmatory().items():
+        if any(block.arms_of(spec) for spec in specs):
             return name
     raise LookupError(f"no confirmatory study plans the runs of block {block.name!r}")
+
+
+@cache
+def _confirmatory() -> dict[str, list[Spec]]:
+    plans = [EXPERIMENTS[name]() for name in blocks()]
+    return {
+        study.name: [run.spec for run in study.runs()] for study in plans if study.first_seed in CONFIRMATORY
+    }
 
 
 def _reads(block: Block) -> str:
