@@ -1,4 +1,4 @@
-"""Make the records in ``tests/digits_records/`` again: short runs on the embedded digits, of many options.
+"""Make the records in ``tests/digits_records/``: a few short runs on the embedded digits, of many options.
 
 ``OMP_NUM_THREADS=1 python -m tests.make_digits_records``. Made once; later code has to give the same.
 """

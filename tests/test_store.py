@@ -44,20 +44,28 @@ def test_a_record_comes_back_as_it_was(tmp_path):
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-def test_any_flipped_bit_is_found(tmp_path, data):
-    store = Store(tmp_path)
-    shutil.rmtree(store.runs, ignore_errors=True)
-    record, other = write(store), write(store, seed=1)
+def test_any_flipped_bit_is_found(two_records, data):
+    store, record, other = two_records
     files = sorted(store.path(record.spec).iterdir())
     path = data.draw(st.sampled_from(files))
-    content = bytearray(path.read_bytes())
+    kept = path.read_bytes()
+    content = bytearray(kept)
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
-    with pytest.raises(RecordError, match=re.escape(str(path.parent))):
-        store.read(record.spec.name)
-    scan = store.scan()
-    assert list(scan.damaged) == [record.spec.name]
-    assert list(scan.sound) == [other.spec.name]
+    try:
+        with pytest.raises(RecordError, match=re.escape(str(path.parent))):
+            store.read(record.spec.name)
+        scan = store.scan()
+        assert list(scan.damaged) == [record.spec.name]
+        assert list(scan.sound) == [other.spec.name]
+    finally:
+        path.write_bytes(kept)
+
+
+@pytest.fixture
+def two_records(tmp_path):
+    store = Store(tmp_path)
+    return store, write(store), write(store, seed=1)
 
 
 @pytest.mark.parametrize("name", ["record.json", "training.csv"])
@@ -220,7 +228,7 @@ def header(store, record, **changes):
         {"more": 1},
         {"spec": {"kind": "train", "unheard_of": 1}},
         {"spec": {"kind": "train", "norm": "layer"}},
-        {"tables": {"snapshots": "0" * 64}},
+        {"tables": {"unheard_of": "0" * 64}},
         {"tables": {"../../escape": "0" * 64}},
         {"tables": {"/etc/passwd": "0" * 64}},
     ],
