@@ -16,6 +16,7 @@ from matplotlib import pyplot as plt
 from bnstudy.bench import command, lines
 from bnstudy.chapters.performance import figures as performance_figures
 from bnstudy.chapters.performance import page as performance
+from bnstudy.records.sealed import sealed
 
 matplotlib.use("agg")
 
@@ -192,6 +193,6 @@ def test_fleets_by_size_and_way():
 def test_no_result_names_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match="bnstudy bench --json"):
         performance.results(tmp_path)
-    (tmp_path / "cpu.json").write_text(json.dumps(RESULT))
+    (tmp_path / "cpu.json").write_text(json.dumps(sealed(RESULT)))
     assert performance.results(tmp_path) == {"cpu.json": RESULT}
     assert performance.recorded(tmp_path, "fleet.json") is None
