@@ -42,7 +42,7 @@ def _row(group: list[Finding]) -> str:
     first = group[0]
     cells = (
         f"{MARKS[first.severity]} {first.severity}",
-        f"<code>{escape(first.code)}</code>",
+        f"<code style='white-space:nowrap'>{escape(first.code)}</code>",
         escape(text.layer_names(group)),
         escape(first.seen),
     )
