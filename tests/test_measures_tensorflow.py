@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bnstudy import run_study
 from bnstudy.records.kinds import TensorFlowSpec
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.tables import RUNS, columns_of, to_csv
@@ -139,3 +140,10 @@ def test_more_images_than_there_are_is_refused(few_digits, monkeypatch):
     monkeypatch.setenv(VARIABLE, sys.executable)
     with pytest.raises(ValueError, match="train_size is 81; allowed: at most 80"):
         measure(TensorFlowSpec(**{**SETTINGS, "train_size": 81}), few_digits)
+
+
+def test_a_study_that_asks_for_tensorflow_where_there_is_none_runs_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("BNSTUDY_TENSORFLOW", str(tmp_path / "nowhere"))
+    with pytest.raises(TensorFlowError, match="BNSTUDY_TENSORFLOW is .*nowhere"):
+        run_study("updates_collections", {"dataset": "digits", "tensorflow": True, "data_dir": tmp_path})
+    assert not (tmp_path / "runs").exists()

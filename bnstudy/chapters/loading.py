@@ -51,6 +51,7 @@ def run_study(
     Raises:
         SpecError: the experiment or a parameter is unknown or out of range. Nothing has run then.
         DataError: the data set is not here (only looked for where runs train in this process).
+        TensorFlowError: a run needs TensorFlow, and its environment is not here (likewise).
         RecordError: a record can't be written. Every earlier one is there.
         StudyError: some runs failed. Every other one is recorded.
         NotRecordedError: a run is not recorded, and the environment variable ``BNSTUDY_TRAIN`` is

@@ -90,6 +90,10 @@ def _train(
         check_device(device)
         for dataset in {d for spec in found.missing if (d := getattr(spec, "dataset", None))}:
             load_dataset(dataset)
+        if any(spec.kind == "tensorflow" for spec in found.missing):
+            from bnstudy.study.measures.tensorflow import tensorflow_python
+
+            tensorflow_python()
     report = run_all(found.missing, store, executor=executor, device=device, progress=progress, rules=rules)
     if report.trained:
         describe(store)
