@@ -14,6 +14,7 @@ from bnstudy import run_study
 from bnstudy.records.kinds import TensorFlowSpec
 from bnstudy.records.spec import RunSpec
 from bnstudy.records.tables import RUNS, columns_of, to_csv
+from bnstudy.study import StudyError
 from bnstudy.study.measures.tensorflow import (
     ARMS,
     FIRST_STEPS,
@@ -144,6 +145,6 @@ def test_more_images_than_there_are_is_refused(few_digits, monkeypatch):
 
 def test_a_study_that_asks_for_tensorflow_where_there_is_none_runs_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("BNSTUDY_TENSORFLOW", str(tmp_path / "nowhere"))
-    with pytest.raises(TensorFlowError, match="BNSTUDY_TENSORFLOW is .*nowhere"):
+    with pytest.raises(StudyError, match=r"BNSTUDY_TENSORFLOW is .*nowhere.*tensorflow=False"):
         run_study("updates_collections", {"dataset": "digits", "tensorflow": True, "data_dir": tmp_path})
     assert not (tmp_path / "runs").exists()

@@ -51,9 +51,9 @@ def run_study(
     Raises:
         SpecError: the experiment or a parameter is unknown or out of range. Nothing has run then.
         DataError: the data set is not here (only looked for where runs train in this process).
-        TensorFlowError: a run needs TensorFlow, and its environment is not here (likewise).
         RecordError: a record can't be written. Every earlier one is there.
-        StudyError: some runs failed. Every other one is recorded.
+        StudyError: some runs failed, and every other one is recorded; or one needs TensorFlow, whose
+            environment is not here (likewise), and nothing has run.
         NotRecordedError: a run is not recorded, and the environment variable ``BNSTUDY_TRAIN`` is
             ``never``, as it is while the book is built.
         KeyboardInterrupt: after Ctrl-C, once the run in flight is recorded.

@@ -91,9 +91,12 @@ def _train(
         for dataset in {d for spec in found.missing if (d := getattr(spec, "dataset", None))}:
             load_dataset(dataset)
         if any(spec.kind == "tensorflow" for spec in found.missing):
-            from bnstudy.study.measures.tensorflow import tensorflow_python
+            from bnstudy.study.measures.tensorflow import TensorFlowError, tensorflow_python
 
-            tensorflow_python()
+            try:
+                tensorflow_python()
+            except TensorFlowError as error:
+                raise StudyError(f"{error}; or leave TensorFlow's runs out: tensorflow=False") from error
     report = run_all(found.missing, store, executor=executor, device=device, progress=progress, rules=rules)
     if report.trained:
         describe(store)
