@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +50,14 @@ class Linear(Network):
 
     def forward(self, x):
         return self.linear(self.norm(x).float().flatten(1))
+
+
+class Lazy(Network):
+    """A network that doesn't know its sizes yet."""
+
+    def __init__(self, asked: Asked) -> None:
+        super().__init__()
+        self.linear = nn.LazyLinear(asked.classes)
 
 
 def seeded(count):
@@ -115,6 +127,9 @@ def test_names_that_mean_no_network_are_refused(images):
         train_run(spec(network="nobody"), images, progress=False)
     with pytest.raises(ValueError, match=r"allowed: a bnstudy\.networks\.Network"):
         train_run(spec(network="torch.nn:Identity"), images, progress=False)
+    networks.register("lazy", Lazy)
+    with pytest.raises(ValueError, match="LazyModule"):
+        train_run(spec(network="lazy"), images, progress=False)
     with pytest.raises(ValueError, match="name is 'article'; allowed"):
         networks.register("article", Linear)
 
@@ -130,3 +145,11 @@ def test_names_that_mean_no_network_are_refused(images):
 def test_options_of_the_tutorials_network_alone_are_refused(changes, message):
     with pytest.raises(SpecError, match=message):
         spec(**changes)
+
+
+def test_the_pages_example_runs():
+    page = (Path(__file__).parents[1] / "book" / "api" / "records.md").read_text()
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "Network" in block]
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    assert list(namespace["rows"]["statistics"]) == ["batch", "precise", "moving", "moving"]

@@ -95,8 +95,8 @@ def _train(
 
             try:
                 tensorflow_python()
-            except TensorFlowError as error:
-                raise StudyError(f"{error}; or leave TensorFlow's runs out: tensorflow=False") from error
+            except TensorFlowError as lacking:
+                raise StudyError(f"{lacking}; or leave TensorFlow's runs out: tensorflow=False") from lacking
     report = run_all(found.missing, store, executor=executor, device=device, progress=progress, rules=rules)
     if report.trained:
         describe(store)
