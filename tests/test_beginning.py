@@ -37,6 +37,16 @@ def test_they_are_those_of_the_whole_run(few_digits, changes):
     assert head(first_steps(spec, few_digits, 3)["training"], count) == head(whole, count)
 
 
+def test_probes_see_in_them_what_they_see_in_the_whole_run(few_digits):
+    probes = ["activation_drift", "gaussianity", "gradient_health", "internal_covariate_shift"]
+    spec = RunSpec(**BASE, probes=probes, probed_steps=3, norm="noisy", evaluations=1)
+    whole = work.trained([spec], few_digits)[0].tables
+    begun = first_steps(spec, few_digits, 10)
+    for name in probes:
+        assert len(begun[name]["step"]) > 0
+        assert begun[name] == whole[name]
+
+
 def test_of_a_run_that_has_fewer_it_takes_all(few_digits):
     spec = RunSpec(**BASE)
     whole = train_run(spec, few_digits, progress=False).tables["training"]

@@ -37,19 +37,38 @@ class _Enough(Exception):
     """The steps that were asked for are done."""
 
 
+class _Logits:
+    """The first logits that a network gives after ``forget``.
+
+    Apart from what watches the run: probes put back whatever hangs on a hook of the network, and must not
+    find themselves there.
+    """
+
+    def __init__(self) -> None:
+        self.kept: Tensor | None = None
+
+    def forget(self) -> None:
+        self.kept = None
+
+    def __call__(self, net: torch.nn.Module, inputs: Any, logits: Tensor) -> None:
+        # A second pass may keep the moving averages, or be a probe's: the loss was the first one's.
+        if self.kept is None:
+            self.kept = logits.detach()
+
+
 class _First:
     """Writes down the first steps' losses from the logits that the network gives, then ends the run."""
 
     def __init__(self, spec: RunSpec, steps: int, dataset: Dataset, device: str) -> None:
         self.probed = Probed(spec, dataset, device)
         self._steps = steps
-        self._logits: Tensor | None = None
+        self._logits = _Logits()
         self.table: Table = {"step": [], "loss": [], "accuracy": [], "learning_rate": []}
 
     def __call__(self, net: Network, loss: LossFunction, rates: list[float]) -> _First:
         self._rates = rates
         self.probed(net, loss, rates)
-        net.register_forward_hook(self._keep)
+        net.register_forward_hook(self._logits)
         return self
 
     def due(self, step: int) -> bool:
@@ -61,10 +80,10 @@ class _First:
     def around(self, x: Tensor, y: Tensor) -> Iterator[None]:
         done = len(self.table["step"])
         with self.probed.around(x, y) if self.probed.due(done + 1) else nullcontext():
-            self._logits = None  # what a probe passed through before is not the step's
+            self._logits.forget()  # what a probe passed through before is not the step's
             yield
-        assert self._logits is not None
-        losses, hits = losses_and_hits(self._logits[: len(y)], y)
+        assert self._logits.kept is not None
+        losses, hits = losses_and_hits(self._logits.kept[: len(y)], y)
         for key, value in {
             "step": done + 1,
             "loss": float(losses.mean(0)),
@@ -72,8 +91,3 @@ class _First:
             "learning_rate": self._rates[done],
         }.items():
             self.table[key].append(value)
-
-    def _keep(self, net: torch.nn.Module, inputs: Any, logits: Tensor) -> None:
-        # A second pass may keep the moving averages, or be a probe's: the loss was the first one's.
-        if self._logits is None:
-            self._logits = logits.detach()
