@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from bnstudy.analysis import rules
 from bnstudy.analysis.cards import Bar, Card, Chip, Look, bars_html, cards_html
@@ -53,6 +53,8 @@ _GROUPS: Final[dict[Look, tuple[str, str]]] = {
     "open": ("Can't be told, at full precision", "已达到应有精度，仍无法判断"),
     "missing": ("Explored, not judged yet", "已有探索，尚未判定"),
 }
+# What everybody who uses batch norm decides: the flag, the decay, the updates, the schedule, the rate.
+MOST_MET: Final = ("C10", "C7", "C11", "C6", "C1")
 _BASIS: Final = {
     "second": ("second round", "第二轮"),
     "test": ("by test", "由测试判定"),
@@ -79,7 +81,7 @@ class Front:
         frames = self._frames("decay")
         if frames is None:
             return Html("")
-        study = frames.study
+        study: Any = frames.study
         cite = Writer(Sources("decay", frames.runs), self.language).cite
         ends = last_step(frames["evaluation"].query("split == 'test' and statistics == 'precise'"))
         reached = cite(f"{100 * ends.groupby('schedule')['accuracy'].mean().max():.0f} %")
@@ -90,6 +92,16 @@ class Front:
             f"至多 {cite(study.epochs)} 轮，最终测试准确率 {reached}；属于探索。",
         )
         return Html(f'<p class="scope">{said}</p>')
+
+    def todo(self) -> Html:
+        """Return what to do, a line a claim that most models meet."""
+        cards = {card.claim: card for card in self._every}
+        lines = "".join(
+            f'<li>{cards[claim].advice} <a href="#card-{claim.lower()}">{claim}</a></li>'
+            for claim in MOST_MET
+            if claim in cards and cards[claim].advice
+        )
+        return Html(f'<ul class="todo">{lines}</ul>' if lines else "")
 
     def hero(self) -> Html:
         """Return all claims and parts: each interval against its bound."""
@@ -112,9 +124,8 @@ class Front:
 
     def cards(self) -> Html:
         """Return a card a claim, grouped by what was found."""
-        every = [self._card(claim) for claim in CLAIMS]
         groups = [
-            (in_language(title, self.language), [card for card in every if card.look == look])
+            (in_language(title, self.language), [card for card in self._every if card.look == look])
             for look, title in _GROUPS.items()
         ]
         return Html(cards_html(groups, self._say("Do this:", "怎么做：")))
@@ -125,7 +136,8 @@ class Front:
             f"{claim.id}: {LANGUAGES[self.language].answers[self.first[claim.id].answer]} → "
             f"{in_language(VERDICTS[judgement.verdict], self.language)}"
             for claim in CLAIMS
-            if (judgement := self._judgement(claim.id)) and judgement.verdict != self.first[claim.id].answer
+            if (judgement := self._judgement(claim.id))
+            and self.first[claim.id].answer not in (judgement.verdict, "not measured yet")
         ]
         if not changes:
             return Html("")
@@ -135,6 +147,10 @@ class Front:
         return Html(
             f'<p class="changed">{told}{self._say("; ", "；").join(changes)}{self._say(".", "。")}</p>'
         )
+
+    @cached_property
+    def _every(self) -> list[Card]:
+        return [self._card(claim) for claim in CLAIMS]
 
     def _card(self, claim: rules.Claim) -> Card:
         judgement = self._judgement(claim.id)
@@ -204,8 +220,8 @@ class Front:
         ] + [(v.name, "holds" if v.holds else "doesn't hold") for v in judgement.claim.verified]  # fmt: skip
         return tuple(
             Chip(
-                _OF_ANSWER[answer],  # type: ignore[index]
-                in_language(ANSWERS[answer], self.language),  # type: ignore[index]
+                _OF_ANSWER[answer],
+                in_language(ANSWERS[answer], self.language),
                 name if self.language == "en" else in_language(said.parts[name], "zh").rstrip("。"),
             )
             for name, answer in parts

@@ -55,7 +55,7 @@ class FrontPart(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the part as HTML, made once a language and build."""
-        part = directives.choice(self.arguments[0], ("scope", "hero", "cards", "changed"))
+        part = directives.choice(self.arguments[0], ("todo", "scope", "hero", "cards", "changed"))
         html = getattr(_front(self.options.get("language", "en")), part)()
         return [nodes.raw("", html, format="html")] if html else []
 
