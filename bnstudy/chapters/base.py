@@ -11,13 +11,13 @@ from bnstudy.analysis import page
 from bnstudy.analysis.judged.verdicts import Judgement
 from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.rules import Claim, Measured, Verdict
+from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import Frame, slider
 from bnstudy.analysis.tables import NotMeasuredError, Tables
 from bnstudy.analysis.words import Html, Markdown, Sources, write_amount
 from bnstudy.chapters import headlines
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import plan_of
-from bnstudy.chapters.headlines import Writer
 from bnstudy.chapters.second_round import behind, judgements
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames

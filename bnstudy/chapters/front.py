@@ -13,12 +13,12 @@ from bnstudy.analysis.judged.parts import Scale, Side, Words
 from bnstudy.analysis.judged.verdicts import Answer, Judgement, Verdict
 from bnstudy.analysis.judged.verdicts import Finding as Judged
 from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, Language, in_language, write_estimate
+from bnstudy.analysis.saying import Headline, Writer
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.tables import NotMeasuredError, last_step
 from bnstudy.analysis.words import LANGUAGES, Html, Sources, write_effect, write_label
 from bnstudy.chapters import headlines
 from bnstudy.chapters.claims import CLAIMS, recorded
-from bnstudy.chapters.headlines import Headline, Writer
 from bnstudy.chapters.judged import words
 from bnstudy.chapters.loading import load
 from bnstudy.chapters.second_round import behind, judgements

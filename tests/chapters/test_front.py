@@ -14,12 +14,12 @@ from bnstudy.analysis.cards import Bar, bars_html
 from bnstudy.analysis.judged.parts import Side
 from bnstudy.analysis.judged.verdicts import Estimate, answer, decided
 from bnstudy.analysis.judged.wording import Language
+from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.words import Sources
 from bnstudy.chapters import front, headlines
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.front import Front, _beyond
-from bnstudy.chapters.headlines import Writer
 from bnstudy.chapters.judged import chapter_of, claims, family
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")

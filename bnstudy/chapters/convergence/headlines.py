@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.tables import Tables, paired
 from bnstudy.chapters.convergence.rules import (
     C4,
@@ -13,7 +14,6 @@ from bnstudy.chapters.convergence.rules import (
     first_step_at,
     seconds_per_step,
 )
-from bnstudy.chapters.headlines import Said, Writer
 
 FOUND = {
     "steps to a result, none over batch norm": Said(

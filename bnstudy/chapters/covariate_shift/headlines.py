@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.tables import Tables
 from bnstudy.chapters.covariate_shift.rules import C2, C3
-from bnstudy.chapters.headlines import Said, Writer
 
 FOUND = {
     "drift of the layers' inputs in a step, none over batch norm": Said(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import Tables, last_step, rows
 from bnstudy.chapters.decay.rules import accuracy, difference, error_split
-from bnstudy.chapters.headlines import Said, Writer
 
 FOUND = {
     "annealed: decay 0.9 minus decay 0": Said(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.tables import Tables
 from bnstudy.chapters.explosion.rules import endings
-from bnstudy.chapters.headlines import Said, Writer
 
 FOUND = {
     "share of seeds that diverge, one layer a step in turn": Said(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.tables import Tables
-from bnstudy.chapters.headlines import Said, Writer
 from bnstudy.chapters.knobs.rules import C8, C9, sharing
 
 FOUND = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.statistics import bootstrap_interval
 from bnstudy.analysis.tables import Tables
-from bnstudy.chapters.headlines import Said, Writer
 from bnstudy.chapters.train_flag.rules import against_false, sizes
 
 FOUND = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.tables import Tables, last_step, per_seed
-from bnstudy.chapters.headlines import Said, Writer
 from bnstudy.chapters.updates_collections.rules import accuracy_with
 
 FOUND = {
