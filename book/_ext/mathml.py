@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.util.math import get_node_equation_number
 
 # The converter has these tables by other names.
 _TABLES = {"{aligned}": "{split}", "{gathered}": "{matrix}"}
@@ -43,7 +44,12 @@ def _inline(translator: Any, node: nodes.math) -> NoReturn:
 
 def _block(translator: Any, node: nodes.math_block) -> NoReturn:
     translator.body.append(translator.starttag(node, "div", CLASS="math notranslate nohighlight"))
-    translator.body.append(to_mathml(node.astext(), display=True) + "</div>\n")
+    translator.body.append(to_mathml(node.astext(), display=True))
+    if node["number"]:
+        translator.body.append(f'<span class="eqno">({get_node_equation_number(translator, node)})')
+        translator.add_permalink_ref(node, "Link to this equation")
+        translator.body.append("</span>")
+    translator.body.append("</div>\n")
     raise nodes.SkipNode
 
 

@@ -16,7 +16,7 @@ _NESTING = ("@media", "@supports", "@layer", "@container")
 def used(sheet: str, pages: Iterable[str], prefixes: tuple[str, ...] = ()) -> str:
     """Return ``sheet`` without the selectors that name a class which ``pages`` don't have, and without icons.
 
-    ``pages`` are the texts of the site's pages and scripts: a class that a script sets is a word of it. A class
+    ``pages`` are the texts of the site's pages and scripts: a class that a script sets is a word of it. One
     that begins with one of ``prefixes`` is kept. Licences in comments (``/*!``) are kept too.
     """
     words = {word for page in pages for word in _WORD.findall(page)}

@@ -1,4 +1,5 @@
-// var, since Sphinx declares it too if nobody has. How search results are ranked: pages named by the question first, what Sphinx counts as a hit next.
+// How search results are ranked: pages named by the question first, what Sphinx counts as a hit next. A var, since
+// Sphinx declares its own if there is none.
 var Scorer = {
   // result: [page, title, anchor, description, score, file]
   score: ([page, title, , description, score]) => {
