@@ -86,9 +86,10 @@ study: $(STAMP) ## train every run of every study again, in again/ (hours; needs
 	@$(BIN)/python benchmarks/tensorflow_live.py --install-only --python $(TENSORFLOW_PYTHON)
 	@$(BIN)/bnstudy run all --workers $(WORKERS) --data-dir $(STUDY_DATA)
 
-picture: $(STAMP) ## draw the picture that README.md shows from the recorded results
+picture: $(STAMP) ## draw the pictures that README.md shows and links to the book go with, from the recorded results
 	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import style; from bnstudy.chapters.decay import figures; style.use_style(); \
 	  figures.save_svg(figures.accuracy_over_training(bnstudy.load("decay")["evaluation"]), "book/_static/decay.svg")'
+	@MPLBACKEND=agg $(BIN)/python book/_print/card.py book/_static/card.png
 
 tensorflow: $(STAMP) ## compare with a real TensorFlow, live (installs it beside, in an environment of its own)
 	@$(BIN)/python benchmarks/tensorflow_live.py --python $(TENSORFLOW_PYTHON)
