@@ -10,7 +10,6 @@
       records: "records",
       mean: (n) => `Mean of ${n} ${n === 1 ? "seed" : "seeds"}`,
       geometric: (n) => `Geometric mean of ${n} ${n === 1 ? "seed" : "seeds"}`,
-      counted: (n) => `Counted over ${n} seeds`,
       interval: (level, method) => `${level} % interval${method ? ` (${method})` : ""}`,
       bound: { above: "asked: above", below: "asked: below", within: "asked: within ±" },
       rows: "The rows, seed by seed",
@@ -34,7 +33,6 @@
       records: "记录",
       mean: (n) => `${n} 个种子的均值`,
       geometric: (n) => `${n} 个种子的几何均值`,
-      counted: (n) => `共计 ${n} 个种子`,
       interval: (level, method) =>
         `${level} % 区间${method ? `（${method === "Student's t" ? "学生 t" : "学生化自助法"}）` : ""}`,
       bound: { above: "要求：高于", below: "要求：低于", within: "要求：不超出 ±" },
@@ -49,6 +47,7 @@
       failed: "未能复制，请选中文字后手动复制",
       dots: (list) => `各种子的值：${list}。`,
       several: (n) => `${n} 条记录`,
+      from: (n) => `来自 ${n} 条记录`,
       points: "个百分点",
     },
   };
@@ -176,7 +175,7 @@
     const said = behind ? formula(behind).join(chinese ? "。" : ". ") : "";
     const built = document.querySelector("[data-citation]")?.dataset.citation || document.title;
     const address = location.href.split("#")[0];
-    return [`${link.textContent.trim()}${said ? ` (${said})` : ""}`, link.dataset.from, `${built} ${address}`]
+    return [`${link.textContent.trim()}${said ? ` (${said})` : ""}`, link.dataset.title, `${built} ${address}`]
       .filter(Boolean)
       .join("\n");
   };
@@ -218,11 +217,19 @@
       told.textContent = (await copy(citation(link, behind))) ? words.copied : words.failed;
       button.focus();
     });
-    const from = make("a", { href: link.href }, link.dataset.from || words.all);
+    const [from, named] = link.dataset.title.split(": ");
+    const count = Number((from.match(/\d+/) || [0])[0]);
+    const leads = chinese && count ? words.from(count) : from || words.all;
+    // What nobody noted by seed: the names, if they are few.
+    if (named && !(behind && behind.runs)) {
+      const list = make("p", { class: "links" });
+      named.split(", ").forEach((run, i) => list.append(i ? " " : "", /^[0-9a-f]{16}$/.test(run) ? recordLink(run) : run));
+      box.append(list);
+    }
     const links = make(
       "p",
       { class: "links" },
-      from,
+      make("a", { href: link.href }, leads),
       " · ",
       make("a", { href: `${root}records/records.zip`, download: "" }, words.zip),
       " · ",
@@ -249,7 +256,7 @@
     if (opened !== link) {
       shut(false);
       if (!box) {
-        box = make("div", { role: "dialog", class: "behind bd-article", "aria-label": words.dialog, tabindex: "-1" });
+        box = make("div", { role: "dialog", class: "behind", "aria-label": words.dialog, tabindex: "-1" });
         box.addEventListener("pointerenter", () => clearTimeout(timer));
         box.addEventListener("pointerleave", later);
         box.addEventListener("keydown", keys);
@@ -304,7 +311,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     for (const link of document.querySelectorAll("a.number")) {
       // The title would lie over the box; its first words are said within.
-      link.dataset.from = (link.getAttribute("title") || "").split(":")[0];
+      link.dataset.title = link.getAttribute("title") || "";
       link.removeAttribute("title");
       link.setAttribute("aria-haspopup", "dialog");
       link.setAttribute("aria-expanded", "false");
