@@ -18,8 +18,9 @@ from bnstudy.analysis.trail import NO_TRAIL, Trail
 Scale = Literal["points", "percent", "share", "factor", "number"]
 Bound = tuple[Literal["above", "below", "within"], float]
 
-# What lies between the two names of a contrast, as rules write it.
+# What lies between the two names of a contrast, as rules write it; in Chinese behind what is compared.
 _BETWEEN = re.compile(r" (?:minus|over) ")
+_CHINESE = re.compile(r"(?:.*，)?(?:([^，减]+?) ?减 ?([^，减]+?)|([^，与]+?) ?与 ?([^，与]+?)之比)(?:，.*)?")
 # A decimal more than the number itself is written with, whatever its size.
 _DIGITS = 4
 
@@ -68,8 +69,9 @@ class Behind:
             found["first"] = self._all_shown(self.trail.first)
             found["second"] = self._all_shown(self.trail.second)
             names = _BETWEEN.split(self.contrast)
+            chinese = _CHINESE.fullmatch(self.formula[1])
             if len(names) == 2:
-                found["names"] = names
+                found["names"] = [names, [n.strip() for n in chinese.groups() if n] if chinese else names]
         if len(self.trail.runs) == count:
             found["runs"] = [list(runs) for runs in self.trail.runs]
         return found

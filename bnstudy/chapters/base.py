@@ -11,6 +11,7 @@ from bnstudy.analysis import page
 from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.rules import Claim, Finding, Measured, Verdict
 from bnstudy.analysis.slider import Frame, slider
+from bnstudy.analysis.statistics import Amount
 from bnstudy.analysis.tables import Tables
 from bnstudy.analysis.words import Html, Markdown, Sources, write_amount
 from bnstudy.chapters.claims import CLAIMS
@@ -62,8 +63,12 @@ class Chapter(Generic[AStudy]):
     def cite(self, value: object) -> str:
         """Return a number as a link to the study's records; one that remembers its interval opens to it.
 
-        What a rule's finding says has ``self.own.cite``, which knows its formula and its records besides.
+        What a rule's finding says opens to its formula and to the records that the rule read.
         """
+        if isinstance(value, Amount):
+            said = (f for v in self.verdicts.values() for f in v.findings if f.effect is value.interval)
+            for finding in said:
+                return self.own.cite(value, finding)
         return self.sources.cite(value if isinstance(value, str) else str(value))
 
     def setting(self) -> str:

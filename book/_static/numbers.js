@@ -137,7 +137,7 @@
 
   const table = (behind) => {
     const paired = Boolean(behind.first);
-    const names = behind.names || [words.first, words.second];
+    const names = behind.names ? behind.names[chinese ? 1 : 0] : [words.first, words.second];
     const heads = [words.seed, ...(paired ? names : []), words.value, ...(behind.runs ? [words.records] : [])];
     const header = make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)));
     const body = make("tbody");
@@ -157,7 +157,8 @@
   };
 
   const formula = (behind) => {
-    const said = behind.formula ? behind.formula[chinese ? 1 : 0] : "";
+    const formula = behind.formula ? behind.formula[chinese ? 1 : 0] : "";
+    const said = formula.slice(0, 1).toUpperCase() + formula.slice(1);
     const count = behind.values ? behind.values.length : 0;
     const how = count ? (behind.scale === "factor" ? words.geometric(count) : words.mean(count)) : "";
     const [, from, to] = behind.interval;
