@@ -22,6 +22,8 @@ from bnstudy.analysis.words import (
     Html,
     Markdown,
     Sources,
+    behind_finding,
+    sources_of,
     write_asked,
     write_bound,
     write_effect,
@@ -32,6 +34,8 @@ from bnstudy.records.store import Record
 
 # Where a build wants the tables that its pages offer for download.
 DOWNLOADS = "BNSTUDY_DOWNLOADS"
+# Where the book has its records, from its root: runs/NAME/record.json, a description of all, and an archive.
+RECORDS = "records"
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,31 @@ def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[st
     """Return what the front pages quote, by claim and language.
 
     ``C6_verdict_en`` is the answer, ``C6_effect_en`` the effect of the rule that decided it, and
-    ``C6_rule_en`` what that effect is and what was asked of it.
+    ``C6_rule_en`` what that effect is and what was asked of it. A verdict rests on ``sources``, an effect on
+    the records that its own rule read, which may be another study's.
     """
-    texts = {}
-    rules = {}
+    texts: dict[str, Glued] = {}
+    rules: dict[str, Glued] = {}
     for language, words in LANGUAGES.items():
         for claim, verdict in verdicts.items():
             finding = verdict.decisive()
-            texts[f"{claim}_verdict_{language}"] = words.answers[verdict.answer]
+            behind = behind_finding(finding) if finding else None
+            texts[f"{claim}_verdict_{language}"] = Cited(words.answers[verdict.answer], sources, behind)
             texts[f"{claim}_effect_{language}"] = (
-                write_effect(finding.effect, finding.rule.unit, words.points) if finding else "–"
+                Cited(
+                    write_effect(finding.effect, finding.rule.unit, words.points),
+                    sources_of(finding, sources.runs),
+                    behind,
+                )
+                if finding
+                else Cited("–", sources)
             )
             rules[f"{claim}_rule_{language}"] = (
                 Explained(write_asked(finding, words), write_label(finding.rule, language))
                 if finding
                 else Explained("", "")
             )
-    return {name: Cited(text, sources) for name, text in texts.items()} | rules
+    return texts | rules
 
 
 def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
@@ -143,11 +155,23 @@ def show(table: pd.DataFrame) -> Html:
 
 
 def list_records(sources: Sources, stale: Sequence[str] = ()) -> Markdown:
-    """Return which records are behind a page, and which of them other source code made, in Markdown."""
-    said = f"{len(sources.runs)} records: " + ", ".join(f"`{run}`" for run in sources.runs) + "."
+    """Return which records are behind a page, and which of them other source code made, in Markdown.
+
+    In the book each is a link to its ``record.json``, and all of the book's can be had as one archive.
+    """
+    named = {run: f"`{run}`" for run in (*sources.runs, *stale)}
+    said = f"{len(sources.runs)} records: " + ", ".join(named[run] for run in sources.runs) + "."
+    if os.environ.get(DOWNLOADS):
+        up = f"../{RECORDS}"
+        named = {run: f'<a class="record" href="{up}/runs/{run}/record.json">{run}</a>' for run in named}
+        said = (
+            f"{len(sources.runs)} records: " + ", ".join(named[run] for run in sources.runs) + ". "
+            f'The records of the whole book: <a href="{up}/records.zip" download>records.zip</a>, '
+            f'<a href="{up}/datapackage.json">datapackage.json</a>, <a href="{up}/runs.csv">runs.csv</a>.'
+        )
     if not stale:
         return Markdown(said)
-    which = "All" if set(stale) >= set(sources.runs) else ", ".join(f"`{run}`" for run in stale)
+    which = "All" if set(stale) >= set(sources.runs) else ", ".join(named[run] for run in stale)
     return Markdown(
         f"{said} {which} were made by other source code than this version's (`record.json` tells)."
     )

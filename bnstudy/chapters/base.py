@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 from bnstudy.analysis import page
 from bnstudy.analysis.judged.verdicts import Judgement
 from bnstudy.analysis.own_study import judge_own
-from bnstudy.analysis.rules import Claim, Measured, Verdict
+from bnstudy.analysis.rules import Claim, Finding, Measured, Verdict
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import Frame, slider
+from bnstudy.analysis.statistics import Amount
 from bnstudy.analysis.tables import NotMeasuredError, Tables
 from bnstudy.analysis.words import Html, Markdown, Sources, write_amount
 from bnstudy.chapters import headlines
@@ -100,8 +101,15 @@ class Chapter(Generic[AStudy]):
         return self.cite(len(found)) + (f" ({which})" if found else "")
 
     def cite(self, value: object) -> str:
-        """Return a number as a link to the study's records."""
-        return self.sources.cite(str(value))
+        """Return a number as a link to the study's records; one that remembers its interval opens to it.
+
+        What a rule's finding says opens to its formula and to the records that the rule read.
+        """
+        if isinstance(value, Amount):
+            said = (f for v in self.verdicts.values() for f in v.findings if f.effect is value.interval)
+            for finding in said:
+                return self.own.cite(value, finding)
+        return self.sources.cite(value if isinstance(value, str) else str(value))
 
     def setting(self) -> str:
         """Return on what, how long and how often the study trained: its ``Measured`` of every answer."""
@@ -139,8 +147,14 @@ class Chapter(Generic[AStudy]):
         return page.machines(self._frames().records, self.sources)
 
     def records(self) -> Markdown:
-        """Return which records are behind the chapter."""
-        return page.list_records(self.sources, self._frames().stale)
+        """Return which records are behind the chapter, and whose else its verdicts rest on."""
+        listed = page.list_records(self.sources, self._frames().stale)
+        read = [f for v in self.verdicts.values() for f in v.findings if f.rule.study != self.study.name]
+        return Markdown("\n\n".join([listed, *dict.fromkeys(self._elsewhere(f) for f in read)]))
+
+    def _elsewhere(self, finding: Finding) -> str:
+        sources = self.own.sources_of(finding)
+        return f"*{finding.rule.part.capitalize()}* rests on {sources.cite(f'{len(sources.runs)} records')}."
 
     def downloads(self) -> Markdown:
         """Return links to every table, which it writes beside the page that is being built."""
