@@ -1,10 +1,10 @@
 """One channel at work: ``python benchmarks/moving_picture.py [--json FILE]``.
 
-Trains the tutorial's network for its first epoch on CIFAR-10, which is the beginning of one of the decay
-study's runs. Of one channel of the third block it keeps the mean and the variance of the batch at every step,
-and at every second the histogram of what batch norm was given. What averages of any decay would have held, and
-what came out of batch norm, follow from these and aren't kept. The channel is the one whose mean travels
-farthest in terms of its own spread: a picture of lag needs something that moves.
+Trains the tutorial's network for its first epoch on CIFAR-10, the beginning of one of the decay study's runs.
+Of one channel of the third block it keeps mean and variance of the batch at every step, and at every second
+the histogram of what batch norm was given. What averages of any decay would have held, and what came out of
+batch norm, follow from these. The channel is the one whose mean travels farthest in terms of its own spread:
+a picture of lag needs something that moves.
 """
 
 from __future__ import annotations
