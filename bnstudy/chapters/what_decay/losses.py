@@ -148,7 +148,9 @@ def _by_seed(
     chosen = rows[rows["statistics"] == statistics]
     if decay is not None:
         chosen = chosen[(chosen["decay"] == decay) & (chosen["zero_debias"] == debias)]
-    accuracies: pd.Series[float] = chosen.set_index("seed", verify_integrity=True)["accuracy"]
+    if chosen["seed"].duplicated().any():
+        raise ValueError(f"{statistics} statistics, decay {decay}: several rows of a seed; allowed: one")
+    accuracies: pd.Series[float] = chosen.set_index("seed")["accuracy"]
     return accuracies
 
 
