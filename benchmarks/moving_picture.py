@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    git_state()  # what is changed while it trains wasn't loaded
     spec = spec_of(options.dataset)
     result = picture(train(spec), spec)
     print(f"channel {result['channel']} of {result['channels']}, {len(result['mean'])} steps")
