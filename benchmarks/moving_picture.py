@@ -49,14 +49,12 @@ class Kept:
     """What was kept of a training of T steps, of the C channels of one layer.
 
     ``means`` and ``variances`` [T, C] of each batch; ``values``, a step each: what batch norm was given,
-    [values, C]; ``beta`` [T, C], what was added behind it.
+    [values, C].
     """
 
     means: Array
     variances: Array
     values: list[Tensor]
-    beta: Array
-    losses: list[float]
 
 
 class Keeper:
@@ -66,14 +64,12 @@ class Keeper:
         self.block = net.blocks[BLOCK]
         self.given: list[Tensor] = []
         self.moments: list[tuple[Tensor, Tensor]] = []
-        self.beta: list[Tensor] = []
 
     def due(self, step: int) -> bool:
         return True
 
     @contextmanager
     def around(self, x: Tensor, y: Tensor) -> Iterator[None]:
-        self.beta.append(self.block.norm.beta.detach().clone())
         handle = self.block.conv.register_forward_hook(self._keep)
         try:
             yield
@@ -107,8 +103,7 @@ def train(spec: RunSpec, dataset: Dataset | None = None) -> Kept:
         raise RuntimeError(f"the training {result.outcome}")
     (keeper,) = keepers
     means, variances = (torch.stack(part).numpy() for part in zip(*keeper.moments, strict=True))
-    beta = torch.stack(keeper.beta).numpy()
-    return Kept(means, variances, keeper.given, beta, list(result.tables["training"]["loss"]))
+    return Kept(means, variances, keeper.given)
 
 
 def farthest(kept: Kept) -> int:
@@ -136,11 +131,9 @@ def picture(kept: Kept, spec: RunSpec) -> dict[str, Any]:
         "channel": channel + 1,
         "values_per_image": len(kept.values[0]) // spec.batch_size,
         "epsilon": spec.epsilon,
-        "loss": [float(f"{loss:.4g}") for loss in kept.losses],
         # Nine digits are a float32, exactly.
         "mean": [float(f"{mean:.9g}") for mean in kept.means[:, channel]],
         "variance": [float(f"{variance:.9g}") for variance in kept.variances[:, channel]],
-        "beta": [float(f"{beta:.4g}") for beta in kept.beta[:, channel]],
         "low": float(low),
         "high": float(high),
         "histogram_steps": [step + 1 for step in steps],
