@@ -38,6 +38,7 @@
     const seen = box.querySelector(".seen");
     let moving = null;
     let playing = 0; // the request for the next picture, while it plays
+    let touched = false;
 
     const chosen = () => {
       const momentum = Number((10 ** (-decay.value / 25)).toPrecision(2));
@@ -117,14 +118,14 @@
       const at = step.value - 1;
       const width = Math.max(280, Math.round(svg.getBoundingClientRect().width) || 600);
       const tops = [24, 24 + TALL + GAP, 24 + 2 * (TALL + GAP)];
-      const tall = tops[2] + TALL + 40;
+      const tall = tops[2] + TALL + 46;
       svg.setAttribute("viewBox", `0 0 ${width} ${tall}`);
       svg.setAttribute("height", tall);
       svg.innerHTML =
         overTime("mean", tops[0], width, at) + overTime("variance", tops[1], width, at) +
         histograms(tops[2] + 6, width, at) +
-        `<text x="${width - 1}" y="${tall - 2}" text-anchor="end" class="batch-label">${words.training}</text>` +
-        `<text x="1" y="${tall - 2}" class="moving-label">${words.evaluation}</text>`;
+        `<text x="${width - 1}" y="${tall - 6}" text-anchor="end" class="batch-label">${words.training}</text>` +
+        `<text x="1" y="${tall - 6}" class="moving-label">${words.evaluation}</text>`;
       const { decay: d, momentum } = chosen();
       stepSaid.textContent = fill(words.step, { step: at + 1, steps });
       decaySaid.textContent = fill(words.decay, {
@@ -175,6 +176,9 @@
     window.addEventListener("resize", draw);
     window.addEventListener("pageshow", refollow);
 
+    box.addEventListener("input", () => (touched = true));
+    box.addEventListener("click", () => (touched = true));
+
     box.querySelector(".still").hidden = true;
     box.querySelector(".live").hidden = false;
     refollow();
@@ -184,7 +188,9 @@
     const watcher = new IntersectionObserver((entries) => {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       watcher.disconnect();
-      if (!playing && Number(step.value) === steps) run();
+      if (playing || touched) return;
+      step.value = 1;
+      run();
     }, { threshold: 0.6 });
     watcher.observe(svg);
   };

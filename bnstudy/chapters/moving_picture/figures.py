@@ -29,6 +29,13 @@ def averages(values: Sequence[float], decay: float, start: float) -> list[float]
     return found
 
 
+def farthest_behind(result: dict[str, Any], decay: float) -> int:
+    """Return the step at which the moving mean is most of the batch's standard deviations off."""
+    means, variances = np.array(result["mean"]), np.array(result["variance"])
+    off = np.abs(np.array(averages(result["mean"], decay, 0.0)) - means) / np.sqrt(variances)
+    return int(np.argmax(off)) + 1
+
+
 def still(result: dict[str, Any], words: Words) -> Figure:
     """Draw the batch mean with averages that follow it, and what comes out with each at the last step."""
     said = words.script

@@ -24,7 +24,7 @@ COMMAND = "python benchmarks/moving_picture.py --json data/bench/moving_picture.
 # What the script reads of the recorded result.
 SHOWN = ("mean", "variance", "epsilon", "low", "high", "histogram_steps", "histograms")
 
-# The decay that the picture opens with: at it both faults of a moving average are to be seen, bias and lag.
+# The decay that the picture opens with, at the step where its average is farthest behind.
 OPENS_WITH = 0.99
 
 
@@ -65,7 +65,7 @@ def figure(name: str = "moving-picture", language: str = "en", data_dir: str | o
         f'<p><button type="button" class="play">{escape(words.script["play"])}</button></p>'
         f'<p><label for="{name}-step">{escape(words.step)} <output for="{name}-step"></output></label>'
         f'<input type="range" id="{name}-step" class="step" min="1" max="{steps}" step="1" '
-        f'value="{steps}"></p>'
+        f'value="{figures.farthest_behind(result, OPENS_WITH)}"></p>'
         f'<p><label for="{name}-decay">{escape(words.decay)} <output for="{name}-decay"></output></label>'
         f'<input type="range" id="{name}-decay" class="decay" min="0" max="100" step="1" '
         f'value="{figures.position(OPENS_WITH)}"></p>'

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -71,18 +71,26 @@ def _points(interval: Interval) -> list[float]:
     return [100 * value for value in (interval.mean, interval.low, interval.high)]
 
 
-def recorded_losses(data_dir: str | os.PathLike[str] = "") -> list[Loss]:
+class Recorded(NamedTuple):
+    """Losses, and the names of the records that they are from."""
+
+    losses: list[Loss]
+    runs: list[str]
+
+
+def recorded_losses(data_dir: str | os.PathLike[str] = "") -> Recorded:
     """Return all recorded losses: two chapters', and the core block's of the second round once it is there.
 
     Raises:
         NotRecordedError: a run of one of the two chapters is not recorded.
     """
-    losses = [*of_decay(load("decay", data_dir)), *of_decay_range(load("decay_range", data_dir))]
+    decay, decay_range = load("decay", data_dir), load("decay_range", data_dir)
+    found = Recorded([*of_decay(decay), *of_decay_range(decay_range)], [*decay.runs, *decay_range.runs])
     try:
         core = load("core", data_dir)
     except NotRecordedError:
-        return losses
-    return [*losses, *of_core(core)]
+        return found
+    return Recorded([*found.losses, *of_core(core)], [*found.runs, *core.runs])
 
 
 def of_decay(frames: Frames) -> Iterator[Loss]:

@@ -11,10 +11,13 @@ from html import escape
 import pandas as pd
 
 from bnstudy.analysis import moving_average as ma
+from bnstudy.analysis.page import list_records
 from bnstudy.analysis.statistics import Interval
-from bnstudy.analysis.words import Html, Markdown
+from bnstudy.analysis.words import Html, Markdown, Sources
 from bnstudy.chapters.what_decay.losses import Loss, Setting, recorded_losses
 from bnstudy.chapters.what_decay.words import WORDS, Words
+
+PAGE = "what_decay"
 
 # The defaults of tf.contrib.layers.batch_norm and, as a decay, of torch.nn.BatchNorm2d.
 TENSORFLOW, PYTORCH = 0.999, 0.9
@@ -32,7 +35,8 @@ class WhatDecay:
 
     def __init__(self, data_dir: str | os.PathLike[str] = "", language: str = "en") -> None:
         self.words: Words = WORDS[language]
-        self.losses = recorded_losses(data_dir)
+        self.losses, runs = recorded_losses(data_dir)
+        self.sources = Sources(PAGE, sorted(set(runs)))
 
     def answer(self) -> Markdown:
         """Return the answer in three sentences, with what the two frameworks' defaults lost."""
@@ -43,11 +47,11 @@ class WhatDecay:
         }
         return Markdown(
             self.words.answer.format(
-                trainings=len({loss.setting for loss in ends}),
+                trainings=self.sources.cite(str(len({loss.setting for loss in ends}))),
                 pytorch=f"{PYTORCH:g}",
                 tensorflow=f"{TENSORFLOW:g}",
-                lost_pytorch=ranges["torch"],
-                lost_tensorflow=ranges["tf"],
+                lost_pytorch=self.sources.cite(ranges["torch"]),
+                lost_tensorflow=self.sources.cite(ranges["tf"]),
             )
         )
 
@@ -124,6 +128,10 @@ class WhatDecay:
         decays = sorted({loss.decay for loss in self.losses})
         table = pd.DataFrame(list(rows.values()))
         return table[[self.words.training, *(f"{decay:g}" for decay in decays)]].fillna("–")
+
+    def records(self) -> Markdown:
+        """Return which records are behind the page."""
+        return list_records(self.sources)
 
     def _name(self, setting: Setting) -> str:
         return self.words.setting.format(
