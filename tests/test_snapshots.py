@@ -15,14 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnstudy.norm import Arm
+from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.records.arrays import to_npy
 from bnstudy.records.snapshots import has_snapshots, read_snapshots
 from bnstudy.records.spec import Look, RunSpec, SpecError, validate
 from bnstudy.records.store import HEADER, RecordError, Store, written
 from bnstudy.records.tables import to_frame
+from bnstudy.train.by_batch import in_test_batches
 from bnstudy.train.data import Dataset
+from bnstudy.train.feed import DeviceData
 from bnstudy.train.fleet import Fleet, train_fleet
 from bnstudy.train.look_again import LookAgain, restore
+from bnstudy.train.network import ArticleNet
+from bnstudy.train.quick_batches import in_test_batches_quickly
 from tests.reference import forward
 
 # Between the nodes, at a node, the smallest and the largest, and where a decay has hardly left its start.
@@ -137,6 +142,64 @@ def test_a_restored_network_computes_with_any_decay(alone, images, decay, at):
     expected, _ = forward(net, x, list(zip(means, variances, strict=True)))
     torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-5)
     assert not net.training
+
+
+@pytest.mark.parametrize("size", [1, 3, 16, 20])
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+def test_quick_test_batches_equal_those_of_training(images, size, precision):
+    dtype = getattr(torch, precision)
+    net = ArticleNet(generator=torch.Generator().manual_seed(size)).to(statistics_dtype(dtype))
+    net.to(memory_format=torch.channels_last)
+    test = DeviceData(images, dtype, torch.device("cpu")).test
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(size))[:, None]
+    moving = torch.stack([torch.zeros(186), torch.ones(186)]).to(statistics_dtype(dtype))
+    slow, quick = (
+        f(net, Arm(0.9), moving, test, order, size) for f in (in_test_batches, in_test_batches_quickly)
+    )
+    tolerance = 1e-9 if precision == "float64" else 2e-2
+    torch.testing.assert_close(quick.scores.losses, slow.scores.losses, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(quick.moved, slow.moved, rtol=tolerance, atol=tolerance)
+    assert int((quick.scores.hits != slow.scores.hits).sum()) <= (precision == "bfloat16")
+
+
+def test_test_batches_after_the_fact_are_those_of_training(alone, images):
+    folder, record, planned = alone
+    found = LookAgain(images).by_test_batch(
+        read_snapshots(record, folder), [1, 4], ["shuffled", "sorted by class"], leaked=True
+    )
+    truth = rows(planned["test_batches"])
+    again = {tuple(row[c] for c in list(row)[:4]): row for row in rows(found)}
+    assert len(truth) == len(again) == 16
+    for row in truth:
+        new = again[tuple(row[c] for c in list(row)[:4])]
+        assert new["loss"] == pytest.approx(row["loss"], rel=1e-2)
+        assert abs(new["accuracy"] - row["accuracy"]) <= 1.01 / 20
+
+
+def test_a_gamma_is_left_to_the_slow_way(images):
+    net = ArticleNet(scale=True, generator=torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        for layer in net.norm_layers():
+            layer.gamma.neg_()
+    test = DeviceData(images, torch.float64, torch.device("cpu")).test
+    order, moving = torch.arange(20)[:, None], torch.stack([torch.zeros(186), torch.ones(186)]).double()
+    slow, quick = (
+        f(net, Arm(0.9), moving, test, order, 4) for f in (in_test_batches, in_test_batches_quickly)
+    )
+    torch.testing.assert_close(quick.scores.losses, slow.scores.losses)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "orders", "message"),
+    [
+        ([0], ["shuffled"], "test_batches is 0; allowed: 1 to 20"),
+        ([4], ["random"], "order is 'random'; allowed: 'shuffled' or 'sorted by class'"),
+    ],
+)
+def test_test_batches_that_there_are_not_are_refused(alone, images, sizes, orders, message):
+    folder, record, _ = alone
+    with pytest.raises(SpecError, match=message):
+        LookAgain(images).by_test_batch(read_snapshots(record, folder), sizes, orders)
 
 
 def test_a_network_without_batch_norm_is_looked_at_too(images, tmp_path):

@@ -9,21 +9,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bnstudy.norm import StatisticsBank
+from bnstudy.norm import Arm, StatisticsBank
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.records.snapshots import Snapshot
 from bnstudy.records.spec import Look, RunSpec, SpecError, validate
 from bnstudy.records.values import ZeroDebias
 from bnstudy.train.build import build_networks
+from bnstudy.train.by_batch import Scores, with_statistics
 from bnstudy.train.data import Dataset, load_dataset
 from bnstudy.train.device import check_device, deterministic
 from bnstudy.train.feed import DeviceData, Feed, batch_sizes
 from bnstudy.train.images import split_feeds, train_images
-from bnstudy.train.looks import Looks, Table, all_arms
+from bnstudy.train.looks import SHUFFLED, SORTED, Looks, Table, all_arms
+from bnstudy.train.network import ArticleNet
 from bnstudy.train.networks import Network
-from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, generator
+from bnstudy.train.quick_batches import in_test_batches_quickly
+from bnstudy.train.seeds import EVALUATION_ORDER, NOISE, TEST_ORDER, generator
 
 Tables = dict[str, Table | npt.NDArray[Any]]
+
+_TEST_BATCHES = ("step", "order", "test_batch_size", "statistics", "loss", "accuracy")
 
 
 def restore(snapshot: Snapshot, decay: float | None = None, zero_debias: ZeroDebias = "none") -> Network:
@@ -104,14 +109,73 @@ class LookAgain:
                 looks.look(step, {0})
         return looks.tables(0)
 
-    def _asked(self, spec: RunSpec, look: Look) -> RunSpec:
-        """Return the spec of a run that has this look alone."""
+    def by_test_batch(
+        self,
+        snapshots: Sequence[Snapshot],
+        sizes: Sequence[int],
+        orders: Sequence[str] = (SHUFFLED,),
+        leaked: bool = False,
+    ) -> Table:
+        """Return loss and accuracy on the test images in batches of ``sizes``, each with its own moments.
+
+        That is ``is_training=True`` at test time. Columns: step, order, test_batch_size, statistics
+        (``"batch"``), loss, accuracy.
+
+        Args:
+            snapshots: of one run of the article's network with batch norm.
+            sizes: images in a test batch; the last one may have fewer.
+            orders: ``"shuffled"``, as in training's tables, or ``"sorted by class"``.
+            leaked: also ``is_training=False`` after one such pass has moved the averages of the run's first
+                decay in place (rows ``"leaked"``).
+
+        Raises:
+            ValueError: a size or an order is none, the network is another, or a snapshot doesn't fit it.
+        """
+        if not snapshots:
+            raise ValueError("snapshots is empty; allowed: at least one")
+        if unknown := [order for order in orders if order not in (SHUFFLED, SORTED)]:
+            raise SpecError(f"order is {unknown[0]!r}; allowed: {SHUFFLED!r} or {SORTED!r}")
+        if wrong := [size for size in sizes if not 1 <= size <= len(self.dataset.y_test)]:
+            raise SpecError(f"test_batches is {wrong[0]}; allowed: 1 to {len(self.dataset.y_test)}")
+        spec = snapshots[0].spec
+        self._check_data(spec)
+        net = _network(spec, self.device)
+        if not isinstance(net, ArticleNet) or not net.norm_layers():
+            raise SpecError(
+                f"test_batches is {list(sizes)} of run {spec.name}; allowed: none, for its network"
+            )
+        arm, test = Arm(spec.decays[0]), self._data.test
+        shuffled = torch.randperm(len(test), generator=generator(spec.seed, TEST_ORDER))
+        by_class = test.labels.cpu().argsort(stable=True)
+        table: Table = {}
+        with deterministic():
+            for snapshot in snapshots:
+                _fill(net, snapshot)
+                moving = torch.from_numpy(snapshot.statistics(arm.decay)).to(net.norm_layers()[0].moving_mean)
+                for order in orders:
+                    images = (shuffled if order == SHUFFLED else by_class)[:, None].to(self.device)
+                    for size in sizes:
+                        met = in_test_batches_quickly(net, arm, moving, test, images, size)
+                        found = {"batch": met.scores}
+                        if leaked:
+                            found["leaked"] = with_statistics(net, met.moved, test)
+                        for statistics, scores in found.items():
+                            row = (snapshot.step, order, size, statistics, *_means(scores))
+                            for column, value in zip(_TEST_BATCHES, row, strict=True):
+                                table.setdefault(column, []).append(value)
+        return table
+
+    def _check_data(self, spec: RunSpec) -> None:
         for name, value, own in (
             ("dataset", spec.dataset, self.dataset.name),
             ("precision", spec.precision, self.precision),
         ):
             if value != own:
                 raise ValueError(f"{name} is {own!r}; allowed: {value!r}, which run {spec.name} has")
+
+    def _asked(self, spec: RunSpec, look: Look) -> RunSpec:
+        """Return the spec of a run that has this look alone."""
+        self._check_data(spec)
         if look.snapshot or look.ratio is not None:
             raise SpecError("a look at snapshots has snapshot or ratio; allowed: epochs, without snapshot")
         if spec.norm == "none" and look.test_batches:
@@ -127,6 +191,10 @@ class LookAgain:
         ):
             if too_many := [value for value in values if value is not None and value > most]:
                 raise SpecError(f"{name} is {too_many[0]}; allowed: at most {most}, the images there are")
+
+
+def _means(scores: Scores) -> tuple[float, float]:
+    return float(scores.losses.mean()), float(scores.hits.double().mean())
 
 
 def _network(spec: RunSpec, device: torch.device) -> Network:
