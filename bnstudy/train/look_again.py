@@ -84,7 +84,7 @@ class LookAgain:
             raise ValueError("snapshots is empty; allowed: at least one")
         spec = self._asked(snapshots[0].spec, look)
         images = train_images(spec, self.dataset)
-        total = len(batch_sizes(len(images), spec.batch_size)) * spec.epochs
+        total = self._total(spec)
         by_step = {snapshot.step: snapshot for snapshot in snapshots}
         steps = look.steps(total, spec.epochs)
         if missing := sorted(set(steps) - set(by_step)):
@@ -164,6 +164,13 @@ class LookAgain:
                             for column, value in zip(_TEST_BATCHES, row, strict=True):
                                 table.setdefault(column, []).append(value)
         return table
+
+    def epochs(self, snapshots: Sequence[Snapshot]) -> list[float]:
+        """Return after how many epochs the snapshots of a run were taken, as a look has them."""
+        return [s.step * s.spec.epochs / self._total(s.spec) for s in snapshots]
+
+    def _total(self, spec: RunSpec) -> int:
+        return len(batch_sizes(len(train_images(spec, self.dataset)), spec.batch_size)) * spec.epochs
 
     def _check_data(self, spec: RunSpec) -> None:
         for name, value, own in (
