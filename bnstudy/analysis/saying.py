@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bnstudy.analysis.judged.wording import Language
-from bnstudy.analysis.statistics import Interval, bootstrap_interval, mean_interval
+from bnstudy.analysis.rules import Unit
+from bnstudy.analysis.statistics import Amount, Interval, bootstrap_interval, mean_interval
 from bnstudy.analysis.words import Sources, write_effect
 
 By = Callable[[Iterable[float]], Interval]
@@ -54,11 +55,13 @@ class Writer:
 
     def lost(self, values: Iterable[float], by: By = bootstrap_interval) -> str:
         """Return the mean of losses of accuracy in points, without a sign unless something was won."""
-        return self.points(values, by).replace("+", "")
+        found = by(values)
+        text = write_effect(found, "points", "").replace(" ", "", 1).replace("+", "")
+        return self.sources.cite(Amount.of(text, found, "points"))
 
     def percent(self, values: Iterable[float], by: By = mean_interval) -> str:
         """Return a mean share in percent with its interval."""
-        return self.cite(by(values).percent())
+        return self.sources.cite(by(values).percent())
 
     def factor(self, values: Iterable[float]) -> str:
         """Return 2 to the mean of binary logarithms, with its interval."""
@@ -68,7 +71,8 @@ class Writer:
         """Return a mean with its interval."""
         return self._effect(bootstrap_interval(values), "number", "")
 
-    def _effect(self, found: Interval, unit: str, called: str) -> str:
+    def _effect(self, found: Interval, unit: Unit, called: str) -> str:
         if not math.isfinite(found.low):
             return self.cite(self.say("not measured", "未测量"))
-        return self.cite(write_effect(found, unit, "percentage points").replace(called, ""))  # type: ignore[arg-type]
+        text = write_effect(found, unit, "percentage points").replace(called, "")
+        return self.sources.cite(Amount.of(text, found, unit))

@@ -16,7 +16,15 @@ from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, Language, in_lang
 from bnstudy.analysis.saying import Headline, Writer
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.tables import NotMeasuredError, last_step
-from bnstudy.analysis.words import LANGUAGES, Html, Sources, write_effect, write_label
+from bnstudy.analysis.words import (
+    LANGUAGES,
+    Html,
+    Sources,
+    behind_finding,
+    sources_of,
+    write_effect,
+    write_label,
+)
 from bnstudy.chapters import headlines
 from bnstudy.chapters.claims import CLAIMS, recorded
 from bnstudy.chapters.judged import words
@@ -192,10 +200,10 @@ class Front:
         finding = self.first[claim.id].decisive()
         if finding is None:
             return Headline(LANGUAGES[self.language].answers["not measured yet"], "")
-        runs = recorded(data_dir=self.data_dir)[finding.rule.study].runs
+        sources = sources_of(finding, recorded(data_dir=self.data_dir)[finding.rule.study].runs)
         effect = write_effect(finding.effect, finding.rule.unit, LANGUAGES[self.language].points)
         label = write_label(finding.rule, self.language)
-        return Headline(f"{label}: {Sources(claim.chapter, runs).cite(effect)}", "")
+        return Headline(f"{label}: {sources.cite(effect, behind_finding(finding))}", "")
 
     def _confirmed(self, claim: rules.Claim, judgement: Judgement) -> Headline:
         said = headlines.of(claim.chapter)
