@@ -86,6 +86,14 @@ class Chapter(Generic[AStudy]):
             return {}
         return {name: j for name, j in judgements().items() if j.verdict != "not measured yet"}
 
+    def finding(self) -> str:
+        """Return in words what the chapter's first figure shows."""
+        return ""
+
+    def you_see(self) -> Markdown:
+        """Return what is to be seen in the chapter's first figure, as its second caption."""
+        return Markdown(f"*You see:* {self.finding()}" if self.finding() else "")
+
     def claims(self) -> tuple[Claim, ...]:
         """Return the claims to judge, those of other chapters with them."""
         return CLAIMS
