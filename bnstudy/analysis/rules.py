@@ -108,7 +108,7 @@ class Finding:
     size: float
     premise: Finding | None = None
     values: Sequence[float] = ()
-    trail: Trail = NO_TRAIL
+    trail: Trail = field(default=NO_TRAIL, compare=False)
 
 
 @dataclass(frozen=True)
