@@ -55,7 +55,8 @@ class FigureOfDirective(SphinxDirective):
 class FillFigures(SphinxPostTransform):
     """Put the figures in their places, with the numbers that they have on their own pages."""
 
-    default_priority = 4
+    # Before of an output's forms one is chosen, as on the notebook's own page.
+    default_priority = 3
 
     def run(self, **kwargs: Any) -> None:
         """Fill every place on the page."""

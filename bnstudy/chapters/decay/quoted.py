@@ -32,9 +32,8 @@ def quoted(chapter: Any) -> dict[str, Glued]:
         "usual": chapter.usual,
         "large": chapter.large,
     }
-    found: dict[str, Glued] = {
-        f"decay_{name}": Html("–" if decay is None else f"{decay:g}") for name, decay in decays.items()
-    }
+    called = {name: "–" if decay is None else f"{decay:g}" for name, decay in decays.items()}
+    found: dict[str, Glued] = {f"decay_{name}": Html(said) for name, said in called.items()}
     for language, words in LANGUAGES.items():
         if language == "en":
             continue
@@ -49,21 +48,21 @@ def quoted(chapter: Any) -> dict[str, Glued]:
 
         found[f"decay_cost_{language}"] = number(
             _gain(chapter.schedule, {**PLAIN, "decay": decays["large"]}, {**PLAIN, "decay": decays["usual"]}),
-            f"test accuracy at the last step, decay {decays['large']} minus decay {decays['usual']}",
-            f"末步测试准确率，衰减率 {decays['large']} 减衰减率 {decays['usual']}",
+            f"test accuracy at the last step, decay {called['large']} minus decay {called['usual']}",
+            f"末步测试准确率，衰减率 {called['large']} 减衰减率 {called['usual']}",
         )
         for name, decay in decays.items():
             for part, (better, worse) in PARTS.items():
                 found[f"decay_{name}_{SHORT[part]}_{language}"] = number(
                     _gain(chapter.schedule, {**better, "decay": decay}, {**worse, "decay": decay}),
-                    f"test accuracy lost to {part} at decay {decay}",
-                    f"衰减率 {decay} 时{CHINESE[part]}造成的测试准确率损失",
+                    f"test accuracy lost to {part} at decay {called[name]}, with its remedy minus without",
+                    f"衰减率 {called[name]} 时{CHINESE[part]}造成的测试准确率损失，补救后减补救前",
                 )
-        for schedule, called in (("constant", "恒定"), ("annealed", "退火")):
+        for schedule, chinese in (("constant", "恒定"), ("annealed", "退火")):
             found[f"decay_lost_{schedule}_{language}"] = number(
                 _gain(schedule, {"statistics": "precise"}, {**PLAIN, "decay": decays["usual"]}),
-                f"test accuracy, {schedule} learning rate, precise statistics minus decay {decays['usual']}",
-                f"学习率{called}时的末步测试准确率，精确统计量减衰减率 {decays['usual']}",
+                f"test accuracy, {schedule} learning rate, precise statistics minus decay {called['usual']}",
+                f"学习率{chinese}时的末步测试准确率，精确统计量减衰减率 {called['usual']}",
             )
     return found
 
