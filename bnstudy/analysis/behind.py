@@ -20,7 +20,9 @@ Bound = tuple[Literal["above", "below", "within"], float]
 
 # What lies between the two names of a contrast, as rules write it; in Chinese behind what is compared.
 _BETWEEN = re.compile(r" (?:minus|over) ")
-_CHINESE = re.compile(r"(?:.*，)?(?:([^，减]+?) ?减 ?([^，减]+?)|([^，与]+?) ?与 ?([^，与]+?)之比)(?:，.*)?")
+_CHINESE = re.compile(
+    r"(?:.*，)?(?:([^，]+?) ?(?<!衰)减 ?((?:[^，减]|(?<=衰)减)+?)|([^，与]+?) ?与 ?([^，与]+?)之比)(?:，.*)?"
+)
 # A decimal more than the number itself is written with, whatever its size.
 _DIGITS = 4
 

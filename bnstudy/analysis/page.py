@@ -53,7 +53,7 @@ class Explained:
         return f"({self.asked}) {self.measured}"
 
 
-Glued = Cited | Explained
+Glued = Cited | Explained | Html
 
 
 def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[str, Glued]:

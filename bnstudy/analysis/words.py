@@ -205,8 +205,12 @@ class Cited:
     sources: Sources
     behind: Behind | None = None
 
-    def _repr_html_(self) -> str:
+    def html(self) -> str:
+        """Return it as a link, to stand in a sentence in Markdown."""
         return self.sources.cite(self.text, self.behind)
+
+    def _repr_html_(self) -> str:
+        return self.html()
 
     def __repr__(self) -> str:
         return str(self.text)

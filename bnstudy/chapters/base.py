@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import mode
 from typing import Any, Generic, TypeVar
 
+import pandas as pd
+
 from bnstudy.analysis import page
+from bnstudy.analysis.behind import Behind
 from bnstudy.analysis.judged.verdicts import Judgement
 from bnstudy.analysis.own_study import judge_own
-from bnstudy.analysis.rules import Claim, Finding, Measured, Verdict
+from bnstudy.analysis.rules import Claim, Finding, Measured, Unit, Verdict
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import Frame, slider
-from bnstudy.analysis.statistics import Amount
+from bnstudy.analysis.statistics import Amount, mean_interval
 from bnstudy.analysis.tables import NotMeasuredError, Tables
-from bnstudy.analysis.words import Html, Markdown, Sources, write_amount
+from bnstudy.analysis.trail import follow
+from bnstudy.analysis.words import Cited, Html, Markdown, Sources, write_amount, write_effect
 from bnstudy.chapters import headlines
 from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
-from bnstudy.chapters.found import plan_of
+from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.second_round import behind, judgements
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
@@ -122,6 +128,30 @@ class Chapter(Generic[AStudy]):
                 return self.own.cite(value, finding)
         return self.sources.cite(value if isinstance(value, str) else str(value))
 
+    def measured(
+        self,
+        measure: Callable[[Tables], pd.Series[float]],
+        unit: Unit = "points",
+        *,
+        formula: tuple[str, str] = ("", ""),
+        contrast: str = "",
+        points: str = "percentage points",
+    ) -> Cited:
+        """Return the mean of what a measure makes of the study's tables, with Student's interval.
+
+        It opens to its seeds, to ``formula``, what is averaged in English and in Chinese, and to the records
+        that the measure read. ``contrast`` names the two that it pairs, if it does: ``"A minus B"``.
+
+        Raises:
+            NotMeasuredError: the study lacks rows that the measure reads.
+        """
+        values, trail = follow(measure, self.tables)
+        effect = replace(mean_interval(values), seeds=tuple(trail.seeds))
+        read = set(trail.every_run()) & set(self.sources.runs)
+        sources = Sources(self.study.name, sorted(read)) if read else self.sources
+        behind = Behind(effect, unit, formula, contrast, trail=trail)
+        return Cited(write_effect(effect, unit, points), sources, behind)
+
     def setting(self) -> str:
         """Return on what, how long and how often the study trained: its ``Measured`` of every answer."""
         study: Any = self.study
@@ -139,6 +169,10 @@ class Chapter(Generic[AStudy]):
         texts: dict[str, page.Glued] = {}
         for name, verdict in own.items():
             texts |= page.glued_verdicts({name: verdict}, self.behind(verdict))
+        if self.study.name in parts("quoted"):
+            # The numbers of the chapter's translations.
+            module = importlib.import_module(f"bnstudy.chapters.{self.study.name}.quoted")
+            texts |= module.quoted(self)
         return texts | {f"{self.study.name}_machines": self.machines()}
 
     def frames(self) -> Iterator[Frame]:
