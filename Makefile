@@ -51,11 +51,7 @@ report: $(STAMP) ## execute the notebooks from the recorded results and build th
 pdf: report ## print the book into _build/bnstudy.pdf (needs Chromium)
 	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { \
 	  echo "make pdf needs Chromium; on Debian: apt-get install chromium" >&2; exit 1; }; \
-	$(BIN)/python book/_print/one_page.py $(HTML) && \
-	"$$browser" --headless --no-sandbox --disable-gpu --disable-background-networking --no-pdf-header-footer \
-	  --virtual-time-budget=60000 --print-to-pdf=_build/bnstudy.pdf \
-	  "file://$(CURDIR)/$(HTML)/book/print.html" 2>/dev/null
-	@rm -f $(HTML)/book/print.html
+	$(BIN)/python book/_print/pdf.py "$$browser" $(HTML) _build/bnstudy.pdf
 	@test -s _build/bnstudy.pdf
 	@echo "The book on paper: file://$(CURDIR)/_build/bnstudy.pdf"
 

@@ -36,7 +36,7 @@ def main(file: Path) -> None:
         axis.errorbar(
             place, row.mean, bar, fmt="o", ms=13, color=decay_colour(row.decay), elinewidth=3, capsize=5
         )
-    axis.set_xticks(range(len(table)), [f"{decay:g}" for decay in table["decay"]], fontsize=15)
+    axis.set_xticks(range(len(table)), [f"{decay:g}" for decay in table["decay"]], fontsize=13)
     axis.set_ylim(0, None)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.tick_params(axis="y", labelsize=15)

@@ -89,7 +89,7 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
         return pd.DataFrame(lines)
 
     def finding(self) -> str:
-        """Return how far outputs move, and how the loss lies along the gradient, without batch norm over with it.
+        """Return how far outputs move, and how the loss lies along the gradient, without over with.
 
         Nothing, where an arm is lacking.
         """
