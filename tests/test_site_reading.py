@@ -193,7 +193,7 @@ def test_a_word_of_the_glossary_says_what_it_means(browser: Any, html: Path) -> 
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_a_wide_table_keeps_the_names_of_its_rows_in_sight(visit: Any, width: int) -> None:
     page = visit("covariate_shift", width).page
-    wide = page.locator(".cell_output:has(table.dataframe)")
+    wide = page.locator(".text_html:has(table.dataframe)")
     scrolled = wide.evaluate_all(
         """all => all.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => {
           const cell = box.querySelector("tbody tr").cells[0], before = cell.getBoundingClientRect().x;
@@ -211,7 +211,7 @@ def test_at_1280_every_table_fits_in_text_and_margin(browser: Any, html: Path, n
     # A page of its own: what is wide is looked for once, when the page opens.
     page = browser.new_page(viewport={"width": WIDE, "height": 900})
     page.goto((html / "book" / f"{name}.html").as_uri())
-    cut = page.locator(".cell_output:has(table.dataframe)").evaluate_all(
+    cut = page.locator(".text_html:has(table.dataframe)").evaluate_all(
         "all => all.filter(b => b.scrollWidth > b.clientWidth + 1).map(b => b.innerText.slice(0, 80))"
     )
     assert cut == []

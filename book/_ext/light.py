@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from icons import icon_sheet
+from small_svg import compact
 from used_css import used
 
 # The script of the theme's icons holds two thousand of them, as long as five pages; icons.css has those that
@@ -21,6 +22,10 @@ _SELECTOR = "<script>var togglebuttonSelector = '.toggle, .admonition.dropdown';
 _SHEETS = re.compile(
     r'\s*<(?:link|script)[^>]*"[^"]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?'
 )
+_NOTEBOOK = re.compile(r"\s*<link[^>]*_static/mystnb\.[^>]*>")
+# Docutils keeps each word of code whole, which the style sheet undoes; Pygments marks blanks.
+_BARE = re.compile(r'<span class="(?:pre|w)">([^<]*)</span>')
+_SVG = re.compile(r"<svg\b.*?</svg>", re.S)
 _IMAGE = re.compile(r'<img (?![^>]*loading=)([^>]*src="([^"]+\.svg)"[^>]*)/?>')
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
@@ -40,6 +45,9 @@ def lighten(html: str, name: str, folder: Path) -> str:
     html = html.replace(_SELECTOR, "", html.count(_SELECTOR) - 1) if _SELECTOR in html else html
     if not re.search(r'class="[^"]*\bsd-', html):
         html = _SHEETS.sub("", html)
+    if not re.search(r'class="(?:cell|pasted)', html):
+        html = _NOTEBOOK.sub("", html)
+    html = _SVG.sub(lambda drawing: compact(drawing[0]), _BARE.sub(r"\1", html))
     return _IMAGE.sub(lambda image: _lazy(image, folder), html)
 
 
@@ -60,6 +68,8 @@ def _lighten(app: Any, failed: Exception | None) -> None:
     texts = {path: lighten(path.read_text(encoding="utf-8"), path.name, path.parent) for path in pages}
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
+    for drawing in (out / "_images").glob("*.svg"):
+        drawing.write_text(compact(drawing.read_text(encoding="utf-8")), encoding="utf-8")
     static = out / "_static"
     theme = static / "scripts" / "fontawesome.js"
     written = [*texts.values(), *(path.read_text("utf-8") for path in static.rglob("*.js") if path != theme)]

@@ -41,9 +41,7 @@ def main(browser: str, html: Path, pdf: Path) -> None:
         numbers = printed(browser, page, pdf)
         one_page.main(html, numbers)
         if printed(browser, page, pdf) != numbers:
-            raise RuntimeError(
-                "the contents with their numbers take other room than without"
-            )
+            raise RuntimeError("the contents with their numbers take other room than without")
     finally:
         page.unlink(missing_ok=True)
 

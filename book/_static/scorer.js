@@ -9,7 +9,8 @@ var Scorer = {
     const inName = words.filter((word) => named.includes(word)).length;
     // A chapter before what quotes it, and of two the one with the plainer address.
     const aside = /^book\/(api\/|log$|changelog$|about$|reproduce$)/.test(page) || description !== null;
-    return score + 10 * inName - (aside ? 12 : 0) + 5 / page.length;
+    // Sphinx gives an entry of the index that is the question up to 100.
+    return Math.min(score, 15) + 10 * inName - (aside ? 12 : 0) + 5 / page.length;
   },
   objNameMatch: 11,
   objPartialMatch: 6,
