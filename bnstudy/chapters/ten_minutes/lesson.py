@@ -204,9 +204,9 @@ class Lesson:
         """Test accuracy, with update operations run and forgotten, and once forgotten ones are made good."""
         repaired = recalibrate(self.forgotten, [self.train.x])
         return {
-            "run": self.accuracy(self.net),
-            "forgotten": self.accuracy(self.forgotten),
-            "forgotten, by the batch": self.accuracy(self.forgotten, by_batch=True),
+            "updates run": self.accuracy(self.net),
+            "updates forgotten": self.accuracy(self.forgotten),
+            "forgotten, but by the test batch": self.accuracy(self.forgotten, by_batch=True),
             "forgotten, recalibrated": self.accuracy(repaired),
         }
 
@@ -262,7 +262,9 @@ class Lesson:
             index = index[: len(index) // size * size]
         net = copy.deepcopy(net).train(by_batch)
         with torch.no_grad():
-            hits = [net(self.test.x[part]).argmax(1) == self.test.y[part] for part in index.split(size)]
+            hits = [
+                net(self.test.x[part]).argmax(1) == self.test.y[part] for part in torch.split(index, size)
+            ]
         return float(torch.cat(hits).float().mean())
 
     def _trained(self, updates: Updates, run_updates: bool = True) -> nn.Sequential:
@@ -271,7 +273,7 @@ class Lesson:
             optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
             for index in self._batches():
                 optimizer.zero_grad()
-                F.cross_entropy(net(self.train.x[index]), self.train.y[index]).backward()
+                F.cross_entropy(net(self.train.x[index]), self.train.y[index]).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 if run_updates:
                     apply_updates(net)

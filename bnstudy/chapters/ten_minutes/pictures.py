@@ -17,12 +17,12 @@ IMAGES, MAPS = 6, 5  # of the batch and of the channels, as many as are drawn
 
 def axes(lesson: Lesson) -> Figure:
     """Draw some images' maps of some channels, and a frame around those that share one mean."""
-    given = lesson.given[:IMAGES, :MAPS]
+    given = lesson.given[:IMAGES, :MAPS].numpy()
     figure, grid = panels(4.1, IMAGES, MAPS + 1)
     # A grey as dark as the value is far from its channel's middle, the same for all images of a channel.
-    low, high = (np.quantile(given.transpose(0, 1).flatten(1).numpy(), q, axis=1) for q in (0.02, 0.98))
+    low, high = (np.quantile(given, q, axis=(0, 2, 3)) for q in (0.02, 0.98))
     for row in range(IMAGES):
-        grid[row, 0].imshow(lesson.train.x[row, 0], cmap="Greys", interpolation="nearest")
+        grid[row, 0].imshow(lesson.train.x[row, 0].numpy(), cmap="Greys", interpolation="nearest")
         for channel in range(MAPS):
             grid[row, channel + 1].imshow(
                 given[row, channel],
