@@ -86,7 +86,7 @@ def test_averages_are_the_layer_s(result, decay):
 def test_the_caption_has_the_picture_s_numbers(result):
     means, _ = by_layer(result, 0.999)
     said = page.seen()
-    assert f"is still at {means[-1]:.2f}" in said
+    assert f"ends at {means[-1]:.2f}" in said
     off = abs(means[-1] - result["mean"][-1]) / math.sqrt(result["variance"][-1])
     assert f"{off:.1f} standard deviations off" in said
     assert f"{100 * 0.999 ** len(means):.2g} % of its initial value" in said
@@ -102,7 +102,9 @@ def test_both_languages_fill_in_the_same_numbers():
 
 
 def test_what_isn_t_recorded_is_named_with_its_command(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"record it with: python benchmarks/moving_picture\.py"):
+    with pytest.raises(
+        FileNotFoundError, match=r"record it with: \.venv/bin/python benchmarks/moving_picture\.py"
+    ):
         page.figure(data_dir=tmp_path)
 
 

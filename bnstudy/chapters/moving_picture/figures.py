@@ -29,11 +29,15 @@ def averages(values: Sequence[float], decay: float, start: float) -> list[float]
     return found
 
 
-def farthest_behind(result: dict[str, Any], decay: float) -> int:
-    """Return the step at which the moving mean is most of the batch's standard deviations off."""
+def off(result: dict[str, Any], decay: float) -> Any:
+    """Return by how many of the batch's standard deviations the moving mean is off, after every step."""
     means, variances = np.array(result["mean"]), np.array(result["variance"])
-    off = np.abs(np.array(averages(result["mean"], decay, 0.0)) - means) / np.sqrt(variances)
-    return int(np.argmax(off)) + 1
+    return np.abs(np.array(averages(result["mean"], decay, 0.0)) - means) / np.sqrt(variances)
+
+
+def farthest_behind(result: dict[str, Any], decay: float) -> int:
+    """Return the step at which it is most."""
+    return int(np.argmax(off(result, decay))) + 1
 
 
 def still(result: dict[str, Any], words: Words) -> Figure:

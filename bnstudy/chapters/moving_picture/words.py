@@ -35,10 +35,10 @@ WORDS = {
             "from zero."
         ),
         seen=(
-            "You see: the channel's mean travels to {mean} in {steps} steps. A moving average of decay "
-            "{usual_decay} is {usual_off} standard deviations behind at the end; one of decay {large_decay} "
-            "is still at {large_mean}, {large_off} standard deviations off, and has {large_left} % of its "
-            "initial value left."
+            "You see: in {steps} steps the channel's mean travels from {first} to {mean}, and the averages "
+            "follow late. One of decay {usual_decay} is up to {usual_most} of the batch's standard "
+            "deviations behind (step {usual_step}); one of decay {large_decay} ends at {large_mean}, "
+            "{large_off} standard deviations off, with {large_left} % of its initial value left."
         ),
         made=(
             "Channel {channel} of {channels} in block {block} of the tutorial's network, over the first "
@@ -78,8 +78,9 @@ WORDS = {
             "下图：最后一步时用各滑动平均归一化后的输出，衰减率越大，离零越远。"
         ),
         seen=(
-            "可以看到：该通道的均值在 {steps} 步内移到 {mean}。衰减率 {usual_decay} 的滑动平均到最后落后 "
-            "{usual_off} 个标准差；衰减率 {large_decay} 的还停在 {large_mean}，相差 {large_off} 个标准差，"
+            "可以看到：{steps} 步内，该通道的均值从 {first} 移到 {mean}，滑动平均跟得较晚。"
+            "衰减率 {usual_decay} 的最多落后批标准差的 {usual_most} 倍（第 {usual_step} 步）；"
+            "衰减率 {large_decay} 的最后停在 {large_mean}，相差 {large_off} 倍，"
             "初始值的权重尚存 {large_left} %。"
         ),
         made=(

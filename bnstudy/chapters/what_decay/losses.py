@@ -123,11 +123,11 @@ def of_core(frames: Frames) -> Iterator[Loss]:
     rows = frames["checkpoints"]
     rows = rows[(rows["arm"] == "batch") & (rows["split"] == "test")]
     end = frames["training"]["step"].max()
-    for step, found in rows.groupby("step"):
+    for step in sorted(rows["step"].unique().tolist()):
         schedule = "constant" if step * END <= end * ANNEALING else "annealed"
         if schedule == "constant" or step == end:  # in between, the rate isn't at zero yet
-            setting = Setting("core", "decay", schedule, study.rate_batch, study.batch_size, int(step))
-            yield from _losses(setting, found)
+            setting = Setting("core", "decay", schedule, study.rate_batch, study.batch_size, step)
+            yield from _losses(setting, rows[rows["step"] == step])
 
 
 def _setting(study: DecayStudy | DecayRangeStudy, schedule: str, step: Any) -> Setting:

@@ -32,9 +32,9 @@ WORDS = {
     "en": Words(
         answer=(
             "**One whose memory is short against your training, and over which your weights hardly move.** A "
-            "decay of d remembers about 1 / (1 − d) steps. At the end of the {trainings} recorded trainings "
-            "PyTorch's default (momentum 0.1, a decay of {pytorch}) had lost {lost_pytorch} points of test "
-            "accuracy against precise statistics of the same weights, TensorFlow's ({tensorflow}) "
+            "decay of d remembers about 1 / (1 − d) steps. At the end of training, in {trainings} recorded "
+            "settings, PyTorch's default (momentum 0.1, a decay of {pytorch}) lost {lost_pytorch} points of "
+            "test accuracy against precise statistics of the same weights, TensorFlow's ({tensorflow}) "
             "{lost_tensorflow}."
         ),
         inputs={
@@ -93,7 +93,7 @@ WORDS = {
     "zh": Words(
         answer=(
             "**选一个记忆比训练短得多、其间权重几乎不动的衰减率。**衰减率 d 大约记住 1 / (1 − d) 步。"
-            "在 {trainings} 组有记录的训练结束时，与同样权重的精确统计量相比，"
+            "在 {trainings} 种有记录的训练设置下，训练结束时与同样权重的精确统计量相比，"
             "PyTorch 的默认值（momentum 0.1，即衰减率 {pytorch}）损失 {lost_pytorch} 个百分点的测试准确率，"
             "TensorFlow 的默认值（{tensorflow}）损失 {lost_tensorflow} 个百分点。"
         ),
