@@ -13,15 +13,19 @@ import pandas as pd
 
 from bnstudy.analysis import page
 from bnstudy.analysis.behind import Behind
+from bnstudy.analysis.judged.verdicts import Judgement
 from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.rules import Claim, Finding, Measured, Unit, Verdict
+from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import Frame, slider
 from bnstudy.analysis.statistics import Amount, mean_interval
-from bnstudy.analysis.tables import Tables
+from bnstudy.analysis.tables import NotMeasuredError, Tables
 from bnstudy.analysis.trail import follow
 from bnstudy.analysis.words import Cited, Html, Markdown, Sources, write_amount, write_effect
+from bnstudy.chapters import headlines
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
+from bnstudy.chapters.second_round import behind, judgements, trails
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
 from bnstudy.study.plan import Study
@@ -48,6 +52,43 @@ class Chapter(Generic[AStudy]):
         self.sources = Sources(study.name, runs)
         self.own = judge_own(self.claims(), self.sources, tables, others, incomplete=self.incomplete())
         self.verdicts: dict[str, Verdict] = self.own.verdicts
+
+    def lead(self) -> Html:
+        """Return what was found of each of the chapter's claims, in one sentence, and what to do.
+
+        Of a claim that the second round has judged the sentence is that round's, where the study is as
+        planned.
+        """
+        said = headlines.of(self.study.name)
+        own = [
+            verdict.claim for verdict in self.verdicts.values() if verdict.claim.chapter == self.study.name
+        ]
+        if said is None or not own:
+            return Html("")
+        judged = self._judged()
+        try:
+            explored = said.explored(self.tables, Writer(self.sources, "en"))
+        except (NotMeasuredError, KeyError):  # a parameter left an arm out
+            explored = {}
+        lines = []
+        for claim in own:
+            found, advice = explored.get(claim.id, ""), headlines.advice(said, claim.id, "", "en")
+            if (judgement := judged.get(claim.id)) and judgement.findings:
+                sources = Sources(self.study.name, behind(judgement))
+                writer = Writer(sources, "en", trails(judgement))
+                headline = headlines.confirmed(said, judgement, writer)
+                found, advice = headline.found, headline.advice
+            if found:
+                lines.append(
+                    f'<p class="lead-claim"><strong>{claim.id}.</strong> {found} <strong>Do this:</strong> '
+                    f"{advice}</p>"
+                )
+        return Html("".join(lines))
+
+    def _judged(self) -> dict[str, Judgement]:
+        if self.study != type(self.study)():
+            return {}
+        return {name: j for name, j in judgements().items() if j.verdict != "not measured yet"}
 
     def claims(self) -> tuple[Claim, ...]:
         """Return the claims to judge, those of other chapters with them."""
@@ -144,7 +185,16 @@ class Chapter(Generic[AStudy]):
         """Return which records are behind the chapter, and whose else its verdicts rest on."""
         listed = page.list_records(self.sources, self._frames().stale)
         read = [f for v in self.verdicts.values() for f in v.findings if f.rule.study != self.study.name]
-        return Markdown("\n\n".join([listed, *dict.fromkeys(self._elsewhere(f) for f in read)]))
+        judged = [
+            j for name, j in self._judged().items() if self.verdicts[name].claim.chapter == self.study.name
+        ]
+        said = [listed, *(self._elsewhere(f) for f in read), *(self._judged_by(j) for j in judged)]
+        return Markdown("\n\n".join(dict.fromkeys(said)))
+
+    def _judged_by(self, judgement: Judgement) -> str:
+        runs = behind(judgement)
+        named = page.named_records(runs)
+        return f"{judgement.claim.id} in the second round, {len(runs)} records: {', '.join(named)}."
 
     def _elsewhere(self, finding: Finding) -> str:
         sources = self.own.sources_of(finding)
