@@ -185,9 +185,8 @@ class Chapter(Generic[AStudy]):
         """Return which records are behind the chapter, and whose else its verdicts rest on."""
         listed = page.list_records(self.sources, self._frames().stale)
         read = [f for v in self.verdicts.values() for f in v.findings if f.rule.study != self.study.name]
-        judged = [
-            j for name, j in self._judged().items() if self.verdicts[name].claim.chapter == self.study.name
-        ]
+        own = {n for n, verdict in self.verdicts.items() if verdict.claim.chapter == self.study.name}
+        judged = [j for name, j in self._judged().items() if name in own and j.findings]
         said = [listed, *(self._elsewhere(f) for f in read), *(self._judged_by(j) for j in judged)]
         return Markdown("\n\n".join(dict.fromkeys(said)))
 
