@@ -15,12 +15,16 @@ from markdown_it import MarkdownIt
 
 import bnstudy
 from bnstudy.analysis.behind import Behind
+from bnstudy.analysis.judged.verdicts import Estimate
+from bnstudy.analysis.judged.wording import write_estimate
 from bnstudy.analysis.rules import take
+from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.statistics import Amount, Interval, bootstrap_interval, mean_interval
 from bnstudy.analysis.tables import paired, per_seed, rows
 from bnstudy.analysis.trail import Trail, follow
 from bnstudy.analysis.words import Sources, write_effect
 from bnstudy.chapters.claims import CLAIMS
+from bnstudy.chapters.judged import family
 
 ARMS = ("batch", "none", "noisy")
 
@@ -181,3 +185,30 @@ def test_a_rule_of_another_study_is_cited_with_that_study_s_records():
     assert named == set(take(decided[0], bnstudy.load("covariate_shift")).trail.every_run())
     assert len(named) < len(bnstudy.load("covariate_shift").runs)
     assert verdict.found["href"] == "explosion.html#records"
+
+
+def test_a_quantity_without_values_of_seeds_still_has_their_records():
+    trail = Trail(seeds=(100, 101), runs=(("aa",), ("bb",)))
+    plain = Behind(Interval(0.5, 0.4, 0.6, 2), "share", trail=trail).plain()
+    assert (plain["seeds"], plain["runs"]) == ([100, 101], [["aa"], ["bb"]])
+    assert "values" not in plain
+    # Records of other seeds than the values' are not theirs.
+    other = Interval(0.5, 0.4, 0.6, 2, values=(0.4, 0.6), seeds=(7, 8))
+    assert "runs" not in Behind(other, "points", trail=trail).plain()
+
+
+def test_the_second_round_s_numbers_open_to_its_seeds():
+    quantity = next(q for q in family().values() if q.scale == "points")
+    seeds = tuple(quantity.reads[0].block.judged_seeds())
+    values = [0.001 * seed for seed in seeds]
+    found = Estimate(quantity, Interval(0.1, 0.05, 0.15, len(seeds), 0.9995), values)
+    trail = Trail(seeds=seeds, runs=[(f"run{seed}",) for seed in seeds])
+    cited = Writer(Sources("decay", ["elsewhere"]), "en", {quantity.name: trail}).estimate(found)
+    link = Link(cited)
+    plain = json.loads(link.found["data-behind"])
+    assert link.text == str(write_estimate(found))
+    assert plain["seeds"] == list(seeds)
+    assert plain["runs"] == [[f"run{seed}"] for seed in seeds]
+    assert plain["values"] == [float(f"{100 * value:.4g}") for value in values]
+    assert plain["level"] == 99.95
+    assert link.found["title"].startswith(f"From {len(seeds)} records")

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from bnstudy.analysis.statistics import Amount, Interval
+from bnstudy.analysis.statistics import Amount, Interval, Scale
 from bnstudy.analysis.trail import NO_TRAIL, Trail
 
-# As in a quantity's scale: "points" and "percent" are shares, "share" one of yes and no, "factor" a binary
-# logarithm.
-Scale = Literal["points", "percent", "share", "factor", "number"]
 Bound = tuple[Literal["above", "below", "within"], float]
 
 # What lies between the two names of a contrast, as rules write it; in Chinese behind what is compared.
@@ -57,14 +54,18 @@ class Behind:
             found["bound"] = [self.bound[0], self._shown(self.bound[1])]
         if self.interval.values:
             found["values"] = self._all_shown(self.interval.values)
-            found |= self._by_seed()
-        return found
+        return found | self._by_seed()
 
     def _by_seed(self) -> dict[str, object]:
-        """Return what is known of each value, in the values' order; of another length it isn't theirs."""
-        count = len(self.interval.values)
+        """Return what is known of each value, in the values' order: of other seeds it isn't theirs.
+
+        A quantity that was counted, or put together, has no value of each seed, but records.
+        """
+        count = len(self.interval.values) or len(self.trail.seeds)
         found: dict[str, object] = {}
-        seeds = self.interval.seeds or self.trail.seeds
+        seeds = tuple(self.interval.seeds or self.trail.seeds)
+        if not count or (self.trail.seeds and tuple(self.trail.seeds) != seeds):
+            return {"seeds": list(seeds)} if count == len(seeds) else {}
         if len(seeds) == count:
             found["seeds"] = list(seeds)
         if len(self.trail.first) == count:
@@ -99,6 +100,8 @@ class Behind:
         return f"data-behind='{text}'"
 
 
-def behind_amount(text: str) -> Behind | None:
+def behind_amount(text: str, trail: Trail = NO_TRAIL) -> Behind | None:
     """Return what is behind a written number that remembers its interval; None behind any other text."""
-    return Behind(text.interval, text.scale) if isinstance(text, Amount) else None
+    if not isinstance(text, Amount):
+        return None
+    return Behind(text.interval, text.scale, text.formula, trail=trail)

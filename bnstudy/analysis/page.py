@@ -154,24 +154,26 @@ def show(table: pd.DataFrame) -> Html:
     return Html(table.to_html(index=False, border=0))
 
 
+def named_records(runs: Sequence[str]) -> list[str]:
+    """Return the names of records in Markdown; in the book, as links to each one's ``record.json``."""
+    if not os.environ.get(DOWNLOADS):
+        return [f"`{run}`" for run in runs]
+    return [f'<a class="record" href="../{RECORDS}/runs/{run}/record.json">{run}</a>' for run in runs]
+
+
 def list_records(sources: Sources, stale: Sequence[str] = ()) -> Markdown:
     """Return which records are behind a page, and which of them other source code made, in Markdown.
 
-    In the book each is a link to its ``record.json``, and all of the book's can be had as one archive.
+    In the book each is a link, and those of the whole book can be had as one archive.
     """
-    named = {run: f"`{run}`" for run in (*sources.runs, *stale)}
-    said = f"{len(sources.runs)} records: " + ", ".join(named[run] for run in sources.runs) + "."
+    said = f"{len(sources.runs)} records: {', '.join(named_records(sources.runs))}."
     if os.environ.get(DOWNLOADS):
-        up = f"../{RECORDS}"
-        named = {run: f'<a class="record" href="{up}/runs/{run}/record.json">{run}</a>' for run in named}
-        said = (
-            f"{len(sources.runs)} records: " + ", ".join(named[run] for run in sources.runs) + ". "
-            f'The records of the whole book: <a href="{up}/records.zip" download>records.zip</a>, '
-            f'<a href="{up}/datapackage.json">datapackage.json</a>, <a href="{up}/runs.csv">runs.csv</a>.'
-        )
+        files = ("records.zip", "datapackage.json", "runs.csv")
+        links = ", ".join(f'<a href="../{RECORDS}/{file}">{file}</a>' for file in files)
+        said += f" Those of the whole book: {links}."
     if not stale:
         return Markdown(said)
-    which = "All" if set(stale) >= set(sources.runs) else ", ".join(named[run] for run in stale)
+    which = "All" if set(stale) >= set(sources.runs) else ", ".join(named_records(stale))
     return Markdown(
         f"{said} {which} were made by other source code than this version's (`record.json` tells)."
     )

@@ -20,8 +20,9 @@ ENUMERATED = 7
 RESAMPLES = 20_000
 
 Array = npt.NDArray[np.float64]
-# How a value is written: "points" and "percent" are shares, "factor" a binary logarithm.
-Scale = Literal["points", "percent", "factor", "number"]
+# How a value is written: "points" and "percent" are shares, "share" one of yes and no, "factor" a binary
+# logarithm.
+Scale = Literal["points", "percent", "share", "factor", "number"]
 Method = Literal["", "Student's t", "bootstrap-t"]
 
 
@@ -60,17 +61,21 @@ class Interval:
 
 
 class Amount(str):
-    """A written number that remembers the interval that it says, so that a page can open it."""
+    """A written number that remembers the interval that it says, so that a page can open it.
 
-    __slots__ = ("interval", "scale")
+    ``formula`` says what it is the mean of, in English and in Chinese; empty where nobody said.
+    """
+
+    __slots__ = ("formula", "interval", "scale")
     interval: Interval
     scale: Scale
+    formula: tuple[str, str]
 
     @classmethod
-    def of(cls, text: str, interval: Interval, scale: Scale) -> Amount:
+    def of(cls, text: str, interval: Interval, scale: Scale, formula: tuple[str, str] = ("", "")) -> Amount:
         """Return ``text``, which says ``interval`` in ``scale``."""
         made = cls(text)
-        made.interval, made.scale = interval, scale
+        made.interval, made.scale, made.formula = interval, scale, formula
         return made
 
 

@@ -26,7 +26,7 @@ from bnstudy.chapters import headlines
 from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
-from bnstudy.chapters.second_round import behind, judgements
+from bnstudy.chapters.second_round import behind, judgements, trails
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
 from bnstudy.study.plan import Study
@@ -78,7 +78,8 @@ class Chapter(Generic[AStudy]):
             found, advice = explored.get(claim.id, ""), headlines.advice(said, claim.id, "", "en")
             if (judgement := judged.get(claim.id)) and judgement.findings:
                 sources = Sources(self.study.name, behind(judgement))
-                headline = headlines.confirmed(said, judgement, Writer(sources, "en"))
+                writer = Writer(sources, "en", trails(judgement))
+                headline = headlines.confirmed(said, judgement, writer)
                 found, advice = headline.found, headline.advice
             if found:
                 lines.append(
@@ -195,7 +196,15 @@ class Chapter(Generic[AStudy]):
         """Return which records are behind the chapter, and whose else its verdicts rest on."""
         listed = page.list_records(self.sources, self._frames().stale)
         read = [f for v in self.verdicts.values() for f in v.findings if f.rule.study != self.study.name]
-        return Markdown("\n\n".join([listed, *dict.fromkeys(self._elsewhere(f) for f in read)]))
+        own = {n for n, verdict in self.verdicts.items() if verdict.claim.chapter == self.study.name}
+        judged = [j for name, j in self._judged().items() if name in own and j.findings]
+        said = [listed, *(self._elsewhere(f) for f in read), *(self._judged_by(j) for j in judged)]
+        return Markdown("\n\n".join(dict.fromkeys(said)))
+
+    def _judged_by(self, judgement: Judgement) -> str:
+        runs = behind(judgement)
+        named = page.named_records(runs)
+        return f"{judgement.claim.id} in the second round, {len(runs)} records: {', '.join(named)}."
 
     def _elsewhere(self, finding: Finding) -> str:
         sources = self.own.sources_of(finding)

@@ -29,7 +29,7 @@ from bnstudy.chapters import headlines
 from bnstudy.chapters.claims import CLAIMS, recorded
 from bnstudy.chapters.judged import words
 from bnstudy.chapters.loading import load
-from bnstudy.chapters.second_round import behind, judgements
+from bnstudy.chapters.second_round import behind, judgements, trails
 from bnstudy.records.spec import SpecError
 from bnstudy.study.frames import Frames
 
@@ -203,7 +203,8 @@ class Front:
         sources = sources_of(finding, recorded(data_dir=self.data_dir)[finding.rule.study].runs)
         effect = write_effect(finding.effect, finding.rule.unit, LANGUAGES[self.language].points)
         label = write_label(finding.rule, self.language)
-        return Headline(f"{label}: {sources.cite(effect, behind_finding(finding))}", "")
+        cited = sources.cite(effect, behind_finding(finding))
+        return Headline(f"{label}: {cited}", "")
 
     def _confirmed(self, claim: rules.Claim, judgement: Judgement) -> Headline:
         said = headlines.of(claim.chapter)
@@ -215,7 +216,8 @@ class Front:
                 headlines.advice(said, claim.id, judgement.verdict, self.language),
             )
         sources = Sources(claim.chapter, behind(judgement, self.data_dir))
-        return headlines.confirmed(said, judgement, Writer(sources, self.language))
+        writer = Writer(sources, self.language, trails(judgement, self.data_dir))
+        return headlines.confirmed(said, judgement, writer)
 
     def _verified(self, judgement: Judgement, said: Words) -> str:
         space = "" if self.language == "zh" else " "

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Protocol, cast
 
-from bnstudy.analysis.behind import Behind
-from bnstudy.analysis.judged.verdicts import Estimate, Judgement, Verdict
-from bnstudy.analysis.judged.wording import Language, write_estimate
+from bnstudy.analysis.judged.verdicts import Judgement, Verdict
+from bnstudy.analysis.judged.wording import Language
 from bnstudy.analysis.saying import Headline, Said, Writer
 from bnstudy.analysis.tables import Tables
 
@@ -45,21 +43,11 @@ def advice(said: Headlines, claim: str, verdict: Verdict | str, language: Langua
     return str(getattr(choices.get(verdict, choices[""]), language))
 
 
-def behind_estimate(found: Estimate) -> Behind:
-    """Return what a judged quantity's number opens to: its seeds, its one interval and its name."""
-    interval = found.interval
-    if found.values is not None:
-        interval = replace(interval, values=tuple(found.values))
-    return Behind(interval, found.quantity.scale, (found.quantity.name, found.quantity.name))
-
-
 def confirmed(said: Headlines, judgement: Judgement, write: Writer) -> Headline:
     """Return what the second round found of a claim: a sentence for each quantity that votes, once."""
     quantities = {f.part.quantity.name: f.estimate for f in judgement.findings if f.part.votes}
     sentences = [
-        str(getattr(said.FOUND[name], write.language)).format(
-            write.sources.cite(write_estimate(estimate, write.language), behind_estimate(estimate))
-        )
+        str(getattr(said.FOUND[name], write.language)).format(write.estimate(estimate))
         for name, estimate in quantities.items()
     ]
     space = "" if write.language == "zh" else " "

@@ -138,16 +138,17 @@
   const table = (behind) => {
     const paired = Boolean(behind.first);
     const names = behind.names ? behind.names[chinese ? 1 : 0] : [words.first, words.second];
-    const heads = [words.seed, ...(paired ? names : []), words.value, ...(behind.runs ? [words.records] : [])];
+    const value = behind.values ? [words.value] : [];
+    const heads = [words.seed, ...(paired ? names : []), ...value, ...(behind.runs ? [words.records] : [])];
     const header = make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)));
     const body = make("tbody");
-    behind.values.forEach((value, i) => {
+    (behind.values || behind.seeds).forEach((value, i) => {
       const row = make("tr", {}, make("th", { scope: "row" }, String(behind.seeds ? behind.seeds[i] : i + 1)));
       const plain = behind.scale === "points" ? "number" : behind.scale;
       if (paired) {
         row.append(make("td", {}, bare(behind.first[i], plain)), make("td", {}, bare(behind.second[i], plain)));
       }
-      row.append(make("td", {}, bare(value, behind.scale)));
+      if (behind.values) row.append(make("td", {}, bare(value, behind.scale)));
       if (behind.runs) row.append(recordsCell(behind.runs[i]));
       body.append(row);
     });
@@ -210,7 +211,8 @@
     box.replaceChildren(close, head);
     if (behind) {
       for (const line of formula(behind)) box.append(make("p", { class: "formula" }, line));
-      if (behind.values) box.append(plot(behind), table(behind));
+      if (behind.values) box.append(plot(behind));
+      if (behind.values || behind.runs) box.append(table(behind));
     }
     const button = make("button", { type: "button", class: "copy" }, words.copy);
     const told = make("span", { role: "status" });
