@@ -1,9 +1,16 @@
-"""The sums behind the costs of a study, from invented times."""
+"""The sums behind the costs of a study, from invented times, and the recorded result against today's plan."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from benchmarks import study_costs
+from bnstudy.records.sealed import read_sealed
 from bnstudy.records.spec import RunSpec
+
+RECORDED = Path(__file__).parents[1] / "data" / "bench" / "study_costs.json"
 
 # Four steps take 4 s here, and 8 s the ordinary way; a look takes nothing but where a test says so.
 RUNS = study_costs.core_runs()
@@ -66,3 +73,24 @@ def test_a_tenth_of_a_look_is_the_same_look_on_a_tenth_of_the_images():
                 assert getattr(small, name) == (None if whole is None else whole / 10)
             alike = {"epochs": (1.0,), "ratio": None, "images": None, "precise_images": None}
             assert small.model_copy(update=alike) == look.model_copy(update=alike)
+
+
+def test_the_recorded_result_is_of_todays_plan():
+    found = read_sealed(RECORDED)
+    looks = {
+        arm: [
+            {
+                "times": study_costs.times(spec, look),
+                "statistics": list(look.statistics),
+                "splits": list(look.splits),
+            }
+            for look in spec.looks
+        ]
+        for arm, spec in RUNS.items()
+    }
+    assert found["looks"] == looks
+    assert found["core block, arms judged"]["decays"] == study_costs.judged_decays()
+    seconds = found["seconds"]
+    ratio = found["step, ordinary over ours"]["batch"]
+    assert seconds["batch ordinary steps"] / seconds["batch steps"] == pytest.approx(ratio["median"], rel=0.3)
+    assert ratio["lowest"] <= ratio["median"] <= ratio["highest"]
