@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 
+import pandas as pd
 import pytest
 from pydantic import Field
 
@@ -13,6 +14,7 @@ from bnstudy import chapters
 from bnstudy.blocks.core import CoreStudy
 from bnstudy.chapters.asking import answerable
 from bnstudy.chapters.found import EXPERIMENTS
+from bnstudy.cli import main
 from bnstudy.records.spec import SpecError
 from bnstudy.records.store import RecordError, Store
 from bnstudy.study.asking import Question
@@ -199,3 +201,37 @@ def test_a_run_that_diverged_before_its_snapshot_is_named(folder, tmp_path):
     assert list(answered.without.values()) == ["diverged at step 1"]
     assert len(answered.runs) == plan.seeds - 1
     assert json.dumps(answered.runs)
+
+
+def test_the_command_line_asks_too(folder, capsys, tmp_path):
+    where = ["--set", "dataset=digits", "--data-dir", str(folder), "--quiet"]
+    file = tmp_path / "rows.csv"
+    assert main(["ask", "core", "--decays", "0.3", "0.97", "--csv", str(file), *where]) == 0
+    said = capsys.readouterr().out
+    assert "from snapshots of 2 recorded runs; nothing was trained" in said
+    rows = pd.read_csv(file)
+    assert set(rows["decay"]) == {0.3, 0.97}
+    assert set(rows["source"]) == {"snapshot"}
+    mean = rows[(rows["decay"] == 0.97) & (rows["step"] == 4)]["accuracy"].mean()
+    [line] = [line for line in said.splitlines() if " 4 " in line and "0.97" in line]
+    assert f"{100 * mean:.1f} [" in line
+    assert main(["ask", "core", "--test-batches", "3", "--json", *where]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"experiment", "runs", "test_batches"}
+    assert len(found["test_batches"]) == 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["core", "--decays", "1.5"], "decays is 1.5; allowed: a list of numbers"),
+        (["core", "--statistics", "running"], "statistics is"),
+        (["decay"], "study 'decay' plans no snapshots"),
+        (["core", "--set", "seeds=3"], "1 of 3 runs of 'core' with snapshots are not recorded"),
+    ],
+)
+def test_the_command_line_refuses_in_one_line(folder, capsys, arguments, message):
+    assert main(["ask", *arguments, "--set", "dataset=digits", "--data-dir", str(folder), "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1

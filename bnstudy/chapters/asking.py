@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bnstudy.chapters.found import plan_of
+from bnstudy.chapters.found import WHERE, plan_of
 from bnstudy.chapters.loading import from_namespace
 from bnstudy.records.snapshots import LARGEST_DECAY
 from bnstudy.records.spec import RunSpec, validate
@@ -123,7 +123,7 @@ def answerable(chapter: str, parameters: Mapping[str, Any]) -> tuple[Mapping[str
         SpecError: the chapter or a parameter is unknown or out of range.
     """
     settings = from_namespace(parameters)
-    where = {name: settings.pop(name) for name in ("device", "data_dir", "progress") if name in settings}
+    where: dict[str, Any] = {name: settings.pop(name) for name in WHERE if name in settings}
     plan = plan_of(chapter, settings)
     block, decays = getattr(plan, "answered_by", ""), getattr(plan, "decays", ())
     store = Store(where.get("data_dir") or default_data_dir())

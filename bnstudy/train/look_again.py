@@ -45,9 +45,8 @@ def restore(snapshot: Snapshot, decay: float | None = None, zero_debias: ZeroDeb
     if layers or decay is not None:
         chosen = snapshot.spec.decays[0] if decay is None else decay
         values = torch.from_numpy(snapshot.statistics(chosen, zero_debias))
-        for layer, part in zip(
-            layers, values.split([layer.num_features for layer in layers], 1), strict=True
-        ):
+        sizes = [layer.num_features for layer in layers]
+        for layer, part in zip(layers, torch.split(values, sizes, dim=1), strict=True):
             layer.moving_mean.copy_(part[0])
             layer.moving_variance.copy_(part[1])
     return net.eval()
@@ -225,7 +224,7 @@ def _fill(net: Network, snapshot: Snapshot) -> None:
             f"{found}; needed by its network: {needed}"
         )
     flat: Tensor = torch.tensor(snapshot.parameters)
-    for parameter, part in zip(parameters, flat.split(sizes), strict=True):
+    for parameter, part in zip(parameters, torch.split(flat, sizes), strict=True):
         parameter.copy_(part.view_as(parameter))
 
 
