@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from icons import icon_sheet
+from icon_fonts import cut_fonts
 from small_svg import compact
 from used_css import used
 
-# The script of the theme's icons holds two thousand of them, as long as five pages; icons.css has those that
-# are used. The index is for the page that searches.
+# The script of the theme's icons holds two thousand of them, as long as five pages; its fonts have them too.
+# The index is for the page that searches.
 _UNUSED = re.compile(
     r'\s*<script[^>]*src="[^"]*(?:scripts/fontawesome\.js|_static/searchtools\.js|_static/language_data\.js|searchindex\.js)'
     r'[^"]*"[^>]*></script>'
@@ -71,21 +71,19 @@ def _lighten(app: Any, failed: Exception | None) -> None:
     for drawing in (out / "_images").glob("*.svg"):
         drawing.write_text(compact(drawing.read_text(encoding="utf-8")), encoding="utf-8")
     static = out / "_static"
-    theme = static / "scripts" / "fontawesome.js"
-    written = [*texts.values(), *(path.read_text("utf-8") for path in static.rglob("*.js") if path != theme)]
-    if theme.is_file():
-        sheet = icon_sheet(theme.read_text(encoding="utf-8"), written)
-        (static / "icons.css").write_text(sheet, encoding="utf-8")
-        theme.unlink()
-    for sheet in (static / "styles" / "pydata-sphinx-theme.css", static / "sphinx-design.min.css"):
-        if sheet.is_file():
-            sheet.write_text(used(sheet.read_text(encoding="utf-8"), written, _COMPOSED), encoding="utf-8")
-    for left in (*static.rglob("*.map"), *static.glob("vendor/fontawesome/webfonts/*")):
+    icons = static / "scripts" / "fontawesome.js"
+    icons.unlink(missing_ok=True)
+    written = [*texts.values(), *(path.read_text("utf-8") for path in static.rglob("*.js"))]
+    theme = static / "styles" / "pydata-sphinx-theme.css"
+    for sheet in (theme, static / "sphinx-design.min.css"):
+        sheet.write_text(used(sheet.read_text(encoding="utf-8"), written, _COMPOSED), encoding="utf-8")
+    cut_fonts(theme, static.rglob("*.css"))
+    whole = (path for path in static.glob("vendor/fontawesome/webfonts/*") if path.suffix != ".woff")
+    for left in (*static.rglob("*.map"), *whole):
         left.unlink()
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
-    app.add_css_file("icons.css")
     app.connect("build-finished", _lighten, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

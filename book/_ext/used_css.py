@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator
 _CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|url\([^\"')][^)]*\)|/\*.*?\*/", re.S)
-_ICON = re.compile(r"\.fa(?:[srb]|-[\w-]+)?(?:::?(?:before|after))?")
 # Rules in rules.
 _NESTING = ("@media", "@supports", "@layer", "@container")
 
 
 def used(sheet: str, pages: Iterable[str], prefixes: tuple[str, ...] = ()) -> str:
-    """Return ``sheet`` without the selectors that name a class which ``pages`` don't have, and without icons.
+    """Return ``sheet`` without the selectors that name a class which ``pages`` don't have.
 
     ``pages`` are the texts of the site's pages and scripts: a class that a script sets is a word of it. One
     that begins with one of ``prefixes`` is kept. Licences in comments (``/*!``) are kept too.
@@ -32,9 +31,6 @@ def _kept(sheet: str, words: set[str], prefixes: tuple[str, ...]) -> Iterator[st
         elif bare.startswith(_NESTING):
             within = "".join(_kept(body, words, prefixes))
             yield licence + (f"{bare}{{{within}}}" if within else "")
-        elif bare.startswith("@font-face"):
-            # The icons are drawings of their own, and the theme has no other fonts.
-            yield licence
         elif bare.startswith("@"):
             yield f"{licence}{bare}{{{body}}}"
         else:
@@ -43,9 +39,6 @@ def _kept(sheet: str, words: set[str], prefixes: tuple[str, ...]) -> Iterator[st
 
 
 def _wanted(selector: str, words: set[str], prefixes: tuple[str, ...]) -> bool:
-    # The icons have a sheet of their own.
-    if _ICON.fullmatch(selector.strip()):
-        return False
     # What stands in :not() or beside others in :is() need not be there.
     plain = re.sub(r":(?:not|is|where|has)\((?:[^()]|\([^()]*\))*\)", "", selector)
     return all(name in words or name.startswith(prefixes) for name in _CLASS.findall(plain))
