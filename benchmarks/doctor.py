@@ -26,8 +26,8 @@ from benchmarks import doctor_audit, doctor_costs
 from bnstudy.doctor import faults
 from bnstudy.records.sealed import sealed
 
-# Not looked at while checks were written and thresholds chosen.
-JUDGED_SEEDS = (101, 102, 103)
+# Not looked at while checks were written and thresholds chosen; 101 to 103 were, when a check was mended.
+JUDGED_SEEDS = (104, 105, 106)
 DEVELOPED_SEEDS = (0, 1)
 # Side of the images, how many of each part, steps of a training.
 SIZES = {"digits": (8, 1438, 120), "cifar10": (16, 4000, 200)}

@@ -27,12 +27,16 @@ class OwnVerdicts:
         return ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
 
     def answer(self, finding: str, *more: str) -> Markdown:
-        """Return a chapter's answer in Markdown: two sentences, what each rule found, and what is left.
+        """Return a chapter's answer in Markdown: what was found, and folded, what each rule says of it.
 
-        The first sentence has the verdicts, ``finding`` is the second. Of ``more``, empty parts are left out.
+        Of ``more``, which follows the rules' lines, empty parts are left out.
         """
-        parts = (f"**{self.answers()}.** {finding}".rstrip(), "By rule:", self.sentences(), *more)
-        return Markdown("\n\n".join(filter(None, parts)))
+        return Markdown("\n\n".join(filter(None, (finding, self.folded(self.sentences(), *more)))))
+
+    def folded(self, *parts: str) -> str:
+        """Return parts in Markdown folded under the verdicts; empty parts are left out."""
+        title = f"<details><summary>By the first round's rules: {self.answers()}</summary>"
+        return "\n\n".join(filter(None, (title, *parts, "</details>")))
 
     def sentences(self) -> str:
         """Return each rule's finding, and each reason for which there is none, as a list in Markdown."""

@@ -8,13 +8,17 @@ from statistics import mode
 from typing import Any, Generic, TypeVar
 
 from bnstudy.analysis import page
+from bnstudy.analysis.judged.verdicts import Judgement
 from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.rules import Claim, Measured, Verdict
+from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import Frame, slider
-from bnstudy.analysis.tables import Tables
+from bnstudy.analysis.tables import NotMeasuredError, Tables
 from bnstudy.analysis.words import Html, Markdown, Sources, write_amount
+from bnstudy.chapters import headlines
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import plan_of
+from bnstudy.chapters.second_round import behind, judgements
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
 from bnstudy.study.plan import Study
@@ -41,6 +45,42 @@ class Chapter(Generic[AStudy]):
         self.sources = Sources(study.name, runs)
         self.own = judge_own(self.claims(), self.sources, tables, others, incomplete=self.incomplete())
         self.verdicts: dict[str, Verdict] = self.own.verdicts
+
+    def lead(self) -> Html:
+        """Return what was found of each of the chapter's claims, in one sentence, and what to do.
+
+        Of a claim that the second round has judged the sentence is that round's, where the study is as
+        planned.
+        """
+        said = headlines.of(self.study.name)
+        own = [
+            verdict.claim for verdict in self.verdicts.values() if verdict.claim.chapter == self.study.name
+        ]
+        if said is None or not own:
+            return Html("")
+        judged = self._judged()
+        try:
+            explored = said.explored(self.tables, Writer(self.sources, "en"))
+        except (NotMeasuredError, KeyError):  # a parameter left an arm out
+            explored = {}
+        lines = []
+        for claim in own:
+            found, advice = explored.get(claim.id, ""), headlines.advice(said, claim.id, "", "en")
+            if (judgement := judged.get(claim.id)) and judgement.findings:
+                sources = Sources(self.study.name, behind(judgement))
+                headline = headlines.confirmed(said, judgement, Writer(sources, "en"))
+                found, advice = headline.found, headline.advice
+            if found:
+                lines.append(
+                    f'<p class="lead-claim"><strong>{claim.id}.</strong> {found} <strong>Do this:</strong> '
+                    f"{advice}</p>"
+                )
+        return Html("".join(lines))
+
+    def _judged(self) -> dict[str, Judgement]:
+        if self.study != type(self.study)():
+            return {}
+        return {name: j for name, j in judgements().items() if j.verdict != "not measured yet"}
 
     def claims(self) -> tuple[Claim, ...]:
         """Return the claims to judge, those of other chapters with them."""

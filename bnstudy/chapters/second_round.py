@@ -72,6 +72,16 @@ def confirmatory_records(store: Store) -> list[Record]:
     return list(scan.sound.values())
 
 
+def behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> list[str]:
+    """Return the names of the recorded runs that a judgement rests on, in order."""
+    places = [(block, arm) for q in judgement.claim.quantities() for block, arms in q.reads for arm in arms]
+    return [
+        record.spec.name
+        for record in confirmatory_records(Store(data_dir or default_data_dir()))
+        if any(block.has(arm, record.spec) for block, arm in places)
+    ]
+
+
 def freeze_rules(data_dir: str | os.PathLike[str] = "") -> Path:
     """Write down that the commit that the package is at froze the rules; return the file.
 

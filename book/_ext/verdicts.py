@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from bnstudy.analysis.rules import Claim
 from bnstudy.analysis.words import LANGUAGES
 from bnstudy.chapters.claims import CLAIMS, ONCE
+from bnstudy.chapters.front import Front
 
 
 class VerdictTable(SphinxDirective):
@@ -45,6 +47,24 @@ class VerdictTable(SphinxDirective):
         return f"| [{claim.id}]({chapter}) | {said} | {verdict} | {effect} {rule} |"
 
 
+class FrontPart(SphinxDirective):
+    """``{front} hero``: a part of the front page, from records of both rounds; nothing if there is none."""
+
+    required_arguments = 1
+    option_spec = {"language": lambda value: directives.choice(value, tuple(LANGUAGES))}  # noqa: RUF012
+
+    def run(self) -> list[nodes.Node]:
+        """Return the part as HTML, made once a language and build."""
+        part = directives.choice(self.arguments[0], ("todo", "scope", "hero", "cards", "changed"))
+        html = getattr(_front(self.options.get("language", "en")), part)()
+        return [nodes.raw("", html, format="html")] if html else []
+
+
+@cache
+def _front(language: str) -> Front:
+    return Front(language)
+
+
 def _measure_once(app: Any) -> None:
     # The first notebook that judges measures what all the others judge by; kernels inherit the environment.
     folder = Path(app.doctreedir).resolve() / "measured"
@@ -56,5 +76,6 @@ def _measure_once(app: Any) -> None:
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_directive("verdicts", VerdictTable)
+    app.add_directive("front", FrontPart)
     app.connect("builder-inited", _measure_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -258,13 +258,30 @@ def test_a_damaged_file_is_refused_by_name(content, tmp_path):
             doctor.scan(path)
 
 
-def test_parameters_alone_are_a_checkpoint_without_its_statistics():
-    report = doctor.scan(dict(resnet18().named_parameters()))
-    missing = {f.layer for f in report.findings if f.code == "missing-buffers"}
-    assert "layer1.0.bn1" in missing
-    assert not report.ok
+def test_a_layer_without_its_statistics_among_others_is_named():
+    state = resnet18().state_dict()
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        del state[f"layer1.0.bn1.{name}"]
+    report = doctor.scan(state)
+    missing = [(f.layer, f.severity) for f in report.findings if f.code == "missing-buffers"]
+    assert missing == [("layer1.0.bn1", "error")]
     counters = {k: v for k, v in trained().state_dict().items() if "running" not in k}
     assert {f.layer for f in doctor.scan(counters).findings if f.severity == "error"} == {"1", "4"}
+
+
+def test_parameters_alone_are_a_question_since_a_group_norm_may_be_called_bn():
+    states = (
+        dict(resnet18().named_parameters()),
+        resnet18(norm_layer=lambda width: nn.GroupNorm(1, width)).state_dict(),
+    )
+    for state in states:
+        report = doctor.scan(state)
+        [found] = report.findings
+        assert (found.code, found.severity) == ("missing-buffers", "note")
+        assert "17 are called as batch norms are (bn1)" in found.seen
+        assert "can't tell" in found.sure
+    model = resnet18()
+    assert not doctor.compare(model, dict(model.named_parameters())).ok
 
 
 def test_norms_without_a_name_that_tells_are_a_question():

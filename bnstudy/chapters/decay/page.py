@@ -83,16 +83,19 @@ class DecayChapter(Chapter[DecayStudy]):
             f"rate, {self.setting()}."
         )
         if self.large is None:
-            return Markdown(text + " **C7 is not measured**: no decay above the usual one was run.")
+            without = "**C7 is not measured**: no decay above the usual one was run."
+            return Markdown(self.own.folded(f"{text} {without}"))
         (c7,) = self.verdicts["C7"].findings
         plain = {"statistics": "moving", "zero_debias": "none"}
         cost = mean_interval(
             accuracy(self.last, decay=self.large, **plain) - accuracy(self.last, decay=self.usual, **plain)
         )
         return Markdown(
-            f"{text} **C7 is {c7.answer}**: {c7.rule.quantity} changes by {self._effect(c7)} from decay "
-            f"{self.usual:g} to decay {self.large:g}, while the test accuracy itself changes by "
-            f"{self._percent(cost)}."
+            self.own.folded(
+                f"{text} **C7 is {c7.answer}**: {c7.rule.quantity} changes by {self._effect(c7)} from decay "
+                f"{self.usual:g} to decay {self.large:g}, while the test accuracy itself changes by "
+                f"{self._percent(cost)}."
+            )
         )
 
     def why(self) -> Markdown:

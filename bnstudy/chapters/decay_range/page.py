@@ -57,11 +57,12 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         """Return the two sentences that answer the chapter's question, and what they rest on, in Markdown."""
         said = (
             f"**{self._verdict()}** {self._cause()}",
-            "By rule:",
-            self._by_rule(),
             self._ranges(),
+            "<details><summary>By the first round's rules</summary>",
+            self._by_rule(),
             self._lacking(),
             self._setting(),
+            "</details>",
         )
         return Markdown("\n\n".join(filter(None, said)))
 

@@ -37,24 +37,29 @@ def _scan(subject: Subject) -> Iterator[Finding]:
         else:
             yield finding(layer.name, f"there is a counter of batches, {layer.count}, and no statistics")
     affine = _affine(subject)
-    lacking = [name for name in affine if name not in complete and SAYS_SO.search(name)]
-    for name in lacking:
-        seen = f"weight and bias of {affine[name]} channels are there, the running statistics aren't"
-        sure = "likely: by its name it is batch norm; compare() tells it from a group norm"
-        yield finding(name, seen, sure)
-    if affine and not (subject.layers or lacking) and _convolves(subject):
-        yield CHECK.finding(
-            "note",
-            None,
-            f"{len(affine)} layers have a scale and an offset, none has statistics, and convolutions are "
-            f"there",
-            cause="If these are group or layer norms, that is how it should be; if they are batch norms, "
-            "their "
-            "statistics are missing.",
-            fix="from bnstudy import doctor\nprint(doctor.compare(model, checkpoint))  # the model knows",
-            sure="can't tell: names and shapes are those of group and layer norms too",
-            layers=len(affine),
-        )
+    named = [name for name in affine if name not in complete and SAYS_SO.search(name)]
+    if subject.layers:
+        for name in named:
+            seen = f"weight and bias of {affine[name]} channels are there, the running statistics aren't"
+            sure = "likely: by its name it is batch norm; compare() tells it from a group norm"
+            yield finding(name, seen, sure)
+    elif affine and (named or _convolves(subject)):
+        yield _question(affine, named)
+
+
+def _question(affine: dict[str, int], named: list[str]) -> Finding:
+    """Return what is said where no layer has statistics: a norm called bn1 may have been exchanged."""
+    names = f"; {len(named)} are called as batch norms are ({named[0]})" if named else ""
+    return CHECK.finding(
+        "note",
+        None,
+        f"{len(affine)} layers have a scale and an offset, none has statistics{names}",
+        cause="If these are group or layer norms, that is how it should be; if they are batch norms, their "
+        "statistics are missing: what was saved holds what is trained and not what is averaged.",
+        fix="from bnstudy import doctor\nprint(doctor.compare(model, checkpoint))  # the model knows",
+        sure="can't tell: names and shapes are those of group and layer norms too",
+        layers=len(affine),
+    )
 
 
 def _compare(pair: Pair) -> Iterator[Finding]:

@@ -1,0 +1,63 @@
+"""What is said of C2 and C3 in one sentence each, and what to do about it."""
+
+from __future__ import annotations
+
+from bnstudy.analysis.saying import Said, Writer
+from bnstudy.analysis.tables import Tables
+from bnstudy.chapters.covariate_shift.rules import C2, C3
+
+FOUND = {
+    "drift of the layers' inputs in a step, none over batch norm": Said(
+        "Without batch norm a step moves the layers' inputs {} as far.",
+        "无批归一化时，一步训练使各层输入移动的距离是有批归一化的 {}。",
+    ),
+    "cosine of gradients before and after the earlier layers' update, batch norm minus none": Said(
+        "How far a layer's gradient still points the same way once the earlier layers have moved differs by {}.",
+        "前面各层更新之后，本层梯度与更新前的余弦相差 {}。",
+    ),
+    "Kolmogorov distance to a Gaussian, hidden layers": Said(
+        "Normalised values of hidden layers are {} from a Gaussian (Kolmogorov's distance).",
+        "隐藏层归一化后的值与高斯分布的柯尔莫哥洛夫距离为 {}。",
+    ),
+    "Kolmogorov distance to a Gaussian, logits": Said(
+        "Those of the logits are {} from it.", "logit 层为 {}。"
+    ),
+}
+ADVICE = {
+    "C2": {
+        "supported": Said(
+            "Expect steadier inputs and gradients that still fit.",
+            "可以期待更稳定的输入，以及仍然适用的梯度。",
+        ),
+        "": Said(
+            "Expect steadier activations from batch norm, and no steadier gradients.",
+            "批归一化使激活值更稳定，但不要指望梯度也更稳定。",
+        ),
+    },
+    "C3": {
+        "supported": Said("Treat normalised values as Gaussian.", "可以把归一化后的值当作高斯分布。"),
+        "": Said(
+            "Rely on mean 0 and variance 1, and on nothing else of the shape.",
+            "只依赖均值为 0、方差为 1，不要依赖分布的其他形状。",
+        ),
+    },
+}
+
+
+def explored(tables: Tables, write: Writer) -> dict[str, str]:
+    """Return drift and cosine with batch norm and without, and the distance to a Gaussian."""
+    drift, cosine = (rule.measure(tables) for rule in C2.rules)
+    distance = C3.rules[0].measure(tables)
+    return {
+        "C2": write.say(
+            f"A step moves the layers' outputs {write.factor(drift)} times as far without batch norm, but "
+            f"gradients fit no better after the earlier layers moved: cosine {write.number(cosine)} higher with it.",
+            f"无批归一化时，一步训练使各层输出移动 {write.factor(drift)} 倍；但前面各层更新后梯度并不更吻合：余弦只高 "
+            f"{write.number(cosine)}。",
+        ),
+        "C3": write.say(
+            "Mean and variance are 0 and 1; the shape is no Gaussian's: its Wasserstein distance is "
+            f"{write.number(distance)} standard deviations.",
+            f"均值和方差确为 0 和 1，但形状不是高斯分布：沃瑟斯坦距离为 {write.number(distance)} 个标准差。",
+        ),
+    }

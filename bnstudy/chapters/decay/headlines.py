@@ -1,0 +1,88 @@
+"""What is said of C6 and C7 in one sentence each, and what to do about it."""
+
+from __future__ import annotations
+
+import math
+
+from bnstudy.analysis.saying import Said, Writer
+from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.tables import Tables, last_step, rows
+from bnstudy.chapters.decay.rules import accuracy, difference, error_split
+
+FOUND = {
+    "annealed: decay 0.9 minus decay 0": Said(
+        "After annealing, averages of decay 0.9 are {} of test accuracy ahead of the last batch's statistics (decay 0).",
+        "学习率退火后，衰减 0.9 的滑动平均比最后一批的统计量（衰减 0）高 {}。",
+    ),
+    "annealed: decay 0.9 minus the test batch's own": Said(
+        "They are {} ahead of each test batch's own.", "比测试批自身的统计量高 {}。"
+    ),
+    "constant rate: decay 0.9 minus decay 0": Said(
+        "Under a constant rate it is {} against the last batch", "学习率不变时，与最后一批的统计量相比为 {}，"
+    ),
+    "constant rate: decay 0.9 minus the test batch's own": Said(
+        "and {} against the test batch.", "与测试批自身的统计量相比为 {}。"
+    ),
+    "lost by decay 0.999 and won back with the same weights": Said(
+        "Of what decay 0.999 loses early on, precise statistics win back nine tenths and {} more with the same weights:",
+        "衰减 0.999 在早期的损失，用同样的权重换上精确统计量，可收回九成再加 {}：",
+    ),
+    "lost by decay 0.999 on training images too": Said(
+        "training images lose nine tenths of it and {} more. That is no overfitting where both are above 0.",
+        "训练图像的损失为其九成再加 {}。两者都大于 0 时就不是过拟合。",
+    ),
+}
+ADVICE = {
+    "C6": {
+        "supported": Said("Evaluate with moving averages of decay 0.9.", "评估时用衰减 0.9 的滑动平均。"),
+        "refuted": Said("Recalibrate the statistics before you evaluate.", "评估之前重新校准统计量。"),
+        "": Said(
+            "Anneal the learning rate, or recalibrate the statistics, before you evaluate.",
+            "评估之前先让学习率退火，或者重新校准统计量。",
+        ),
+    },
+    "C7": {
+        "supported": Said("Keep the decay small.", "衰减不要取大。"),
+        "": Said(
+            "Take 0.9. With 0.999 debias (<code>zero_debias</code>) or wait until the average has filled; "
+            "don't fight overfitting there.",
+            "取 0.9。若用 0.999，应去偏（<code>zero_debias</code>）或等滑动平均填满；不要当作过拟合来处理。",
+        ),
+    },
+}
+_PLAIN = {"statistics": "moving", "zero_debias": "none"}
+_USUAL, _LARGE = 0.9, 0.999
+
+
+def explored(tables: Tables, write: Writer) -> dict[str, str]:
+    """Return what staleness costs under each schedule, and where what a large decay loses goes."""
+    lost = {}
+    for schedule in ("constant", "annealed"):
+        last = last_step(rows(tables, "evaluation", schedule=schedule))
+        lost[schedule] = difference(last, {"statistics": "precise"}, {**_PLAIN, "decay": _USUAL})
+    last = last_step(rows(tables, "evaluation", schedule="constant"))
+    total = accuracy(last, decay=_USUAL, **_PLAIN) - accuracy(last, decay=_LARGE, **_PLAIN)
+    split = last_step(error_split(last))
+    part = {
+        name: write.lost(
+            split[(split["part"] == name) & (split["decay"] == _LARGE)]["loss_of_accuracy"], mean_interval
+        )
+        for name in ("initialisation bias", "staleness")
+    }
+    steps = write.cite(f"{int(last['step'].iloc[0]):,}")
+    half = f"{math.log(0.5) / math.log(_LARGE):.0f}"
+    return {
+        "C6": write.say(
+            f"Averages of decay 0.9 lose {write.lost(lost['constant'], mean_interval)} points to precise statistics while the "
+            f"learning rate stays constant, and {write.lost(lost['annealed'], mean_interval)} once it is annealed.",
+            f"学习率不变时，衰减 0.9 的滑动平均比精确统计量低 {write.lost(lost['constant'], mean_interval)} 个百分点；退火后低 "
+            f"{write.lost(lost['annealed'], mean_interval)} 个百分点。",
+        ),
+        "C7": write.say(
+            f"After {steps} steps decay 0.999 (half-life {half} steps) costs {write.lost(total, mean_interval)} points against "
+            f"0.9: {part['initialisation bias']} since the average isn't filled, {part['staleness']} since it is "
+            "old. The weights are the same.",
+            f"{steps} 步之后，衰减 0.999（半衰期 {half} 步）比 0.9 低 {write.lost(total, mean_interval)} 个百分点：其中 "
+            f"{part['initialisation bias']} 因为滑动平均尚未填满，{part['staleness']} 因为它已过时。权重完全相同。",
+        ),
+    }

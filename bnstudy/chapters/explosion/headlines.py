@@ -1,0 +1,52 @@
+"""What is said of C1 in one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+from bnstudy.analysis.saying import Said, Writer
+from bnstudy.analysis.tables import Tables
+from bnstudy.chapters.explosion.rules import endings
+
+FOUND = {
+    "share of seeds that diverge, one layer a step in turn": Said(
+        "Updating one layer a step, which leaves no shift to blame, {} of the seeds diverged.",
+        "每步只更新一层（此时不存在偏移），仍有 {} 的种子发散。",
+    ),
+    "largest gradient norm, fresh over frozen noise": Said(
+        "Noise drawn afresh, which shifts every layer's inputs, made the largest gradient {} that of the "
+        "same noise frozen.",
+        "每次重新抽取的噪声会使各层输入偏移，其最大梯度是固定噪声的 {}。",
+    ),
+}
+ADVICE = {
+    "C1": {
+        "supported": Said(
+            "Keep the layers' inputs steady where rates are high.", "学习率较高时，应让各层输入保持稳定。"
+        ),
+        "": Said(
+            "Use batch norm so that higher learning rates survive; don't explain it by covariate shift.",
+            "用批归一化来承受更高的学习率，但不要用协变量偏移来解释它。",
+        ),
+    }
+}
+
+
+def explored(tables: Tables, write: Writer) -> dict[str, str]:
+    """Return how many trainings diverged with batch norm and without."""
+    ended = endings(tables)
+    count = {}
+    for arm in ("none", "batch"):
+        ends = ended[ended["arm"] == arm]["end"]
+        if ends.empty:
+            return {}
+        count[arm] = {end: write.cite(int((ends == end).sum())) for end in ("diverged", "died")}
+        count[arm]["runs"] = write.cite(len(ends))
+    none, batch = count["none"], count["batch"]
+    return {
+        "C1": write.say(
+            f"{none['diverged']} of {none['runs']} trainings without batch norm diverged, and "
+            f"{batch['diverged']} of {batch['runs']} with it. Whether a shift of distributions is the cause, the "
+            "first round could not tell.",
+            f"无批归一化的 {none['runs']} 次训练中有 {none['diverged']} 次发散，有批归一化的 {batch['runs']} 次中有 "
+            f"{batch['diverged']} 次。原因是否在于分布偏移，第一轮无法判断。",
+        )
+    }

@@ -1,0 +1,310 @@
+"""The front page: what was found of each claim, how sure, and what to do, from records of both rounds."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import cached_property
+from typing import Any, Final
+
+from bnstudy.analysis import rules
+from bnstudy.analysis.cards import Bar, Card, Chip, Look, bars_html, cards_html
+from bnstudy.analysis.judged.parts import Scale, Side, Words
+from bnstudy.analysis.judged.verdicts import Answer, Judgement, Verdict
+from bnstudy.analysis.judged.verdicts import Finding as Judged
+from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, Language, in_language, write_estimate
+from bnstudy.analysis.saying import Headline, Writer
+from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.tables import NotMeasuredError, last_step
+from bnstudy.analysis.words import LANGUAGES, Html, Sources, write_effect, write_label
+from bnstudy.chapters import headlines
+from bnstudy.chapters.claims import CLAIMS, recorded
+from bnstudy.chapters.judged import words
+from bnstudy.chapters.loading import load
+from bnstudy.chapters.second_round import behind, judgements
+from bnstudy.records.spec import SpecError
+from bnstudy.study.frames import Frames
+
+# A distance from a bound that one would call small: a point, a quarter, a twentieth, a tenth of the seeds.
+_SMALL: Final[dict[Scale, float]] = {
+    "points": 0.01,
+    "factor": math.log2(1.25),
+    "number": 0.05,
+    "share": 0.1,
+}
+_OF_ANSWER: Final[dict[Answer, Look]] = {"holds": "holds", "doesn't hold": "fails", "can't tell": "open"}
+_OF_VERDICT: Final[dict[Verdict, Look]] = {
+    "supported": "holds",
+    "partly": "partly",
+    "refuted": "fails",
+    "open": "open",
+    "not measured yet": "missing",
+}
+_OF_RULE: Final[dict[rules.Answer, Look]] = {
+    "supported": "holds",
+    "refuted": "fails",
+    "open": "open",
+    "not measured yet": "missing",
+}
+_GROUPS: Final[dict[Look, tuple[str, str]]] = {
+    "holds": ("Holds", "成立"),
+    "partly": ("Holds in part", "部分成立"),
+    "fails": ("Does not hold", "不成立"),
+    "open": ("Can't be told, at full precision", "已达到应有精度，仍无法判断"),
+    "missing": ("Explored, not judged yet", "已有探索，尚未判定"),
+}
+# What everybody who uses batch norm decides: the flag, the decay, the updates, the schedule, the rate.
+MOST_MET: Final = ("C10", "C7", "C11", "C6", "C1")
+_BASIS: Final = {
+    "second": ("second round", "第二轮"),
+    "test": ("by test", "由测试判定"),
+    "first": ("first round, exploratory", "第一轮，探索性"),
+}
+
+
+class Front:
+    """The front page's parts in one language.
+
+    Raises:
+        PreregistrationError: a record was not made for the frozen rules, and no chapter names it.
+        RecordError: a record is damaged.
+    """
+
+    def __init__(self, language: Language = "en", data_dir: str | os.PathLike[str] = "") -> None:
+        self.language = language
+        self.data_dir = data_dir
+        self.judged = judgements(data_dir)
+        self.first = rules.judge(CLAIMS, recorded(data_dir=data_dir))
+
+    def scope(self) -> Html:
+        """Return the network, the data, the seeds, the epochs and the accuracy reached, in one line."""
+        frames = self._frames("decay")
+        if frames is None:
+            return Html("")
+        study: Any = frames.study
+        cite = Writer(Sources("decay", frames.runs), self.language).cite
+        ends = last_step(frames["evaluation"].query("split == 'test' and statistics == 'precise'"))
+        reached = cite(f"{100 * ends.groupby('schedule')['accuracy'].mean().max():.0f} %")
+        said = self._say(
+            f"The tutorial's network of five convolutions on CIFAR-10. First round: {cite(study.seeds)} "
+            f"seeds of {cite(study.epochs)} epochs at most, test accuracy {reached} at the end; exploratory.",
+            f"教程中的五层卷积网络，数据为 CIFAR-10。第一轮：{cite(study.seeds)} 个种子，"
+            f"至多 {cite(study.epochs)} 轮，最终测试准确率 {reached}；属于探索。",
+        )
+        return Html(f'<p class="scope">{said}</p>')
+
+    def todo(self) -> Html:
+        """Return what to do, a line a claim that most models meet."""
+        cards = {card.claim: card for card in self._every}
+        lines = "".join(
+            f'<li>{cards[claim].advice} <a href="#card-{claim.lower()}">{claim}</a></li>'
+            for claim in MOST_MET
+            if claim in cards and cards[claim].advice
+        )
+        return Html(f'<ul class="todo">{lines}</ul>' if lines else "")
+
+    def hero(self) -> Html:
+        """Return all claims and parts: each interval against its bound."""
+        bars = [bar for claim in CLAIMS for bar in self._bars(claim.id)]
+        return Html(
+            bars_html(
+                bars,
+                self._say_both(
+                    ("the tutorial is wrong", "the tutorial is right"), ("教程不对", "教程说得对")
+                ),
+                self._say(
+                    "Every part of every claim: its interval against what had to be shown (the line in the "
+                    "middle). Filled: judged by rules frozen before the runs. Hollow: first round, "
+                    "exploratory, by rules since corrected.",
+                    "每条论断的每个部分：区间与判定界限（中线）的关系。实心：按运行前冻结的规则判定；"
+                    "空心：第一轮的探索，其规则后来已修正。",
+                ),
+            )
+        )
+
+    def cards(self) -> Html:
+        """Return a card a claim, grouped by what was found."""
+        groups = [
+            (in_language(title, self.language), [card for card in self._every if card.look == look])
+            for look, title in _GROUPS.items()
+        ]
+        return Html(cards_html(groups, self._say("Do this:", "怎么做：")))
+
+    def changed(self) -> Html:
+        """Return which verdicts the second round changed; nothing before it judged any."""
+        changes = [
+            f"{claim.id}: {LANGUAGES[self.language].answers[self.first[claim.id].answer]} → "
+            f"{in_language(VERDICTS[judgement.verdict], self.language)}"
+            for claim in CLAIMS
+            if (judgement := self._judgement(claim.id))
+            and self.first[claim.id].answer not in (judgement.verdict, "not measured yet")
+        ]
+        if not changes:
+            return Html("")
+        told = self._say(
+            "What the second round changed, from the first: ", "第二轮改变的结论（第一轮 → 第二轮）："
+        )
+        return Html(
+            f'<p class="changed">{told}{self._say("; ", "；").join(changes)}{self._say(".", "。")}</p>'
+        )
+
+    @cached_property
+    def _every(self) -> list[Card]:
+        return [self._card(claim) for claim in CLAIMS]
+
+    def _card(self, claim: rules.Claim) -> Card:
+        judgement = self._judgement(claim.id)
+        said = claim.english if self.language == "en" else claim.original
+        href = f"{claim.chapter}.html"
+        if judgement is None:
+            headline = self._explored(claim)
+            return Card(
+                claim.id, said, href, "missing", self._first_verdict(claim), self._basis("first"),
+                headline.found, headline.advice, self._first_chips(claim),
+            )  # fmt: skip
+        headline = self._confirmed(claim, judgement)
+        return Card(
+            claim.id, said, href, _OF_VERDICT[judgement.verdict],
+            in_language(VERDICTS[judgement.verdict], self.language),
+            self._basis("second" if judgement.findings else "test"),
+            headline.found, headline.advice, self._chips(judgement),
+        )  # fmt: skip
+
+    def _judgement(self, claim: str) -> Judgement | None:
+        found = self.judged.get(claim)
+        return None if found is None or found.verdict == "not measured yet" else found
+
+    def _explored(self, claim: rules.Claim) -> Headline:
+        missing = self._by_rule(claim)
+        said = headlines.of(claim.chapter)
+        frames = self._frames(claim.chapter) if said else None
+        if said is None or frames is None:
+            return missing
+        try:
+            found = said.explored(frames, Writer(Sources(claim.chapter, frames.runs), self.language))
+        except NotMeasuredError:
+            return missing
+        if claim.id not in found:
+            return missing
+        return Headline(found[claim.id], headlines.advice(said, claim.id, "", self.language))
+
+    def _by_rule(self, claim: rules.Claim) -> Headline:
+        finding = self.first[claim.id].decisive()
+        if finding is None:
+            return Headline(LANGUAGES[self.language].answers["not measured yet"], "")
+        runs = recorded(data_dir=self.data_dir)[finding.rule.study].runs
+        effect = write_effect(finding.effect, finding.rule.unit, LANGUAGES[self.language].points)
+        label = write_label(finding.rule, self.language)
+        return Headline(f"{label}: {Sources(claim.chapter, runs).cite(effect)}", "")
+
+    def _confirmed(self, claim: rules.Claim, judgement: Judgement) -> Headline:
+        said = headlines.of(claim.chapter)
+        if said is None:
+            return Headline(in_language(VERDICTS[judgement.verdict], self.language), "")
+        if not judgement.findings:
+            return Headline(
+                self._verified(judgement, words()[claim.id]),
+                headlines.advice(said, claim.id, judgement.verdict, self.language),
+            )
+        sources = Sources(claim.chapter, behind(judgement, self.data_dir))
+        return headlines.confirmed(said, judgement, Writer(sources, self.language))
+
+    def _verified(self, judgement: Judgement, said: Words) -> str:
+        space = "" if self.language == "zh" else " "
+        return space.join(in_language(said.parts[v.name], self.language) for v in judgement.claim.verified)
+
+    def _chips(self, judgement: Judgement) -> tuple[Chip, ...]:
+        said = words()[judgement.claim.id]
+        parts = [
+            (f.part.name, f.answer) for f in judgement.findings
+        ] + [(v.name, "holds" if v.holds else "doesn't hold") for v in judgement.claim.verified]  # fmt: skip
+        return tuple(
+            Chip(
+                _OF_ANSWER[answer],
+                in_language(ANSWERS[answer], self.language),
+                name if self.language == "en" else in_language(said.parts[name], "zh").rstrip("。"),
+            )
+            for name, answer in parts
+        )
+
+    def _first_verdict(self, claim: rules.Claim) -> str:
+        answer = LANGUAGES[self.language].answers[self.first[claim.id].answer]
+        return self._say(f"first round: {answer}", f"第一轮：{answer}")
+
+    def _first_chips(self, claim: rules.Claim) -> tuple[Chip, ...]:
+        return tuple(
+            Chip(
+                _OF_RULE[f.answer],
+                LANGUAGES[self.language].answers[f.answer],
+                f.rule.part if self.language == "en" else write_label(f.rule, "zh"),
+            )
+            for f in self.first[claim.id].findings
+        )
+
+    def _bars(self, claim: str) -> list[Bar]:
+        href = f"#card-{claim.lower()}"
+        judgement = self._judgement(claim)
+        if judgement is not None:
+            return [self._bar(claim, href, finding) for finding in judgement.findings]
+        return [
+            Bar(
+                claim,
+                f.rule.part if self.language == "en" else write_label(f.rule, "zh"),
+                href,
+                _OF_RULE[f.answer],
+                LANGUAGES[self.language].answers[f.answer],
+                *_beyond(f.effect, f.rule.side, f.rule.threshold, f.rule.unit),
+                write_effect(f.effect, f.rule.unit, LANGUAGES[self.language].points),
+                explored=True,
+            )
+            for f in self.first[claim].findings
+        ]
+
+    def _bar(self, claim: str, href: str, finding: Judged) -> Bar:
+        part, found = finding.part, finding.estimate
+        name = part.name
+        if self.language == "zh":
+            name = in_language(words()[claim].parts[name], "zh").rstrip("。")
+        return Bar(
+            claim,
+            name,
+            href,
+            _OF_ANSWER[finding.answer],
+            in_language(ANSWERS[finding.answer], self.language),
+            *_beyond(found.interval, part.side, part.bound, part.quantity.scale),
+            write_estimate(found, self.language),
+        )
+
+    def _frames(self, study: str) -> Frames | None:
+        if study not in self._loaded:
+            try:
+                self._loaded[study] = load(study, self.data_dir)
+            except (SpecError, LookupError):
+                self._loaded[study] = None
+        return self._loaded[study]
+
+    @cached_property
+    def _loaded(self) -> dict[str, Frames | None]:
+        return {}
+
+    def _basis(self, kind: str) -> str:
+        return in_language(_BASIS[kind], self.language)
+
+    def _say(self, en: str, zh: str) -> str:
+        return zh if self.language == "zh" else en
+
+    def _say_both(self, en: tuple[str, str], zh: tuple[str, str]) -> tuple[str, str]:
+        return zh if self.language == "zh" else en
+
+
+def _beyond(found: Interval, side: Side, bound: float, scale: Scale) -> tuple[float, float, float]:
+    """Return low, mean and high as distances beyond the bound, in ``_SMALL``: positive where it holds."""
+    small = _SMALL[scale]
+    if side == "within":
+        inner = 0.0 if found.low < 0 < found.high else min(abs(found.low), abs(found.high))
+        ends = (bound - max(abs(found.low), abs(found.high)), bound - abs(found.mean), bound - inner)
+    elif side == "above":
+        ends = (found.low - bound, found.mean - bound, found.high - bound)
+    else:
+        ends = (bound - found.high, bound - found.mean, bound - found.low)
+    return ends[0] / small, ends[1] / small, ends[2] / small

@@ -1,0 +1,57 @@
+"""The chapters' headlines: what was found of a claim in one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Protocol, cast
+
+from bnstudy.analysis.judged.verdicts import Judgement, Verdict
+from bnstudy.analysis.judged.wording import Language, write_estimate
+from bnstudy.analysis.saying import Headline, Said, Writer
+from bnstudy.analysis.tables import Tables
+
+
+class Headlines(Protocol):
+    """A chapter's ``headlines.py``.
+
+    ``FOUND`` has a sentence for each judged quantity by its name, with ``{}`` where its estimate stands;
+    ``ADVICE`` what to do, by claim and verdict, or for every other verdict under ``""``.
+    """
+
+    FOUND: Mapping[str, Said]
+    ADVICE: Mapping[str, Mapping[Verdict | str, Said]]
+
+    def explored(self, tables: Tables, write: Writer) -> dict[str, str]:
+        """Return what the chapter's own study shows of each of its claims; nothing of what it lacks."""
+
+
+def of(chapter: str) -> Headlines | None:
+    """Return a chapter's headlines, if it has any."""
+    module = f"bnstudy.chapters.{chapter}.headlines"
+    try:
+        return cast(Headlines, importlib.import_module(module))
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        return None
+
+
+def advice(said: Headlines, claim: str, verdict: Verdict | str, language: Language) -> str:
+    """Return what to do about a claim, by what was found of it."""
+    choices = said.ADVICE[claim]
+    return str(getattr(choices.get(verdict, choices[""]), language))
+
+
+def confirmed(said: Headlines, judgement: Judgement, write: Writer) -> Headline:
+    """Return what the second round found of a claim: a sentence for each quantity that votes, once."""
+    quantities = {f.part.quantity.name: f.estimate for f in judgement.findings if f.part.votes}
+    sentences = [
+        str(getattr(said.FOUND[name], write.language)).format(
+            write.cite(write_estimate(estimate, write.language))
+        )
+        for name, estimate in quantities.items()
+    ]
+    space = "" if write.language == "zh" else " "
+    name = judgement.claim.id
+    return Headline(space.join(sentences), advice(said, name, judgement.verdict, write.language))

@@ -1,0 +1,39 @@
+"""What is said of C11 in one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+from bnstudy.analysis.saying import Said, Writer
+from bnstudy.analysis.tables import Tables, last_step, per_seed
+from bnstudy.chapters.updates_collections.rules import accuracy_with
+
+FOUND = {
+    "seconds a step, in place over with the step": Said(
+        "A step takes {} the time with <code>updates_collections=None</code>.",
+        "设 <code>updates_collections=None</code> 时，一步所需时间是原来的 {}。",
+    )
+}
+ADVICE = {
+    "C11": {
+        "": Said(
+            "Take either, but one of them: run <code>UPDATE_OPS</code> with the step, or set "
+            "<code>updates_collections=None</code>.",
+            "两种方式任选其一，但必须选一种：训练时执行 <code>UPDATE_OPS</code>，或者设 <code>updates_collections=None</code>。",
+        )
+    }
+}
+
+
+def explored(tables: Tables, write: Writer) -> dict[str, str]:
+    """Return what forgetting the updates does to the accuracy."""
+    there, never = (
+        write.percent(per_seed(last_step(accuracy_with(tables["evaluation"], arm, "moving")), "accuracy"))
+        for arm in ("in place", "never")
+    )
+    return {
+        "C11": write.say(
+            "Training is the same bit for bit, in place or by <code>UPDATE_OPS</code>. Forgetting "
+            f"<code>UPDATE_OPS</code> takes test accuracy from {there} to {never}.",
+            "就地更新还是用 <code>UPDATE_OPS</code>，训练逐位相同。忘记执行 <code>UPDATE_OPS</code> 会使测试准确率从 "
+            f"{there} 降到 {never}。",
+        )
+    }
