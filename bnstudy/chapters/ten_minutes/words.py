@@ -50,7 +50,7 @@ PICTURES = {
         "sorted by class.",
         "You see: the network in evaluation mode ({averages}), and the same network never switched to it: in "
         "shuffled batches of {shown} ({shuffled}), in pairs of images ({pairs}), and in batches sorted by "
-        "class ({sorted}). What sets a class apart is then the same in the whole batch, and is taken away with "
-        "its mean.",
+        "class ({sorted}). What sets a class apart is then the same in the whole batch, and is taken away "
+        "with its mean.",
     ),
 }
