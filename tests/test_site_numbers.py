@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import bnstudy
+from bnstudy.chapters.claims import CLAIMS
 from tests.site_book import STUDIED, VIEWS
 
 pytestmark = pytest.mark.slow
