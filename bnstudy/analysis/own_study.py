@@ -27,12 +27,9 @@ class OwnVerdicts:
         """Return every claim's answer: ``"C4 is supported, C13 is refuted"``."""
         return ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
 
-    def answer(self, finding: str, *more: str) -> Markdown:
-        """Return a chapter's answer in Markdown: what was found, and folded, what each rule says of it.
-
-        Of ``more``, which follows the rules' lines, empty parts are left out.
-        """
-        return Markdown("\n\n".join(filter(None, (finding, self.folded(self.sentences(), *more)))))
+    def answer(self, *more: str) -> Markdown:
+        """Return what each rule found, and ``more``, folded, in Markdown; empty parts are left out."""
+        return Markdown(self.folded(self.sentences(), *more))
 
     def folded(self, *parts: str) -> str:
         """Return parts in Markdown folded under the verdicts; empty parts are left out."""

@@ -108,7 +108,7 @@ class Finding:
     size: float
     premise: Finding | None = None
     values: Sequence[float] = ()
-    trail: Trail = NO_TRAIL
+    trail: Trail = field(default=NO_TRAIL, compare=False)
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def _find(rule: Rule, taken: Taken, p: float, premise: Finding | None = None) ->
     effect = replace(bootstrap_interval(values), seeds=tuple(taken.trail.seeds))
     answer = decide(rule, effect, p) if premise is None or premise.answer == "supported" else "open"
     size = math.nan if rule.level else hedges_g(values)
-    return Finding(rule, answer, effect, mean_interval(values), p, size, premise, values, taken.trail)
+    return Finding(rule, answer, effect, mean_interval(values), p, size, premise, tuple(values), taken.trail)
 
 
 def decide(rule: Rule, effect: Interval, p: float) -> Answer:

@@ -72,7 +72,7 @@ class Writer:
 
     def percent(self, values: Iterable[float], by: By = mean_interval) -> str:
         """Return a mean share in percent with its interval."""
-        return self.cite(by(values).percent())
+        return self.sources.cite(by(values).percent())
 
     def factor(self, values: Iterable[float]) -> str:
         """Return 2 to the mean of binary logarithms, with its interval."""

@@ -23,6 +23,7 @@ from bnstudy.analysis.tables import NotMeasuredError, Tables
 from bnstudy.analysis.trail import follow
 from bnstudy.analysis.words import Cited, Html, Markdown, Sources, write_amount, write_effect
 from bnstudy.chapters import headlines
+from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.second_round import behind, judgements, trails
@@ -37,8 +38,10 @@ class Chapter(Generic[AStudy]):
     """What a chapter says of a study's tables.
 
     ``runs`` are the records behind the tables. ``others`` are the other recorded studies: a claim may rest on
-    several, and all count in Holm's correction.
+    several, and all count in Holm's correction. ``asked``: what was answered from snapshots.
     """
+
+    asked: Asked | None = None
 
     def __init__(
         self,
@@ -89,6 +92,14 @@ class Chapter(Generic[AStudy]):
         if self.study != type(self.study)():
             return {}
         return {name: j for name, j in judgements().items() if j.verdict != "not measured yet"}
+
+    def finding(self) -> str:
+        """Return in words what the chapter's first figure shows."""
+        return ""
+
+    def you_see(self) -> Markdown:
+        """Return what is to be seen in the chapter's first figure, as its second caption."""
+        return Markdown(f"*You see:* {self.finding()}" if self.finding() else "")
 
     def claims(self) -> tuple[Claim, ...]:
         """Return the claims to judge, those of other chapters with them."""
@@ -214,12 +225,19 @@ class Chapter(Generic[AStudy]):
         machine = mode(record.provenance["device"] for record in records.values())
         took = seconds(list(missing.values()), records.values(), on=machine)
         cost = f"about {in_words(took)} of one core, and half of that on two" if took else "nobody knows what"
-        command = f".venv/bin/papermill book/{name}.ipynb out.ipynb"
+        return self.commands(
+            changes,
+            f"trains {self.cite(len(missing))} runs that this page has no record of: at the pace of those it "
+            f"has, {self.cite(cost)}",
+        )
+
+    def commands(self, changes: Mapping[str, Any], what: str) -> Markdown:
+        """Return the commands that ``again`` explains; ``what`` the first does."""
+        command = f".venv/bin/papermill book/{self.study.name}.ipynb out.ipynb"
         settings = " ".join(f'-y "{key}: {json.dumps(value)}"' for key, value in changes.items())
         return Markdown(
-            f"```console\n{command} {settings}\n{command} -p dataset digits\n```\n\nThe first trains "
-            f"{self.cite(len(missing))} runs that this page has no record of: at the pace of those it has, "
-            f"{self.cite(cost)}. It needs CIFAR-10, which `.venv/bin/bnstudy data fetch cifar10` downloads. "
+            f"```console\n{command} {settings}\n{command} -p dataset digits\n```\n\nThe first {what}. "
+            "It needs CIFAR-10, which `.venv/bin/bnstudy data fetch cifar10` downloads. "
             "The second trains the whole chapter on scikit-learn's digits, within ten minutes on two cores, "
             "and needs no download."
         )

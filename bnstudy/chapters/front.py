@@ -200,10 +200,10 @@ class Front:
         finding = self.first[claim.id].decisive()
         if finding is None:
             return Headline(LANGUAGES[self.language].answers["not measured yet"], "")
-        runs = recorded(data_dir=self.data_dir)[finding.rule.study].runs
+        sources = sources_of(finding, recorded(data_dir=self.data_dir)[finding.rule.study].runs)
         effect = write_effect(finding.effect, finding.rule.unit, LANGUAGES[self.language].points)
         label = write_label(finding.rule, self.language)
-        cited = sources_of(finding, runs).cite(effect, behind_finding(finding))
+        cited = sources.cite(effect, behind_finding(finding))
         return Headline(f"{label}: {cited}", "")
 
     def _confirmed(self, claim: rules.Claim, judgement: Judgement) -> Headline:

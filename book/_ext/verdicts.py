@@ -56,13 +56,14 @@ class FrontPart(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the part as HTML, made once a language and build."""
         part = directives.choice(self.arguments[0], ("todo", "scope", "hero", "cards", "changed"))
-        html = getattr(_front(self.options.get("language", "en")), part)()
+        data = Path(self.env.srcdir, "data")
+        html = getattr(_front(self.options.get("language", "en"), data), part)()
         return [nodes.raw("", html, format="html")] if html else []
 
 
 @cache
-def _front(language: str) -> Front:
-    return Front(language)
+def _front(language: str, data: Path) -> Front:
+    return Front(language, data)
 
 
 def _measure_once(app: Any) -> None:
