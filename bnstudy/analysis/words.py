@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from bnstudy.analysis.behind import Behind, behind_amount
-from bnstudy.analysis.rules import Answer, Finding, Rule, Unit
+from bnstudy.analysis.rules import Answer, Claim, Finding, Rule, Unit
 from bnstudy.analysis.statistics import Amount, Interval
 
 # So many records a link's title names; more of them are on the page that it leads to.
@@ -105,6 +105,28 @@ def write_asked(finding: Finding, words: Language) -> str:
 def _bound(finding: Finding, points: str = "percentage points") -> str:
     alone = Interval(finding.rule.threshold, math.nan, math.nan, 1)
     return write_effect(alone, finding.rule.unit, points).split(" [")[0]
+
+
+# What the article's sentence is about, where the sentence alone doesn't say.
+_SUBJECTS = {
+    "C2": "批归一化",
+    "C3": "批归一化",
+    "C5": "批归一化",
+    "C7": "decay",
+    "C9": "epsilon",
+    "C10": "is_training",
+    "C11": "updates_collections",
+    "C12": "reuse",
+    "C13": "批归一化",
+}
+
+
+def write_claim(claim: Claim, language: str) -> str:
+    """Return a claim in a language: in Chinese the article's own words, behind what they are about."""
+    if language == "en":
+        return claim.english
+    subject = _SUBJECTS.get(claim.id)
+    return f"{subject}：{claim.original}" if subject else claim.original
 
 
 def write_label(rule: Rule, language: str) -> str:

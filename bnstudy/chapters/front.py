@@ -22,6 +22,7 @@ from bnstudy.analysis.words import (
     Sources,
     behind_finding,
     sources_of,
+    write_claim,
     write_effect,
     write_label,
 )
@@ -162,7 +163,7 @@ class Front:
 
     def _card(self, claim: rules.Claim) -> Card:
         judgement = self._judgement(claim.id)
-        said = claim.english if self.language == "en" else claim.original
+        said = write_claim(claim, self.language)
         href = f"{claim.chapter}.html"
         if judgement is None:
             headline = self._explored(claim)

@@ -23,6 +23,7 @@ ENGLISH_FRONT = "book/index"
 SWITCH = {"zh": ("中文", "本页的中文版"), "en": ("English", "This page in English")}
 FIGURE = "图"
 # Links that notebooks write: to pages and files beside their own.
+_CHAPTER = re.compile(r'href="(\w+)\.html"')
 _BESIDE = re.compile(r'(<a class="(?:number|record)" href=")(?=[\w.])')
 
 
@@ -90,20 +91,33 @@ class FillFigures(SphinxPostTransform):
         return figure
 
 
-class LeadUp(SphinxPostTransform):
-    """Make links that notebooks wrote right for a page in a folder below theirs."""
+class LeadAcross(SphinxPostTransform):
+    """Make links that were written for the English pages right for those in Chinese.
+
+    A number's leads one folder up; on the front page a chapter's leads to its translation, if there is one.
+    """
 
     # Behind the glue, which is a post-transform of its own.
     default_priority = 20
 
     def run(self, **kwargs: Any) -> None:
-        """Lead one folder up."""
-        if self.env.docname.startswith(FOLDER):
-            for raw in self.document.findall(nodes.raw):
-                text = _BESIDE.sub(r"\1../", raw.astext())
-                if text != raw.astext():
-                    raw.children = []
-                    raw += nodes.Text(text)
+        """Mend every link in HTML."""
+        if not is_chinese(self.env.docname):
+            return
+        for raw in self.document.findall(nodes.raw):
+            written = raw.astext()
+            if self.env.docname == FRONT:
+                text = _CHAPTER.sub(self._translated, written)
+            else:
+                text = _BESIDE.sub(r"\1../", written)
+            if text != written:
+                raw.children = []
+                raw += nodes.Text(text)
+
+    def _translated(self, link: re.Match[str]) -> str:
+        page = f"{FOLDER}{link[1]}"
+        there = page in self.env.found_docs
+        return f'href="{page.removeprefix("book/")}.html"' if there else link[0]
 
 
 def counterpart(page: str) -> str:
@@ -147,7 +161,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_node(FigureOf)
     app.add_directive("figure-of", FigureOfDirective)
     app.add_post_transform(FillFigures)
-    app.add_post_transform(LeadUp)
+    app.add_post_transform(LeadAcross)
     app.add_css_file("zh.css")
     app.connect("html-page-context", _switch)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

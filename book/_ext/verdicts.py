@@ -14,7 +14,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from bnstudy.analysis.rules import Claim
-from bnstudy.analysis.words import LANGUAGES
+from bnstudy.analysis.words import LANGUAGES, write_claim
 from bnstudy.chapters.claims import CLAIMS, ONCE
 from bnstudy.chapters.front import Front
 
@@ -35,8 +35,10 @@ class VerdictTable(SphinxDirective):
         return [table]
 
     def _row(self, claim: Claim) -> str:
-        said = claim.english if self.language == "en" else claim.original
+        said = write_claim(claim, self.language)
         chapter = f"{claim.chapter}.ipynb"
+        translated = f"{self.language}/{claim.chapter}"
+        link = f"{translated}.md" if f"book/{translated}" in self.env.found_docs else chapter
         if f"book/{claim.chapter}" not in self.env.found_docs:
             missing = LANGUAGES[self.language].answers["not measured yet"]
             return f"| {claim.id} | {said} | [{missing}]{{.unmeasured}} | – |"
@@ -44,7 +46,7 @@ class VerdictTable(SphinxDirective):
             f"{{glue:}}`{chapter}::{claim.id}_{what}_{self.language}`"
             for what in ("verdict", "effect", "rule")
         )
-        return f"| [{claim.id}]({chapter}) | {said} | {verdict} | {effect} {rule} |"
+        return f"| [{claim.id}]({link}) | {said} | {verdict} | {effect} {rule} |"
 
 
 class FrontPart(SphinxDirective):
