@@ -56,6 +56,8 @@ _USUAL, _LARGE = 0.9, 0.999
 
 def explored(tables: Tables, write: Writer) -> dict[str, str]:
     """Return what staleness costs under each schedule, and where what a large decay loses goes."""
+    for decay in (_USUAL, _LARGE):
+        rows(tables, "evaluation", decay=decay)  # raises where a parameter left it out
     lost = {}
     for schedule in ("constant", "annealed"):
         last = last_step(rows(tables, "evaluation", schedule=schedule))
