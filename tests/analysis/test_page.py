@@ -106,6 +106,15 @@ def test_frames_of_a_slider_keep_their_ids_apart_and_their_text_whole():
     assert [f"0.9999 at {i}" in html for i in range(3)] == [True] * 3
     assert [d["aria-label"] for d in root.select("svg[role=img]")] == [f"what {i} & shows" for i in range(3)]
     assert plt.get_fignums() == []
+    # It opens where the story begins.
+    assert (root.input["value"], root.input["max"]) == ("0", "2")
+
+
+def test_a_slider_opens_where_it_is_told_and_nowhere_else():
+    frames = [Frame(f"step {i}", "what it shows", figure("text")) for i in range(2)]
+    assert BeautifulSoup(slider(frames, "s", "Training", start=1), "html.parser").input["value"] == "1"
+    with pytest.raises(ValueError, match="start is 2; allowed: 0 to 1"):
+        slider(frames, "s", "Training", start=2)
 
 
 def test_the_same_figure_gives_the_same_drawing(chapter):
