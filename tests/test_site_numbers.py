@@ -204,7 +204,7 @@ def test_each_language_leads_to_the_same_page_in_the_other_and_never_on_into_it(
 
 
 def test_the_front_pages_say_the_same_numbers_and_lead_to_the_chapters_in_their_language(visit: Any) -> None:
-    cards = {name: visit(name).page.locator(".card") for name in ("index", "zh")}
+    cards = {name: visit(name).page.locator(".claim-card") for name in ("index", "zh")}
     numbers = {
         name: [re.findall(r"[-+]?[\d.]+", text) for text in card.locator("a.number").all_inner_texts()]
         for name, card in cards.items()
