@@ -8,9 +8,10 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
 from pydantic import Field
 
-from bnstudy import chapters
+from bnstudy import chapters, doctor
 from bnstudy.blocks.core import CoreStudy
 from bnstudy.chapters.asking import answerable
 from bnstudy.chapters.found import EXPERIMENTS
@@ -21,6 +22,8 @@ from bnstudy.study.asking import Question
 from bnstudy.study.executors import InProcess
 from bnstudy.study.frames import Frames
 from bnstudy.study.run import NotRecordedError, run_plan
+from bnstudy.train.data import load_dataset
+from bnstudy.train.feed import DeviceData
 
 DECAY = {"dataset": "digits", "epochs": 1, "seeds": 2, "train_size": 32, "batch_size": 16}
 
@@ -235,3 +238,36 @@ def test_the_command_line_refuses_in_one_line(folder, capsys, arguments, message
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def test_the_doctor_tells_a_decay_that_was_too_large_in_a_recorded_network(folder):
+    data = DeviceData(load_dataset("digits"), torch.float32, torch.device("cpu"))
+
+    def batches(split, count):
+        index = torch.arange(count).split(32)
+        return [(x, y[:, 0]) for x, y in (split.batch(part[:, None]) for part in index)]
+
+    where = {"dataset": "digits", "data_dir": folder, "seed": 101}
+    train, test = batches(data.train, 128), batches(data.test, 128)
+    named = {}
+    for decay in (0.5, 0.9999):
+        net = chapters.restored("core", decay=decay, **where)
+        report = doctor.diagnose(net, train, test, progress=False)
+        named[decay] = [finding.code for finding in report.findings if finding.severity != "note"]
+    assert named[0.9999]
+    assert named[0.9999] != named[0.5]
+    debiased = chapters.restored("core", decay=0.9999, zero_debias="both", epoch=1, **where)
+    assert not debiased.training
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 5}, "seed is 5; allowed: 100, 101"),
+        ({"epoch": 3}, r"epoch is 3; allowed of run \w+: \[1.0, 2.0\]"),
+        ({"decay": 1.0}, "decay is 1.0; allowed: 0 to 0.9999"),
+    ],
+)
+def test_a_network_that_was_not_kept_is_refused_by_name(folder, changes, message):
+    with pytest.raises(ValueError, match=message):
+        chapters.restored("core", dataset="digits", data_dir=folder, **changes)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bnstudy.chapters.found import WHERE, plan_of
 from bnstudy.chapters.loading import from_namespace
-from bnstudy.records.snapshots import LARGEST_DECAY
-from bnstudy.records.spec import RunSpec, validate
+from bnstudy.records.snapshots import LARGEST_DECAY, read_snapshots
+from bnstudy.records.spec import RunSpec, SpecError, ZeroDebias, validate
 from bnstudy.records.store import Store
 from bnstudy.study import asking
 from bnstudy.study.asking import Answer, Question, with_snapshots
@@ -22,6 +22,8 @@ from bnstudy.study.run import NotRecordedError, default_data_dir
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bnstudy.train.networks import Network
 
 # Where a row comes from that was recorded in training.
 RECORDED = "training"
@@ -61,6 +63,51 @@ def ask(
     plan = plan_of(experiment, parameters, also=())
     asked = validate(Question, question or {})
     return asking.ask(plan, asked, data_dir=data_dir, device=device, progress=progress, executor=executor)
+
+
+def restored(
+    experiment: str,
+    *,
+    seed: int | None = None,
+    epoch: float | None = None,
+    decay: float | None = None,
+    zero_debias: ZeroDebias = "none",
+    data_dir: str | os.PathLike[str] = "",
+    **parameters: Any,
+) -> Network:
+    """Return a recorded network on the CPU, in evaluation mode, with moving averages of any decay.
+
+    Its weights are float32, and it takes standardised images [N, 3, 32, 32]
+    (``bnstudy.train.feed.DeviceData``).
+
+    Args:
+        experiment: a study with snapshots, such as ``"core"``.
+        seed: of the run; None: the study's first.
+        epoch: after which the snapshot was taken; None: the last one.
+        decay: from 0 to 0.9999; None: the run's own.
+        zero_debias: which averages are debiased, see ``bnstudy.norm.Arm``.
+        data_dir: folder of the records; empty: the repository's.
+        parameters: of the study.
+
+    Raises:
+        SpecError: the experiment, a parameter, the seed or the epoch is unknown or out of range.
+        NotRecordedError: the study has no snapshots, or they are not recorded.
+        RecordError: a record is damaged.
+    """
+    from bnstudy.train.look_again import restore
+
+    store = Store(data_dir or default_data_dir())
+    found = {f.record.spec.seed: f for f in with_snapshots(plan_of(experiment, parameters, also=()), store)}
+    seed = min(found) if seed is None else seed
+    if seed not in found:
+        raise SpecError(f"seed is {seed}; allowed: {', '.join(map(str, sorted(found)))}")
+    run, record = found[seed]
+    epochs = _epochs(run.spec)
+    at = epochs[-1] if epoch is None else epoch
+    snapshots = read_snapshots(record, store)
+    if at not in epochs[: len(snapshots)]:
+        raise SpecError(f"epoch is {at}; allowed of run {record.spec.name}: {epochs[: len(snapshots)]}")
+    return restore(snapshots[epochs.index(at)], decay, zero_debias)
 
 
 @dataclass(frozen=True)
@@ -158,10 +205,15 @@ def _are_recorded(study: Study, store: Store) -> bool:
 
 def _phases(spec: Any, steps: list[int]) -> dict[int, tuple[float, str]]:
     """Return the epoch of each snapshot's step, and what the learning rate did up to it."""
-    assert isinstance(spec, RunSpec)
-    epochs = sorted({epoch for look in spec.looks if look.snapshot for epoch in look.epochs})
+    epochs = _epochs(spec)
     falls = spec.epochs - spec.annealed_epochs if spec.annealed_epochs else spec.epochs
     return {
         step: (epoch, "annealed" if epoch > falls else "constant rate")
         for step, epoch in zip(steps, epochs, strict=True)
     }
+
+
+def _epochs(spec: Any) -> list[float]:
+    """Return after how many epochs a run's snapshots are taken."""
+    assert isinstance(spec, RunSpec)
+    return sorted({epoch for look in spec.looks if look.snapshot for epoch in look.epochs})

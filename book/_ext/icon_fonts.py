@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from fontTools.subset import Options, Subsetter, load_font, save_font
 from fontTools.ttLib import TTFont
+
+# It tells each table that it cuts.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 _FACE = re.compile(r"@font-face\{[^{}]*\}")
 _FILE = re.compile(r"url\(([^)]*?)([\w-]+)\.ttf\)")

@@ -181,7 +181,7 @@ def test_the_tables_have_the_same_answers_without_script(page):
     assert table.loc["0.999", "Half-life"] == "693 steps"
     assert table.loc["0.999", "start left after 1,000 steps"] == f"{100 * 0.999**1000:.3g} %"
     assert table.loc["0.9", "start left after 20,000 steps"] == "below 0.01 %"
-    lost = page.recorded().set_index("training")
+    lost = page.recorded().set_index("training, and learning rate")
     ends = {loss.setting for loss in page.losses if loss.setting.study == "decay_range"}
     assert len(lost) >= len(ends) == 3
     (cell,) = [

@@ -48,9 +48,9 @@ PICTURES = {
     "hurts": Said(
         "Four bars of test accuracy: moving averages, shuffled test batches, pairs of images, and batches "
         "sorted by class.",
-        "You see: the network in evaluation mode ({averages}), and the same never switched to it: with "
-        "shuffled batches of {shown} {shuffled}, with pairs of images {pairs}, and with images sorted by "
-        "class {sorted}. What sets a class apart is then the same in the whole batch, and is taken away "
+        "You see: the network in evaluation mode ({averages}), and the same network never switched to it: in "
+        "shuffled batches of {shown} ({shuffled}), in pairs of images ({pairs}), and in batches sorted by "
+        "class ({sorted}). What sets a class apart is then the same in the whole batch, and is taken away "
         "with its mean.",
     ),
 }

@@ -11,7 +11,6 @@ from html import escape
 import pandas as pd
 
 from bnstudy.analysis import moving_average as ma
-from bnstudy.analysis.page import list_records
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.words import Html, Markdown, Sources
 from bnstudy.chapters.what_decay.losses import Loss, Setting, recorded_losses
@@ -130,8 +129,10 @@ class WhatDecay:
         return table[[self.words.training, *(f"{decay:g}" for decay in decays)]].fillna("–")
 
     def records(self) -> Markdown:
-        """Return which records are behind the page."""
-        return list_records(self.sources)
+        """Return how many records are behind the page, and the chapters that list them."""
+        pages = dict.fromkeys(loss.setting.page for loss in self.losses)
+        links = ", ".join(f'<a href="{page}.html#records">{page.replace("_", " ")}</a>' for page in pages)
+        return Markdown(self.words.records.format(count=len(self.sources.runs), pages=links))
 
     def _name(self, setting: Setting) -> str:
         return self.words.setting.format(

@@ -24,6 +24,7 @@ class Words:
     below: str
     left_after: str
     training: str
+    records: str
     setting: str
     script: Mapping[str, str]
 
@@ -58,8 +59,9 @@ WORDS = {
         steps="{n} steps",
         below="below 0.01 %",
         left_after="start left after {n} steps",
-        training="training",
-        setting="batches of {batch}, {steps} steps, {schedule} learning rate",
+        training="training, and learning rate",
+        records="{count} records, which these chapters list: {pages}.",
+        setting="batches of {batch}, {steps} steps, {schedule}",
         script={
             "steps": "{n} steps ({images} images)",
             "ago": "{n} steps ({images} images) ago",
@@ -118,7 +120,8 @@ WORDS = {
         steps="{n} 步",
         below="低于 0.01 %",
         left_after="{n} 步后初始值的权重",
-        training="训练",
+        training="训练与学习率",
+        records="{count} 条记录，列于以下章节：{pages}。",
         setting="批大小 {batch}，{steps} 步，学习率{schedule}",
         script={
             "steps": "{n} 步（{images} 张图像）",
