@@ -157,12 +157,23 @@
     return scroll;
   };
 
-  const formula = (behind) => {
-    const formula = behind.formula ? behind.formula[chinese ? 1 : 0] : "";
-    const said = formula.slice(0, 1).toUpperCase() + formula.slice(1);
+  // Where nobody wrote a formula, the sentence that the number stands in says what it is.
+  const sentence = (link) => {
+    const block = link.closest("p, li, dd");
+    if (!block) return "";
+    const sentences = block.innerText.split(/(?<=[.!?])\s+(?=\p{Lu})|(?<=[。！？])|\n+/u);
+    const said = sentences.find((one) => one.includes(link.innerText.trim())) || "";
+    return said.trim().length > link.innerText.trim().length ? said.trim() : "";
+  };
+
+  const formula = (link, behind) => {
+    const told = (behind?.formula && behind.formula[chinese ? 1 : 0]) || sentence(link);
+    const said = told.slice(0, 1).toUpperCase() + told.slice(1);
+    if (!behind) return [said].filter(Boolean);
     const count = behind.values ? behind.values.length : 0;
-    const how = count ? (behind.scale === "factor" ? words.geometric(count) : words.mean(count)) : "";
-    const [, from, to] = behind.interval;
+    const [mean, from, to] = behind.interval;
+    const what = behind.scale === "factor" ? words.geometric(count) : words.mean(count);
+    const how = count ? `${what}${chinese ? "：" : ": "}${written(mean, behind.scale)}` : "";
     const between =
       from !== null && to !== null
         ? `${words.interval(behind.level, behind.method)}: ${bare(from, behind.scale)} ${chinese ? "至" : "to"} ${bare(to, behind.scale)}`
@@ -174,7 +185,7 @@
   };
 
   const citation = (link, behind) => {
-    const said = behind ? formula(behind).join(chinese ? "。" : ". ") : "";
+    const said = formula(link, behind).join(chinese ? "。" : ". ");
     const built = document.querySelector("[data-citation]")?.dataset.citation || document.title;
     const address = location.href.split("#")[0];
     return [`${link.textContent.trim()}${said ? ` (${said})` : ""}`, link.dataset.title, `${built} ${address}`]
@@ -209,8 +220,8 @@
     const close = make("button", { type: "button", class: "close", "aria-label": words.close }, "×");
     close.addEventListener("click", () => shut(true));
     box.replaceChildren(close, head);
+    for (const line of formula(link, behind)) box.append(make("p", { class: "formula" }, line));
     if (behind) {
-      for (const line of formula(behind)) box.append(make("p", { class: "formula" }, line));
       if (behind.values) box.append(plot(behind));
       if (behind.values || behind.runs) box.append(table(behind));
     }

@@ -42,7 +42,8 @@ def quoted(chapter: Any) -> dict[str, Glued]:
             try:
                 formula = (english, chinese)
                 contrast = english.rpartition(", ")[2]
-                return chapter.measured(measure, formula=formula, contrast=contrast, points=points)
+                cited: Cited = chapter.measured(measure, formula=formula, contrast=contrast, points=points)
+                return cited
             except NotMeasuredError:
                 return Cited("–", chapter.sources)
 
