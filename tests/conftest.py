@@ -14,6 +14,7 @@ LONGEST_FIRST = (
     "test_records_again.py",
     "test_site.py",
     "test_site_reading.py",
+    "test_site_numbers.py",
     "test_engine_processes.py",
     "chapters/test_notebooks.py",
     "test_train.py",

@@ -30,7 +30,8 @@ BOOK = ROOT / "book"
 CONSTANTS = {
     # Names of things: CIFAR-10, TensorFlow 1, C6 and C7, Python 3.11, 95 % intervals, float32.
     "": "1 10 95 C6 C7",
-    "about.md": "4.0",  # of a licence
+    "about.md": "4.0",  # a licence's version
+    "zh/decay.md": "0 0.9",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "is_it_batch_norm.md": "",

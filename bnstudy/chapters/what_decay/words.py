@@ -1,0 +1,154 @@
+"""What the calculator says, in the book's languages; ``{name}`` is where a number goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of one language.
+
+    ``script`` are those that ``what_decay.js`` fills in.
+    """
+
+    answer: str
+    inputs: Mapping[str, str]
+    schedules: Mapping[str, str]
+    outputs: Mapping[str, str]
+    columns: tuple[str, str, str, str]
+    table: str
+    link: str
+    steps: str
+    below: str
+    left_after: str
+    training: str
+    records: str
+    setting: str
+    script: Mapping[str, str]
+
+
+WORDS = {
+    "en": Words(
+        answer=(
+            "**One whose memory is short against your training, and over which your weights hardly move.** A "
+            "decay of d remembers about 1 / (1 − d) steps. At the end of training, in {trainings} recorded "
+            "settings, PyTorch's default (momentum 0.1, a decay of {pytorch}) lost {lost_pytorch} points of "
+            "test accuracy against precise statistics of the same weights, TensorFlow's ({tensorflow}) "
+            "{lost_tensorflow}."
+        ),
+        inputs={
+            "steps": "Training steps",
+            "batch": "Batch size",
+            "decay": "TensorFlow's decay",
+            "momentum": "PyTorch's momentum",
+            "slide": "Decay, from the last batch alone to a long memory",
+            "schedule": "Learning rate",
+        },
+        schedules={"constant": "constant", "annealed": "annealed to zero"},
+        outputs={
+            "half": "Half-life",
+            "left": "Weight left on the initial value",
+            "age": "Mean age of the average",
+            "equal": "As steady as a mean of",
+        },
+        columns=("decay", "PyTorch's momentum", "points lost [95 %]", "the same, start divided out"),
+        table="Test accuracy lost there, in percentage points, by decay",
+        link="Link to this page with these inputs",
+        steps="{n} steps",
+        below="below 0.01 %",
+        left_after="start left after {n} steps",
+        training="training, and learning rate",
+        records="{count} records, which these chapters list: {pages}.",
+        setting="batches of {batch}, {steps} steps, {schedule}",
+        script={
+            "steps": "{n} steps ({images} images)",
+            "ago": "{n} steps ({images} images) ago",
+            "batches": "{n} batches ({images} images)",
+            "below": "below 0.01 %",
+            "percent": "{n} %",
+            "forgets": "After {steps} steps a decay of {decay} (momentum {momentum}) leaves the initial "
+            "value less than 1 %; a larger decay leaves it more.",
+            "nearest": "Nearest recorded training: decay {decay} after {steps} steps with batches of "
+            "{batch}, "
+            "{schedule} learning rate. It lost {plain} points of test accuracy against precise statistics "
+            "of the same weights",
+            "debiased": "; with the initial value's weight divided out, {debiased}",
+            "end": " (mean of {seeds} seeds, 95 % interval).",
+            "records": "The chapter with its records",
+            "same": "It has your inputs.",
+            "apart": "Yours has {list}.",
+            "ratio_steps": "{ratio} times the steps",
+            "ratio_batch": "batches {ratio} times as large",
+            "ratio_back": "an average that looks back {ratio} times as far",
+            "left": " Its initial value had {there} left, yours has {here}.",
+            "far": " That is far: take the direction from it, not the size.",
+            "and": "; ",
+            "none": "No training of this schedule is recorded.",
+            "bad": "{name} is {value}; allowed: {allowed}.",
+            "whole": "a whole number from 1 to 1,000,000,000",
+            "share": "a number from 0 to below 1",
+            "part": "a number above 0, up to 1",
+        },
+    ),
+    "zh": Words(
+        answer=(
+            "**选一个记忆比训练短得多、其间权重几乎不动的衰减率。**衰减率 d 大约记住 1 / (1 − d) 步。"
+            "在 {trainings} 种有记录的训练设置下，训练结束时与同样权重的精确统计量相比，"
+            "PyTorch 的默认值（momentum 0.1，即衰减率 {pytorch}）损失 {lost_pytorch} 个百分点的测试准确率，"
+            "TensorFlow 的默认值（{tensorflow}）损失 {lost_tensorflow} 个百分点。"
+        ),
+        inputs={
+            "steps": "训练步数",
+            "batch": "批大小",
+            "decay": "TensorFlow 的 decay",
+            "momentum": "PyTorch 的 momentum",
+            "slide": "衰减率：从只看最后一批到记忆很长",
+            "schedule": "学习率",
+        },
+        schedules={"constant": "不变", "annealed": "退火到零"},
+        outputs={
+            "half": "半衰期",
+            "left": "初始值尚存的权重",
+            "age": "平均值的平均年龄",
+            "equal": "稳定程度相当于平均",
+        },
+        columns=("衰减率", "PyTorch 的 momentum", "损失的百分点 [95 %]", "除去初始值后的损失"),
+        table="该处各衰减率损失的测试准确率（百分点）",
+        link="带上这些输入的链接",
+        steps="{n} 步",
+        below="低于 0.01 %",
+        left_after="{n} 步后初始值的权重",
+        training="训练与学习率",
+        records="{count} 条记录，列于以下章节：{pages}。",
+        setting="批大小 {batch}，{steps} 步，学习率{schedule}",
+        script={
+            "steps": "{n} 步（{images} 张图像）",
+            "ago": "{n} 步（{images} 张图像）之前",
+            "batches": "{n} 批（{images} 张图像）",
+            "below": "低于 0.01 %",
+            "percent": "{n} %",
+            "forgets": "{steps} 步之后，衰减率 {decay}（momentum {momentum}）使初始值的权重低于 1 %；"
+            "更大的衰减率会留下更多。",
+            "nearest": "最接近的有记录的训练：衰减率 {decay}，{steps} 步，批大小 {batch}，学习率{schedule}。"
+            "与同样权重的精确统计量相比，损失 {plain} 个百分点的测试准确率",
+            "debiased": "；除去初始值的权重后为 {debiased}",
+            "end": "（{seeds} 个种子的均值，95 % 区间）。",
+            "records": "相应章节及其记录",
+            "same": "与你的输入相同。",
+            "apart": "你的训练：{list}。",
+            "ratio_steps": "步数是它的 {ratio} 倍",
+            "ratio_batch": "批大小是它的 {ratio} 倍",
+            "ratio_back": "平均值回看的长度是它的 {ratio} 倍",
+            "left": "它的初始值尚存 {there}，你的尚存 {here}。",
+            "far": "相差较大：只宜看方向，不宜看大小。",
+            "and": "；",
+            "none": "没有这种学习率的训练记录。",
+            "bad": "{name}为 {value}；允许：{allowed}。",
+            "whole": "1 到 1,000,000,000 的整数",
+            "share": "0 到 1（不含）的数",
+            "part": "大于 0、不超过 1 的数",
+        },
+    ),
+}
