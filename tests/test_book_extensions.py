@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 from citation import bibtex
 from citizen import LENGTH, description
+from light import lighten
 from mathml import to_mathml
 from published import published
 from sidebar import label
@@ -64,6 +65,24 @@ def test_a_style_sheet_keeps_what_pages_and_scripts_name() -> None:
         "@media print{.a{x:4}}@keyframes k{from{x:6}}.tip-top{x:7}p>.a::after{x:8}"
     )
     assert used(sheet, ["a b d e tip"]) == sheet.replace(".tip-top{x:7}", "")
+
+
+def test_a_page_keeps_what_it_needs(tmp_path: Path) -> None:
+    title, viewport = "<title>A &#8212; A</title>", '<meta name="viewport" content="width=device-width"/>'
+    search = "".join(
+        f'<script src="../{file}"></script>' for file in ("searchindex.js", "_static/searchtools.js")
+    )
+    icons = '<script defer src="../_static/scripts/fontawesome.js?digest=1"></script>'
+    (tmp_path / "a.svg").write_text('<svg viewBox="0 0 30 20.4"></svg>')
+    body = '<img alt="x" src="a.svg"/><code><span class="pre">a</span> <span class="pre">&lt;</span></code>'
+    page = f"{title}{viewport}\n{viewport}{search}{icons}<p>{body}"
+    light = (
+        '<img loading="lazy" decoding="async" width="30" height="20" alt="x" src="a.svg"/><code>a &lt;</code>'
+    )
+    assert lighten(page, "a.html", tmp_path) == f"<title>A</title>{viewport}<p>{light}"
+    assert lighten(page, "search.html", tmp_path) == f"<title>A</title>{viewport}{search}<p>{light}"
+    other = "<title>A &#8212; B</title>"
+    assert lighten(other, "a.html", tmp_path) == other
 
 
 def test_a_drawing_keeps_its_marks_and_its_text() -> None:

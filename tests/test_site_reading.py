@@ -136,7 +136,7 @@ def test_the_sidebar_has_its_groups_and_each_claim_once(visit: Any) -> None:
     assert sidebar.locator("p.caption").all_inner_texts() == list(PARTS)
     names = " ".join(sidebar.locator("li.toctree-l1 > a").all_inner_texts())
     assert sorted(re.findall(r"\bC\d+\b", names)) == sorted(claim.id for claim in CLAIMS)
-    assert "C6, C7" in sidebar.locator("a[href$='decay.html']").inner_text()
+    assert "C6, C7" in sidebar.locator("a[href='decay.html']").inner_text()
 
 
 def test_one_switch_shows_all_code_and_is_remembered(browser: Any, html: Path) -> None:
@@ -213,7 +213,8 @@ def test_a_wide_table_keeps_the_names_of_its_rows_in_sight(visit: Any, width: in
     )
     if width == PHONE:
         assert scrolled
-    assert all(before == after and left > 0 for before, after, left in scrolled)
+    # A border is half a pixel.
+    assert all(abs(before - after) < 1 and left > 0 for before, after, left in scrolled)
 
 
 @pytest.mark.parametrize("name", STUDIED)

@@ -62,8 +62,6 @@ def _say(app: Any, page: str, template: str, context: dict[str, Any], doctree: A
     if doctree is None:
         return
     title = re.sub(r"<[^>]*>", "", context["title"])
-    if title == context["docstitle"]:
-        context["docstitle"] = ""
     meta = app.env.metadata.get(page, {})
     said = meta.get("description") or description(doctree, title)
     relative = app.builder.get_relative_uri(page, "x").removesuffix("x.html")

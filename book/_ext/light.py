@@ -18,6 +18,8 @@ _UNUSED = re.compile(
 )
 # Every page has the first by the theme, and again by Sphinx and by docutils.
 _VIEWPORT = re.compile(r'\s*<meta name="viewport"[^>]*>')
+# Of the front page, whose title is the book's.
+_TWICE = re.compile(r"<title>(.+?) &#8212; \1</title>")
 _SELECTOR = "<script>var togglebuttonSelector = '.toggle, .admonition.dropdown';</script>"
 _SHEETS = re.compile(
     r'\s*<(?:link|script)[^>]*"[^"]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?'
@@ -26,7 +28,7 @@ _NOTEBOOK = re.compile(r"\s*<link[^>]*_static/mystnb\.[^>]*>")
 # Docutils keeps each word of code whole, which the style sheet undoes; Pygments marks blanks.
 _BARE = re.compile(r'<span class="(?:pre|w)">([^<]*)</span>')
 _SVG = re.compile(r"<svg\b.*?</svg>", re.S)
-_IMAGE = re.compile(r'<img (?![^>]*loading=)([^>]*src="([^"]+\.svg)"[^>]*)/?>')
+_IMAGE = re.compile(r'<img (?![^>]*loading=)([^>]*src="([^"]+\.svg)"[^>]*?)\s*/?>')
 _VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
 # What the theme's scripts put together from parts.
@@ -42,6 +44,7 @@ def lighten(html: str, name: str, folder: Path) -> str:
     first = _VIEWPORT.search(html)
     if first:
         html = html[: first.end()] + _VIEWPORT.sub("", html[first.end() :])
+    html = _TWICE.sub(r"<title>\1</title>", html)
     html = html.replace(_SELECTOR, "", html.count(_SELECTOR) - 1) if _SELECTOR in html else html
     if not re.search(r'class="[^"]*\bsd-', html):
         html = _SHEETS.sub("", html)

@@ -175,4 +175,4 @@ def _arms(values: pd.Series[float]) -> list[str]:
 
 def _legend(figure: Figure, values: pd.Series[float]) -> None:
     handles = [sample(NAMES[arm], COLOURS[arm], MARKERS[arm], ms=4, lw=1.4) for arm in _arms(values)]
-    legend_above(figure, handles, ncols=3, handlelength=1.4)
+    legend_above(figure, handles, handlelength=1.4)
