@@ -51,11 +51,7 @@ report: $(STAMP) ## execute the notebooks from the recorded results and build th
 pdf: report ## print the book into _build/bnstudy.pdf (needs Chromium)
 	@browser=$$(command -v chromium || command -v chromium-browser || command -v google-chrome) || { \
 	  echo "make pdf needs Chromium; on Debian: apt-get install chromium" >&2; exit 1; }; \
-	$(BIN)/python book/_print/one_page.py $(HTML) && \
-	"$$browser" --headless --no-sandbox --disable-gpu --disable-background-networking --no-pdf-header-footer \
-	  --virtual-time-budget=60000 --print-to-pdf=_build/bnstudy.pdf \
-	  "file://$(CURDIR)/$(HTML)/book/print.html" 2>/dev/null
-	@rm -f $(HTML)/book/print.html
+	$(BIN)/python book/_print/pdf.py "$$browser" $(HTML) _build/bnstudy.pdf
 	@test -s _build/bnstudy.pdf
 	@echo "The book on paper: file://$(CURDIR)/_build/bnstudy.pdf"
 
@@ -86,9 +82,10 @@ study: $(STAMP) ## train every run of every study again, in again/ (hours; needs
 	@$(BIN)/python benchmarks/tensorflow_live.py --install-only --python $(TENSORFLOW_PYTHON)
 	@$(BIN)/bnstudy run all --workers $(WORKERS) --data-dir $(STUDY_DATA)
 
-picture: $(STAMP) ## draw the picture that README.md shows from the recorded results
+picture: $(STAMP) ## draw the pictures that README.md shows and links to the book go with, from the recorded results
 	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import style; from bnstudy.chapters.decay import figures; style.use_style(); \
 	  figures.save_svg(figures.accuracy_over_training(bnstudy.load("decay")["evaluation"]), "book/_static/decay.svg")'
+	@MPLBACKEND=agg $(BIN)/python book/_print/card.py book/_static/card.png
 
 tensorflow: $(STAMP) ## compare with a real TensorFlow, live (installs it beside, in an environment of its own)
 	@$(BIN)/python benchmarks/tensorflow_live.py --python $(TENSORFLOW_PYTHON)

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnstudy import __version__
-from bnstudy.chapters import EXPERIMENTS, plan_of, run_study
+from bnstudy.chapters import EXPERIMENTS, ask_command, plan_of, run_study
 from bnstudy.records.package import DESCRIPTOR, INDEX, describe, is_current
 from bnstudy.records.spec import SpecError
 from bnstudy.records.store import RecordError, Store
 from bnstudy.study.estimate import in_words
 from bnstudy.study.openmp import spin_briefly
 from bnstudy.study.plan import Study
-from bnstudy.study.run import StudyError, default_data_dir
+from bnstudy.study.run import NotRecordedError, StudyError, default_data_dir
 from bnstudy.study.status import Status, status
 from bnstudy.train.data import DataError, data_folder, dataset_names, fetch_cifar10, load_dataset
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StudyError as error:
         print(f"bnstudy: {error}", file=sys.stderr)
         return FAILED
-    except (SpecError, DataError, RecordError, ValueError) as error:
+    except (SpecError, DataError, RecordError, NotRecordedError, ValueError) as error:
         print(f"bnstudy: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
     _add_status(commands)
+    _add_ask(commands)
     _add_verify(commands)
     _add_describe(commands)
     _add_data(commands)
@@ -138,6 +139,25 @@ def _add_status(commands: Any) -> None:
     look.add_argument("experiment", nargs="?", help=f"{', '.join(EXPERIMENTS)} (default: all)")
     _add_settings(look)
     _add_output(look)
+
+
+def _add_ask(commands: Any) -> None:
+    ask = _add(
+        commands,
+        "ask",
+        "ask recorded networks what was never measured, without training\n\n"
+        "Networks whose snapshots are recorded are evaluated with any decay, test batch size or statistics.",
+        ask_command.EXAMPLES,
+    )
+    ask.set_defaults(command=_ask, scheduler=None)
+    ask.add_argument("experiment", help="a study with snapshots, such as core")
+    ask_command.add_arguments(ask)
+    ask.add_argument(
+        "--workers", type=int, metavar="N", help="evaluate in N processes, which share the cores"
+    )
+    _add_device(ask)
+    _add_settings(ask)
+    _add_output(ask)
 
 
 def _add_verify(commands: Any) -> None:
@@ -316,6 +336,12 @@ def _in_words(found: Status) -> str:
     lines += [f"  {error}" for error in [*found.damaged.values(), *found.newer.values()]]
     lines += [f"  {name} failed when it last ran: {error}" for name, error in found.failed.items()]
     return "\n".join(lines)
+
+
+def _ask(options: argparse.Namespace) -> int:
+    with _executor(options) as executor:
+        ask_command.run(options, _settings(options), executor)
+    return 0
 
 
 def _verify(options: argparse.Namespace) -> int:

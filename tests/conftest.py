@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.site_book import browser, chromium, html, served, visit, visited  # noqa: F401
+
 # These files take six seconds or more, most of them in processes, browsers and kernels that they start. A
 # file is one worker's (see the Makefile), so that a long one that came last would keep one core busy
 # alone; the short ones even the cores out.
 LONGEST_FIRST = (
     "test_records_again.py",
     "test_site.py",
+    "test_site_reading.py",
+    "test_site_numbers.py",
     "test_engine_processes.py",
     "chapters/test_notebooks.py",
     "test_train.py",

@@ -8,6 +8,8 @@ import pytest
 from bnstudy.analysis.judged import BLOCKS, CONFIRMATORY, TUNING
 from bnstudy.blocks import chosen
 from bnstudy.chapters import EXPERIMENTS, plan_of
+from bnstudy.chapters.loading import load
+from bnstudy.study.run import NotRecordedError
 
 # A study of this package, and the block of the rules that its runs are.
 JUDGED = {
@@ -70,3 +72,33 @@ def test_the_best_arm_is_that_of_the_last_look_on_held_out_images():
     ]
     frame = pd.DataFrame(rows, columns=["arm", "learning_rate", "seed", "step", "split", "accuracy"])
     assert chosen.best(frame, "learning_rate") == {"none": "0.1", "batch": "1"}
+
+
+@pytest.mark.parametrize(
+    ("study", "axis", "choices"),
+    [
+        ("learning_rates", "learning_rate", {"": {k: f"{v:g}" for k, v in chosen.RATES.items()}}),
+        (
+            "small_data_strengths",
+            "strength",
+            {
+                "L2 ": {k: f"L2 {v:g}" if v else "none" for k, v in chosen.L2.items()},
+                "dropout ": {k: f"dropout {v:g}" if v else "none" for k, v in chosen.DROPOUT.items()},
+            },
+        ),
+    ],
+)
+def test_what_is_chosen_is_what_the_records_choose(study, axis, choices):
+    try:
+        looks = load(study)["checkpoints"]
+    except NotRecordedError:
+        pytest.skip(f"{study} isn't recorded in full yet")
+    for prefix, typed in choices.items():
+        of_kind = looks[looks[axis].str.startswith(prefix) | (looks[axis] == "none")]
+        best = chosen.best(of_kind, axis)
+        assert best == typed
+        # A best at an edge could lie beyond it: the grid has to be wider then.
+        if not prefix:
+            for arm, rate in best.items():
+                rates = looks.loc[looks["arm"] == arm, axis].astype(float)
+                assert rates.min() < float(rate) < rates.max()

@@ -30,6 +30,8 @@ BOOK = ROOT / "book"
 CONSTANTS = {
     # Names of things: CIFAR-10, TensorFlow 1, C6 and C7, Python 3.11, 95 % intervals, float32.
     "": "1 10 95 C6 C7",
+    "about.md": "4.0",  # a licence's version
+    "zh/decay.md": "0 0.9",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "is_it_batch_norm.md": "",
@@ -50,7 +52,7 @@ CONSTANTS = {
     "api/tf1.md": "",
 }
 # A log quotes the numbers of its day.
-QUOTED = {"differences.md", "log.md", "references.md"}
+QUOTED = {"changelog.md", "differences.md", "log.md", "references.md"}
 
 # Tables of constants in a page that has results besides: the network's shapes, and the coverage that
 # test_the_coverage_and_the_width_on_the_methods_page_are_simulated holds to its simulation.
@@ -94,7 +96,7 @@ def constants(page: Path) -> set[str]:
 def pages() -> list[Path]:
     # A chapter whose records are not complete is kept out of the book.
     kept_out = (BOOK.parent / "_config.yml").read_text()
-    notebooks = [p for p in BOOK.rglob("*.ipynb") if f"book/{p.name}" not in kept_out]
+    notebooks = [p for p in BOOK.rglob("*.ipynb") if f"book/{p.name}" not in kept_out and p.parent == BOOK]
     found = [*BOOK.rglob("*.md"), *notebooks]
     return sorted(p for p in found if p.name not in QUOTED and ".ipynb_checkpoints" not in p.parts)
 

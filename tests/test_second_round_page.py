@@ -198,7 +198,7 @@ def test_a_measured_part_says_its_answer_its_size_and_where_it_comes_from(data):
     (steps,) = (line for line in said.splitlines() if line.startswith("- **fewer steps**"))
     found = "Found: **holds**, 2.14 × [1.62, 2.83]; twice as fast: can't tell; wider than the target."
     assert re.sub(r"<[^>]*>", "", steps).endswith(found)
-    assert f"From {len(runs)} records: " in steps
+    assert f"From {len(runs)} records" in steps
     (last,) = (line for line in said.splitlines() if line.startswith("- **annealed, against the last batch"))
     assert re.sub(r"<[^>]*>", "", last).endswith("Found: **holds**, +1.30 points [+1.10, +1.50].")
     # One arm is read: the records of the other are none of its own.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bnstudy.analysis.rules import Claim, Finding, Measured, Rule, Verdict, judge, measure
+from bnstudy.analysis.statistics import Amount
 from bnstudy.analysis.tables import NotMeasuredError, Tables
-from bnstudy.analysis.words import Markdown, Sources, write_finding
+from bnstudy.analysis.words import Markdown, Sources, behind_finding, sources_of, write_finding
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,9 @@ class OwnVerdicts:
         """Return every claim's answer: ``"C4 is supported, C13 is refuted"``."""
         return ", ".join(f"{name} is {verdict.answer}" for name, verdict in self.verdicts.items())
 
-    def answer(self, finding: str, *more: str) -> Markdown:
-        """Return a chapter's answer in Markdown: what was found, and folded, what each rule says of it.
-
-        Of ``more``, which follows the rules' lines, empty parts are left out.
-        """
-        return Markdown("\n\n".join(filter(None, (finding, self.folded(self.sentences(), *more)))))
+    def answer(self, *more: str) -> Markdown:
+        """Return what each rule found, and ``more``, folded, in Markdown; empty parts are left out."""
+        return Markdown(self.folded(self.sentences(), *more))
 
     def folded(self, *parts: str) -> str:
         """Return parts in Markdown folded under the verdicts; empty parts are left out."""
@@ -41,7 +39,7 @@ class OwnVerdicts:
     def sentences(self) -> str:
         """Return each rule's finding, and each reason for which there is none, as a list in Markdown."""
         found = [
-            f"- {name}, *{f.rule.part}*, {write_finding(f, self.sources_of(f).cite)}"
+            f"- {name}, *{f.rule.part}*, {write_finding(f, self._citing(f))}"
             for name, verdict in self.verdicts.items()
             for f in verdict.findings
         ]
@@ -49,9 +47,18 @@ class OwnVerdicts:
             found + [f"- {part} can't be measured: {why}." for part, why in self.lacking.items()]
         )
 
+    def cite(self, text: str, finding: Finding) -> str:
+        """Return a number that a finding says as a link to its records, which opens to what is behind it."""
+        return self.sources_of(finding).cite(text, behind_finding(finding))
+
+    def _citing(self, finding: Finding) -> Callable[[Amount], str]:
+        """Return what cites the effects that a finding says: its own, and its premise's."""
+        said = [f for f in (finding, finding.premise) if f is not None]
+        return lambda text: self.cite(text, next(f for f in said if f.effect is text.interval))
+
     def sources_of(self, finding: Finding) -> Sources:
-        """Return the records behind a finding."""
-        return self.sources[finding.rule.study]
+        """Return the records behind a finding: those that it was read from, or all of its study."""
+        return sources_of(finding, self.sources[finding.rule.study].runs)
 
 
 def judge_own(

@@ -22,6 +22,8 @@ from bnstudy.analysis.words import (
     Html,
     Markdown,
     Sources,
+    behind_finding,
+    sources_of,
     write_asked,
     write_bound,
     write_effect,
@@ -32,6 +34,8 @@ from bnstudy.records.store import Record
 
 # Where a build wants the tables that its pages offer for download.
 DOWNLOADS = "BNSTUDY_DOWNLOADS"
+# Where the book has its records, from its root: runs/NAME/record.json, a description of all, and an archive.
+RECORDS = "records"
 
 
 @dataclass(frozen=True)
@@ -49,30 +53,38 @@ class Explained:
         return f"({self.asked}) {self.measured}"
 
 
-Glued = Cited | Explained
+Glued = Cited | Explained | Html
 
 
 def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[str, Glued]:
     """Return what the front pages quote, by claim and language.
 
     ``C6_verdict_en`` is the answer, ``C6_effect_en`` the effect of the rule that decided it, and
-    ``C6_rule_en`` what that effect is and what was asked of it.
+    ``C6_rule_en`` what that effect is and what was asked of it. A verdict rests on ``sources``, an effect on
+    the records that its own rule read, which may be another study's.
     """
-    texts = {}
-    rules = {}
+    texts: dict[str, Glued] = {}
+    rules: dict[str, Glued] = {}
     for language, words in LANGUAGES.items():
         for claim, verdict in verdicts.items():
             finding = verdict.decisive()
-            texts[f"{claim}_verdict_{language}"] = words.answers[verdict.answer]
+            behind = behind_finding(finding) if finding else None
+            texts[f"{claim}_verdict_{language}"] = Cited(words.answers[verdict.answer], sources, behind)
             texts[f"{claim}_effect_{language}"] = (
-                write_effect(finding.effect, finding.rule.unit, words.points) if finding else "–"
+                Cited(
+                    write_effect(finding.effect, finding.rule.unit, words.points),
+                    sources_of(finding, sources.runs),
+                    behind,
+                )
+                if finding
+                else Cited("–", sources)
             )
             rules[f"{claim}_rule_{language}"] = (
                 Explained(write_asked(finding, words), write_label(finding.rule, language))
                 if finding
                 else Explained("", "")
             )
-    return {name: Cited(text, sources) for name, text in texts.items()} | rules
+    return texts | rules
 
 
 def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
@@ -142,12 +154,26 @@ def show(table: pd.DataFrame) -> Html:
     return Html(table.to_html(index=False, border=0))
 
 
+def named_records(runs: Sequence[str]) -> list[str]:
+    """Return the names of records in Markdown; in the book, as links to each one's ``record.json``."""
+    if not os.environ.get(DOWNLOADS):
+        return [f"`{run}`" for run in runs]
+    return [f'<a class="record" href="../{RECORDS}/runs/{run}/record.json">{run}</a>' for run in runs]
+
+
 def list_records(sources: Sources, stale: Sequence[str] = ()) -> Markdown:
-    """Return which records are behind a page, and which of them other source code made, in Markdown."""
-    said = f"{len(sources.runs)} records: " + ", ".join(f"`{run}`" for run in sources.runs) + "."
+    """Return which records are behind a page, and which of them other source code made, in Markdown.
+
+    In the book each is a link, and those of the whole book can be had as one archive.
+    """
+    said = f"{len(sources.runs)} records: {', '.join(named_records(sources.runs))}."
+    if os.environ.get(DOWNLOADS):
+        files = ("records.zip", "datapackage.json", "runs.csv")
+        links = ", ".join(f'<a href="../{RECORDS}/{file}">{file}</a>' for file in files)
+        said += f" Those of the whole book: {links}."
     if not stale:
         return Markdown(said)
-    which = "All" if set(stale) >= set(sources.runs) else ", ".join(f"`{run}`" for run in stale)
+    which = "All" if set(stale) >= set(sources.runs) else ", ".join(named_records(stale))
     return Markdown(
         f"{said} {which} were made by other source code than this version's (`record.json` tells)."
     )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from bnstudy.analysis.statistics import Interval, bootstrap_interval, hedges_g, holm, mean_interval, p_value
 from bnstudy.analysis.tables import NotMeasuredError, Tables
+from bnstudy.analysis.trail import NO_TRAIL, Trail, follow
 
 Answer = Literal["supported", "refuted", "open", "not measured yet"]
 Unit = Literal["points", "factor", "number"]
@@ -79,11 +80,13 @@ class Measured:
     """What a study's records say to each rule that reads them: one value a seed, by the rule's part.
 
     ``lacking`` has the reason for each rule that found no values; ``runs`` are the names of the records.
+    ``trails`` has where each rule's values came from, as far as that is known.
     """
 
     runs: Sequence[str]
     values: Mapping[str, Sequence[float]]
     lacking: Mapping[str, str]
+    trails: Mapping[str, Trail] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Finding:
     whether the effect equals the rule's threshold, adjusted for the number of rules (Holm). ``size`` is
     the effect over the standard deviation of its differences (Hedges' g; ``nan`` for levels). ``premise`` is
     what the records say of the rule's premise, without Holm's correction: it can only take a verdict away.
+    ``values`` are what the effect is the mean of, one a seed, and ``trail`` is where they came from.
     """
 
     rule: Rule
@@ -103,6 +107,8 @@ class Finding:
     p: float
     size: float
     premise: Finding | None = None
+    values: Sequence[float] = ()
+    trail: Trail = field(default=NO_TRAIL, compare=False)
 
 
 @dataclass(frozen=True)
@@ -135,12 +141,12 @@ def judge(claims: Iterable[Claim], studies: Mapping[str, Tables | Measured]) -> 
         NotMeasuredError: a recorded study lacks rows that a rule reads.
     """
     claims = list(claims)
-    values: dict[int, Sequence[float]] = {}
+    taken: dict[int, Taken] = {}
     p_values = []
     for rule in (rule for claim in claims for rule in claim.rules):
         if rule.study in studies:
-            values[id(rule)] = measure(rule, studies[rule.study])
-            p_values.append(p_value(values[id(rule)], rule.threshold))
+            taken[id(rule)] = take(rule, studies[rule.study])
+            p_values.append(p_value(taken[id(rule)].values, rule.threshold))
         else:
             p_values.append(1.0)
     adjusted = iter(holm(p_values))
@@ -149,8 +155,8 @@ def judge(claims: Iterable[Claim], studies: Mapping[str, Tables | Measured]) -> 
         findings = []
         for rule in claim.rules:
             p = next(adjusted)
-            if id(rule) in values:
-                findings.append(_find(rule, values[id(rule)], p, _premise(rule, studies)))
+            if id(rule) in taken:
+                findings.append(_find(rule, taken[id(rule)], p, _premise(rule, studies)))
         answer = _combine([f.answer for f in findings], len(claim.rules))
         verdicts[claim.id] = Verdict(claim, answer, tuple(findings))
     return verdicts
@@ -162,36 +168,49 @@ def measure(rule: Rule, study: Tables | Measured) -> Sequence[float]:
     Raises:
         NotMeasuredError: the study lacks rows that the rule reads.
     """
+    return take(rule, study).values
+
+
+class Taken(NamedTuple):
+    """What a rule reads in its study: one value a seed, and where they came from."""
+
+    values: Sequence[float]
+    trail: Trail
+
+
+def take(rule: Rule, study: Tables | Measured) -> Taken:
+    """Return what ``measure`` does, and where it came from; raises as ``measure`` does."""
     if not isinstance(study, Measured):
-        return [float(v) for v in rule.measure(study)]
+        return Taken(*follow(rule.measure, study))
     if rule.part in study.lacking:
         raise NotMeasuredError(study.lacking[rule.part])
-    return study.values[rule.part]
+    return Taken(study.values[rule.part], study.trails.get(rule.part, NO_TRAIL))
 
 
 def measure_all(rules: Iterable[Rule], tables: Tables, runs: Sequence[str]) -> Measured:
     """Return what all rules of a study read, to judge it again without its tables."""
-    values, lacking = {}, {}
+    values, lacking, trails = {}, {}, {}
     for rule in rules:
         try:
-            values[rule.part] = measure(rule, tables)
+            values[rule.part], trails[rule.part] = take(rule, tables)
         except NotMeasuredError as error:
             lacking[rule.part] = str(error)
-    return Measured(runs, values, lacking)
+    return Measured(runs, values, lacking, trails)
 
 
 def _premise(rule: Rule, studies: Mapping[str, Tables | Measured]) -> Finding | None:
     if rule.premise is None:
         return None
-    values = measure(rule.premise, studies[rule.premise.study])
-    return _find(rule.premise, values, p_value(values, rule.premise.threshold))
+    taken = take(rule.premise, studies[rule.premise.study])
+    return _find(rule.premise, taken, p_value(taken.values, rule.premise.threshold))
 
 
-def _find(rule: Rule, values: Sequence[float], p: float, premise: Finding | None = None) -> Finding:
-    effect = bootstrap_interval(values)
+def _find(rule: Rule, taken: Taken, p: float, premise: Finding | None = None) -> Finding:
+    values = taken.values
+    effect = replace(bootstrap_interval(values), seeds=tuple(taken.trail.seeds))
     answer = decide(rule, effect, p) if premise is None or premise.answer == "supported" else "open"
     size = math.nan if rule.level else hedges_g(values)
-    return Finding(rule, answer, effect, mean_interval(values), p, size, premise)
+    return Finding(rule, answer, effect, mean_interval(values), p, size, premise, tuple(values), taken.trail)
 
 
 def decide(rule: Rule, effect: Interval, p: float) -> Answer:

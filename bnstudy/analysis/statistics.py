@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import combinations_with_replacement
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,30 +20,63 @@ ENUMERATED = 7
 RESAMPLES = 20_000
 
 Array = npt.NDArray[np.float64]
+# How a value is written: "points" and "percent" are shares, "share" one of yes and no, "factor" a binary
+# logarithm.
+Scale = Literal["points", "percent", "share", "factor", "number"]
+Method = Literal["", "Student's t", "bootstrap-t"]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the interval that covers the true mean at ``level`` (``nan`` bounds for one value)."""
+    """A mean and the interval that covers the true mean at ``level`` (``nan`` bounds for one value).
+
+    What it was made of goes with it and is no part of what it is: two intervals of the same ends are equal.
+    ``values`` are what was averaged, with their ``seeds`` if they came by seed, and ``method`` is whose
+    interval it is; empty where nobody said.
+    """
 
     mean: float
     low: float
     high: float
     count: int
     level: float = 0.95
+    values: tuple[float, ...] = field(default=(), compare=False, repr=False)
+    seeds: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    method: Method = field(default="", compare=False, repr=False)
 
-    def percent(self, signed: bool = False) -> str:
+    def percent(self, signed: bool = False) -> Amount:
         """Return ``"71.6 % [71.2, 72.0]"``, or in percentage points with a sign."""
         unit = " percentage points" if signed else " %"
-        return f"{_hundredfold(self.mean, signed)}{unit} {self.bounds(signed)}"
+        text = f"{_hundredfold(self.mean, signed)}{unit} {self.bounds(signed)}"
+        return Amount.of(text, self, "points" if signed else "percent")
 
-    def plain(self, digits: int = 1) -> str:
+    def plain(self, digits: int = 1) -> Amount:
         """Return the mean and its bounds as they are: ``"71.6 [71.2, 72.0]"``."""
-        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        text = f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        return Amount.of(text, self, "number")
 
     def bounds(self, signed: bool = False) -> str:
         """Return the bounds in percent: ``"[71.2, 72.0]"``."""
         return f"[{_hundredfold(self.low, signed)}, {_hundredfold(self.high, signed)}]"
+
+
+class Amount(str):
+    """A written number that remembers the interval that it says, so that a page can open it.
+
+    ``formula`` says what it is the mean of, in English and in Chinese; empty where nobody said.
+    """
+
+    __slots__ = ("formula", "interval", "scale")
+    interval: Interval
+    scale: Scale
+    formula: tuple[str, str]
+
+    @classmethod
+    def of(cls, text: str, interval: Interval, scale: Scale, formula: tuple[str, str] = ("", "")) -> Amount:
+        """Return ``text``, which says ``interval`` in ``scale``."""
+        made = cls(text)
+        made.interval, made.scale, made.formula = interval, scale, formula
+        return made
 
 
 def _hundredfold(value: float, signed: bool) -> str:
@@ -59,10 +93,10 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
     claim is also asked of ``bootstrap_interval``.
     """
     data, mean, error = _mean_and_error(values)
-    if math.isnan(error):
-        return Interval(mean, math.nan, math.nan, len(data), level)
-    half = student_t_quantile((1 + level) / 2, len(data) - 1) * error
-    return Interval(mean, mean - half, mean + half, len(data), level)
+    half = math.nan if math.isnan(error) else student_t_quantile((1 + level) / 2, len(data) - 1) * error
+    return Interval(
+        mean, mean - half, mean + half, len(data), level, tuple(data), seeds_of(values), "Student's t"
+    )
 
 
 def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval:
@@ -79,9 +113,9 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval
 
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), section 12.5.
     """
-    data = np.array([float(v) for v in values])
+    student = mean_interval(values, level)
+    data = np.array(student.values)
     n = len(data)
-    student = mean_interval(data, level)
     if n < FEWEST or np.ptp(data) == 0:
         return student
     deviations = data - data.mean()
@@ -96,7 +130,7 @@ def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval
     t = means[spread] / np.sqrt(variances[spread] / n)
     upper, lower = (_quantile(t, weights[spread], q) for q in ((1 + level) / 2, (1 - level) / 2))
     low, high = (float(student.mean - edge * error) for edge in (upper, lower))
-    return Interval(student.mean, low, high, n, level)
+    return replace(student, low=low, high=high, method="bootstrap-t")
 
 
 @cache
@@ -157,6 +191,15 @@ def hedges_g(values: Iterable[float]) -> float:
     if error == 0.0:
         return math.copysign(math.inf, mean) if mean else 0.0
     return mean / (error * math.sqrt(len(data))) * (1 - 3 / (4 * (len(data) - 1) - 1))
+
+
+def seeds_of(values: object) -> tuple[int, ...]:
+    """Return the seeds by which a series is indexed, among other things; none of anything else."""
+    # By its looks, so that numbers alone need no pandas.
+    index = getattr(values, "index", None)
+    if "seed" not in getattr(index, "names", ()):
+        return ()
+    return tuple(int(seed) for seed in index.get_level_values("seed"))  # type: ignore[union-attr]
 
 
 def _mean_and_error(values: Iterable[float]) -> tuple[list[float], float, float]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.trail import Watched, note_pair
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -33,6 +34,8 @@ def rows(tables: Tables, name: str, **where: Any) -> pd.DataFrame:
         chosen = chosen[chosen[column] == value]
     if chosen.empty:
         raise NotMeasuredError(f"no rows in table {name!r} with {where}")
+    if isinstance(tables, Watched):
+        tables.narrow(chosen)
     return chosen
 
 
@@ -68,6 +71,7 @@ def paired(first: pd.Series[float], second: pd.Series[float]) -> pd.Series[float
     if difference.isna().any():
         alone = ", ".join(map(str, difference.index[difference.isna()]))
         raise NotMeasuredError(f"without a partner to compare with: {alone}")
+    note_pair(first, second)
     return difference
 
 

@@ -7,8 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bnstudy.analysis.rules import Answer, Finding, Rule, Unit
-from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.behind import Behind, behind_amount
+from bnstudy.analysis.rules import ALPHA, Answer, Claim, Finding, Rule, Unit
+from bnstudy.analysis.statistics import Amount, Interval
+
+# So many records a link's title names; more of them are on the page that it leads to.
+NAMED = 12
 
 
 class Markdown(str):
@@ -39,6 +43,7 @@ class Language:
     points: str
     asked: str
     premise_fails: str
+    corrected: str
     sides: dict[str, str]
     answers: dict[Answer, str]
 
@@ -51,6 +56,7 @@ LANGUAGES = {
         points="points",
         asked="asked: ",
         premise_fails="; its premise fails",
+        corrected="; p = {} after Holm's correction",
         sides={"above": "above", "below": "below"},
         answers={a: a for a in ("supported", "refuted", "open", "not measured yet")},
     ),
@@ -61,6 +67,7 @@ LANGUAGES = {
         points="个百分点",
         asked="要求：",
         premise_fails="；其前提不成立",
+        corrected="；Holm 校正后 p = {}",
         sides={"above": "高于", "below": "低于"},
         answers={
             "supported": "成立",
@@ -72,16 +79,18 @@ LANGUAGES = {
 }
 
 
-def write_effect(effect: Interval, unit: Unit, points: str = "percentage points") -> str:
+def write_effect(effect: Interval, unit: Unit, points: str = "percentage points") -> Amount:
     """Return an effect with its bounds: ``"-2.1 percentage points [-2.6, -1.6]"``, ``"1.5 × [1.4, 1.6]"``."""
     if unit == "points":
-        return effect.percent(signed=True).replace("percentage points", points)
-    if unit == "factor":
+        text = effect.percent(signed=True).replace("percentage points", points)
+    elif unit == "factor":
         mean, low, high = (f"{2**v:.2f}" for v in (effect.mean, effect.low, effect.high))
-        return f"{mean} × [{low}, {high}]"
-    # Adding zero turns a rounded -0.0 into 0.0.
-    mean, low, high = (f"{round(v, 3) + 0.0:.3f}" for v in (effect.mean, effect.low, effect.high))
-    return f"{mean} [{low}, {high}]"
+        text = f"{mean} × [{low}, {high}]"
+    else:
+        # Adding zero turns a rounded -0.0 into 0.0.
+        mean, low, high = (f"{round(v, 3) + 0.0:.3f}" for v in (effect.mean, effect.low, effect.high))
+        text = f"{mean} [{low}, {high}]"
+    return Amount.of(text, effect, unit)
 
 
 def write_bound(finding: Finding) -> str:
@@ -90,15 +99,48 @@ def write_bound(finding: Finding) -> str:
 
 
 def write_asked(finding: Finding, words: Language) -> str:
-    """Return the same in a language of the front pages, and whether the rule's premise failed."""
+    """Return the same in a language of the front pages, and what besides the interval made the rule open."""
     failed = finding.premise is not None and finding.premise.answer != "supported"
     asked = f"{words.asked}{words.sides[finding.rule.side]} {_bound(finding, words.points)}"
-    return asked + (words.premise_fails if failed else "")
+    return asked + (words.premise_fails if failed else "") + write_corrected(finding, words)
+
+
+def write_corrected(finding: Finding, words: Language = LANGUAGES["en"]) -> str:
+    """Return the corrected p-value where the interval alone would decide and the correction doesn't let it.
+
+    Without it an interval that doesn't reach its bound stands beside *open*, and the verdict looks wrong.
+    """
+    outside = not finding.effect.low <= finding.rule.threshold <= finding.effect.high
+    if finding.answer != "open" or not outside or finding.p <= ALPHA:
+        return ""
+    return words.corrected.format(write_p(finding.p))
 
 
 def _bound(finding: Finding, points: str = "percentage points") -> str:
     alone = Interval(finding.rule.threshold, math.nan, math.nan, 1)
     return write_effect(alone, finding.rule.unit, points).split(" [")[0]
+
+
+# What the article's sentence is about, where the sentence alone doesn't say.
+_SUBJECTS = {
+    "C2": "批归一化",
+    "C3": "批归一化",
+    "C5": "批归一化",
+    "C7": "decay",
+    "C9": "epsilon",
+    "C10": "is_training",
+    "C11": "updates_collections",
+    "C12": "reuse",
+    "C13": "批归一化",
+}
+
+
+def write_claim(claim: Claim, language: str) -> str:
+    """Return a claim in a language: in Chinese the article's own words, behind what they are about."""
+    if language == "en":
+        return claim.english
+    subject = _SUBJECTS.get(claim.id)
+    return f"{subject}：{claim.original}" if subject else claim.original
 
 
 def write_label(rule: Rule, language: str) -> str:
@@ -112,13 +154,30 @@ def write_label(rule: Rule, language: str) -> str:
     return str(getattr(rule.label, language))
 
 
-def write_finding(finding: Finding, cite: Callable[[str], str]) -> str:
-    """Return what a rule's records say, to follow the rule's name: answer, effect, and what was asked for."""
+def behind_finding(finding: Finding) -> Behind:
+    """Return what is behind a finding's effect."""
+    rule = finding.rule
+    english = f"{rule.quantity}, {rule.contrast}"
+    return Behind(
+        finding.effect,
+        rule.unit,
+        (english, rule.label.zh if rule.label else english),
+        rule.contrast,
+        (rule.side, rule.threshold),
+        finding.trail,
+    )
+
+
+def write_finding(finding: Finding, cite: Callable[[Amount], str]) -> str:
+    """Return what a rule's records say, to follow the rule's name: answer, effect, and what was asked for.
+
+    ``cite`` makes a link of an effect, the rule's own or its premise's.
+    """
     rule = finding.rule
     effect = cite(write_effect(finding.effect, rule.unit))
     said = (
         f"is **{finding.answer}**: {rule.quantity}, {rule.contrast}, {effect} "
-        f"(asked for: {write_bound(finding)})."
+        f"(asked for: {write_bound(finding)}{write_corrected(finding)})."
     )
     if finding.premise is None:
         return said
@@ -153,23 +212,41 @@ class Sources:
     page: str
     runs: Sequence[str]
 
-    def cite(self, text: str) -> str:
-        """Return ``text`` as an HTML link to the list of its records, whose ids are its title."""
+    def cite(self, text: str, behind: Behind | None = None) -> str:
+        """Return ``text`` as an HTML link to the list of its records; its title names them if they are few.
+
+        ``behind`` is what it opens to; a number that remembers its interval opens to that.
+        """
+        behind = behind or behind_amount(text)
         several = "s" if len(self.runs) != 1 else ""
-        title = f"From {len(self.runs)} record{several}: {', '.join(self.runs)}"
+        title = f"From {len(self.runs)} record{several}"
+        if len(self.runs) <= NAMED:
+            title += f": {', '.join(self.runs)}"
         href = f"{self.page}.html#records"
-        return f'<a class="number" href="{href}" title="{escape(title)}">{escape(text)}</a>'
+        opens = f" {behind.attribute()}" if behind else ""
+        return f'<a class="number" href="{href}" title="{escape(title)}"{opens}>{escape(text)}</a>'
+
+
+def sources_of(finding: Finding, runs: Sequence[str]) -> Sources:
+    """Return which of ``runs``, a study's records, a finding was read from; all, where that isn't known."""
+    read = finding.trail.every_run()
+    return Sources(finding.rule.study, read if read and set(read) <= set(runs) else runs)
 
 
 @dataclass(frozen=True)
 class Cited:
-    """A value to glue: HTML on a page, plain text elsewhere."""
+    """A value to glue: HTML on a page, plain text elsewhere; ``behind`` is what it opens to."""
 
     text: str
     sources: Sources
+    behind: Behind | None = None
+
+    def html(self) -> str:
+        """Return it as a link, to stand in a sentence in Markdown."""
+        return self.sources.cite(self.text, self.behind)
 
     def _repr_html_(self) -> str:
-        return self.sources.cite(self.text)
+        return self.html()
 
     def __repr__(self) -> str:
-        return self.text
+        return str(self.text)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import mode
 from typing import Any, Generic, TypeVar
 
+import pandas as pd
+
 from bnstudy.analysis import page
+from bnstudy.analysis.behind import Behind
 from bnstudy.analysis.judged.verdicts import Judgement
 from bnstudy.analysis.own_study import judge_own
-from bnstudy.analysis.rules import Claim, Measured, Verdict
+from bnstudy.analysis.rules import Claim, Finding, Measured, Unit, Verdict
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import Frame, slider
+from bnstudy.analysis.statistics import Amount, mean_interval
 from bnstudy.analysis.tables import NotMeasuredError, Tables
-from bnstudy.analysis.words import Html, Markdown, Sources, write_amount
+from bnstudy.analysis.trail import follow
+from bnstudy.analysis.words import Cited, Html, Markdown, Sources, write_amount, write_effect
 from bnstudy.chapters import headlines
+from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
-from bnstudy.chapters.found import plan_of
-from bnstudy.chapters.second_round import behind, judgements
+from bnstudy.chapters.found import parts, plan_of
+from bnstudy.chapters.second_round import behind, judgements, trails
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
 from bnstudy.study.plan import Study
@@ -30,8 +38,10 @@ class Chapter(Generic[AStudy]):
     """What a chapter says of a study's tables.
 
     ``runs`` are the records behind the tables. ``others`` are the other recorded studies: a claim may rest on
-    several, and all count in Holm's correction.
+    several, and all count in Holm's correction. ``asked``: what was answered from snapshots.
     """
+
+    asked: Asked | None = None
 
     def __init__(
         self,
@@ -68,7 +78,8 @@ class Chapter(Generic[AStudy]):
             found, advice = explored.get(claim.id, ""), headlines.advice(said, claim.id, "", "en")
             if (judgement := judged.get(claim.id)) and judgement.findings:
                 sources = Sources(self.study.name, behind(judgement))
-                headline = headlines.confirmed(said, judgement, Writer(sources, "en"))
+                writer = Writer(sources, "en", trails(judgement))
+                headline = headlines.confirmed(said, judgement, writer)
                 found, advice = headline.found, headline.advice
             if found:
                 lines.append(
@@ -81,6 +92,14 @@ class Chapter(Generic[AStudy]):
         if self.study != type(self.study)():
             return {}
         return {name: j for name, j in judgements().items() if j.verdict != "not measured yet"}
+
+    def finding(self) -> str:
+        """Return in words what the chapter's first figure shows."""
+        return ""
+
+    def you_see(self) -> Markdown:
+        """Return what is to be seen in the chapter's first figure, as its second caption."""
+        return Markdown(f"*You see:* {self.finding()}" if self.finding() else "")
 
     def claims(self) -> tuple[Claim, ...]:
         """Return the claims to judge, those of other chapters with them."""
@@ -100,8 +119,39 @@ class Chapter(Generic[AStudy]):
         return self.cite(len(found)) + (f" ({which})" if found else "")
 
     def cite(self, value: object) -> str:
-        """Return a number as a link to the study's records."""
-        return self.sources.cite(str(value))
+        """Return a number as a link to the study's records; one that remembers its interval opens to it.
+
+        What a rule's finding says opens to its formula and to the records that the rule read.
+        """
+        if isinstance(value, Amount):
+            said = (f for v in self.verdicts.values() for f in v.findings if f.effect is value.interval)
+            for finding in said:
+                return self.own.cite(value, finding)
+        return self.sources.cite(value if isinstance(value, str) else str(value))
+
+    def measured(
+        self,
+        measure: Callable[[Tables], pd.Series[float]],
+        unit: Unit = "points",
+        *,
+        formula: tuple[str, str] = ("", ""),
+        contrast: str = "",
+        points: str = "percentage points",
+    ) -> Cited:
+        """Return the mean of what a measure makes of the study's tables, with Student's interval.
+
+        It opens to its seeds, to ``formula``, what is averaged in English and in Chinese, and to the records
+        that the measure read. ``contrast`` names the two that it pairs, if it does: ``"A minus B"``.
+
+        Raises:
+            NotMeasuredError: the study lacks rows that the measure reads.
+        """
+        values, trail = follow(measure, self.tables)
+        effect = replace(mean_interval(values), seeds=tuple(trail.seeds))
+        read = set(trail.every_run()) & set(self.sources.runs)
+        sources = Sources(self.study.name, sorted(read)) if read else self.sources
+        behind = Behind(effect, unit, formula, contrast, trail=trail)
+        return Cited(write_effect(effect, unit, points), sources, behind)
 
     def setting(self) -> str:
         """Return on what, how long and how often the study trained: its ``Measured`` of every answer."""
@@ -120,6 +170,10 @@ class Chapter(Generic[AStudy]):
         texts: dict[str, page.Glued] = {}
         for name, verdict in own.items():
             texts |= page.glued_verdicts({name: verdict}, self.behind(verdict))
+        if self.study.name in parts("quoted"):
+            # The numbers of the chapter's translations.
+            module = importlib.import_module(f"bnstudy.chapters.{self.study.name}.quoted")
+            texts |= module.quoted(self)
         return texts | {f"{self.study.name}_machines": self.machines()}
 
     def frames(self) -> Iterator[Frame]:
@@ -139,8 +193,22 @@ class Chapter(Generic[AStudy]):
         return page.machines(self._frames().records, self.sources)
 
     def records(self) -> Markdown:
-        """Return which records are behind the chapter."""
-        return page.list_records(self.sources, self._frames().stale)
+        """Return which records are behind the chapter, and whose else its verdicts rest on."""
+        listed = page.list_records(self.sources, self._frames().stale)
+        read = [f for v in self.verdicts.values() for f in v.findings if f.rule.study != self.study.name]
+        own = {n for n, verdict in self.verdicts.items() if verdict.claim.chapter == self.study.name}
+        judged = [j for name, j in self._judged().items() if name in own and j.findings]
+        said = [listed, *(self._elsewhere(f) for f in read), *(self._judged_by(j) for j in judged)]
+        return Markdown("\n\n".join(dict.fromkeys(said)))
+
+    def _judged_by(self, judgement: Judgement) -> str:
+        runs = behind(judgement)
+        named = page.named_records(runs)
+        return f"{judgement.claim.id} in the second round, {len(runs)} records: {', '.join(named)}."
+
+    def _elsewhere(self, finding: Finding) -> str:
+        sources = self.own.sources_of(finding)
+        return f"*{finding.rule.part.capitalize()}* rests on {sources.cite(f'{len(sources.runs)} records')}."
 
     def downloads(self) -> Markdown:
         """Return links to every table, which it writes beside the page that is being built."""
@@ -157,12 +225,19 @@ class Chapter(Generic[AStudy]):
         machine = mode(record.provenance["device"] for record in records.values())
         took = seconds(list(missing.values()), records.values(), on=machine)
         cost = f"about {in_words(took)} of one core, and half of that on two" if took else "nobody knows what"
-        command = f".venv/bin/papermill book/{name}.ipynb out.ipynb"
+        return self.commands(
+            changes,
+            f"trains {self.cite(len(missing))} runs that this page has no record of: at the pace of those it "
+            f"has, {self.cite(cost)}",
+        )
+
+    def commands(self, changes: Mapping[str, Any], what: str) -> Markdown:
+        """Return the commands that ``again`` explains; ``what`` the first does."""
+        command = f".venv/bin/papermill book/{self.study.name}.ipynb out.ipynb"
         settings = " ".join(f'-y "{key}: {json.dumps(value)}"' for key, value in changes.items())
         return Markdown(
-            f"```console\n{command} {settings}\n{command} -p dataset digits\n```\n\nThe first trains "
-            f"{self.cite(len(missing))} runs that this page has no record of: at the pace of those it has, "
-            f"{self.cite(cost)}. It needs CIFAR-10, which `.venv/bin/bnstudy data fetch cifar10` downloads. "
+            f"```console\n{command} {settings}\n{command} -p dataset digits\n```\n\nThe first {what}. "
+            "It needs CIFAR-10, which `.venv/bin/bnstudy data fetch cifar10` downloads. "
             "The second trains the whole chapter on scikit-learn's digits, within ten minutes on two cores, "
             "and needs no download."
         )

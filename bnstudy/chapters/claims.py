@@ -6,12 +6,15 @@ import hashlib
 import importlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from bnstudy.analysis.rules import Claim, Measured, Rule, measure_all
+from bnstudy.analysis.trail import Trail
 from bnstudy.chapters.found import parts
 from bnstudy.chapters.loading import load
 from bnstudy.records.spec import SpecError
@@ -45,10 +48,15 @@ def recorded(claims: Iterable[Claim] = CLAIMS, data_dir: str | os.PathLike[str] 
     kept = Path(folder, hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16] + ".json")
     with FileLock(kept.with_suffix(".lock")):
         if kept.exists():
-            return {study: Measured(**found) for study, found in json.loads(kept.read_text()).items()}
+            return {study: _from_plain(found) for study, found in json.loads(kept.read_text()).items()}
         measured = _measure(rules, data_dir)
-        kept.write_text(json.dumps({study: vars(found) for study, found in measured.items()}))
+        kept.write_text(json.dumps({study: asdict(found) for study, found in measured.items()}))
     return measured
+
+
+def _from_plain(found: Mapping[str, Any]) -> Measured:
+    trails = {part: Trail(**trail) for part, trail in found["trails"].items()}
+    return Measured(**{**found, "trails": trails})
 
 
 def _measure(rules: Iterable[Rule], data_dir: str | os.PathLike[str]) -> dict[str, Measured]:

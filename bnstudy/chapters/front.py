@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from bnstudy.analysis import rules
 from bnstudy.analysis.cards import Bar, Card, Chip, Look, bars_html, cards_html
@@ -15,13 +15,22 @@ from bnstudy.analysis.judged.verdicts import Finding as Judged
 from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, Language, in_language, write_estimate
 from bnstudy.analysis.saying import Headline, Writer
 from bnstudy.analysis.statistics import Interval
-from bnstudy.analysis.tables import NotMeasuredError, last_step
-from bnstudy.analysis.words import LANGUAGES, Html, Sources, write_effect, write_label
-from bnstudy.chapters import headlines
+from bnstudy.analysis.tables import NotMeasuredError
+from bnstudy.analysis.words import (
+    LANGUAGES,
+    Html,
+    Sources,
+    behind_finding,
+    sources_of,
+    write_claim,
+    write_effect,
+    write_label,
+)
+from bnstudy.chapters import front_scope, headlines
 from bnstudy.chapters.claims import CLAIMS, recorded
 from bnstudy.chapters.judged import words
 from bnstudy.chapters.loading import load
-from bnstudy.chapters.second_round import behind, judgements
+from bnstudy.chapters.second_round import behind, judgements, trails
 from bnstudy.records.spec import SpecError
 from bnstudy.study.frames import Frames
 
@@ -81,16 +90,15 @@ class Front:
         frames = self._frames("decay")
         if frames is None:
             return Html("")
-        study: Any = frames.study
-        cite = Writer(Sources("decay", frames.runs), self.language).cite
-        ends = last_step(frames["evaluation"].query("split == 'test' and statistics == 'precise'"))
-        reached = cite(f"{100 * ends.groupby('schedule')['accuracy'].mean().max():.0f} %")
-        said = self._say(
-            f"The tutorial's network of five convolutions on CIFAR-10. First round: {cite(study.seeds)} "
-            f"seeds of {cite(study.epochs)} epochs at most, test accuracy {reached} at the end; exploratory.",
-            f"教程中的五层卷积网络，数据为 CIFAR-10。第一轮：{cite(study.seeds)} 个种子，"
-            f"至多 {cite(study.epochs)} 轮，最终测试准确率 {reached}；属于探索。",
+        parts = (
+            self._say(
+                "The tutorial's network of five convolutions on CIFAR-10.",
+                "教程中的五层卷积网络，数据为 CIFAR-10。",
+            ),
+            front_scope.judged(self.data_dir, self.language),
+            front_scope.explored(frames, Writer(Sources("decay", frames.runs), self.language)),
         )
+        said = ("" if self.language == "zh" else " ").join(parts)
         return Html(f'<p class="scope">{said}</p>')
 
     def todo(self) -> Html:
@@ -154,7 +162,7 @@ class Front:
 
     def _card(self, claim: rules.Claim) -> Card:
         judgement = self._judgement(claim.id)
-        said = claim.english if self.language == "en" else claim.original
+        said = write_claim(claim, self.language)
         href = f"{claim.chapter}.html"
         if judgement is None:
             headline = self._explored(claim)
@@ -192,10 +200,11 @@ class Front:
         finding = self.first[claim.id].decisive()
         if finding is None:
             return Headline(LANGUAGES[self.language].answers["not measured yet"], "")
-        runs = recorded(data_dir=self.data_dir)[finding.rule.study].runs
+        sources = sources_of(finding, recorded(data_dir=self.data_dir)[finding.rule.study].runs)
         effect = write_effect(finding.effect, finding.rule.unit, LANGUAGES[self.language].points)
         label = write_label(finding.rule, self.language)
-        return Headline(f"{label}: {Sources(claim.chapter, runs).cite(effect)}", "")
+        cited = sources.cite(effect, behind_finding(finding))
+        return Headline(f"{label}: {cited}", "")
 
     def _confirmed(self, claim: rules.Claim, judgement: Judgement) -> Headline:
         said = headlines.of(claim.chapter)
@@ -207,7 +216,8 @@ class Front:
                 headlines.advice(said, claim.id, judgement.verdict, self.language),
             )
         sources = Sources(claim.chapter, behind(judgement, self.data_dir))
-        return headlines.confirmed(said, judgement, Writer(sources, self.language))
+        writer = Writer(sources, self.language, trails(judgement, self.data_dir))
+        return headlines.confirmed(said, judgement, writer)
 
     def _verified(self, judgement: Judgement, said: Words) -> str:
         space = "" if self.language == "zh" else " "

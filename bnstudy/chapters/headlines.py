@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol, cast
 
 from bnstudy.analysis.judged.verdicts import Judgement, Verdict
-from bnstudy.analysis.judged.wording import Language, write_estimate
+from bnstudy.analysis.judged.wording import Language
 from bnstudy.analysis.saying import Headline, Said, Writer
 from bnstudy.analysis.tables import Tables
 
@@ -47,9 +47,7 @@ def confirmed(said: Headlines, judgement: Judgement, write: Writer) -> Headline:
     """Return what the second round found of a claim: a sentence for each quantity that votes, once."""
     quantities = {f.part.quantity.name: f.estimate for f in judgement.findings if f.part.votes}
     sentences = [
-        str(getattr(said.FOUND[name], write.language)).format(
-            write.cite(write_estimate(estimate, write.language))
-        )
+        str(getattr(said.FOUND[name], write.language)).format(write.estimate(estimate))
         for name, estimate in quantities.items()
     ]
     space = "" if write.language == "zh" else " "

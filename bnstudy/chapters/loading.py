@@ -58,7 +58,7 @@ def run_study(
             ``never``, as it is while the book is built.
         KeyboardInterrupt: after Ctrl-C, once the run in flight is recorded.
     """
-    settings = _from_namespace(parameters or {})
+    settings = from_namespace(parameters or {})
     device = settings.pop("device", device)
     data_dir = settings.pop("data_dir", data_dir)
     progress = settings.pop("progress", progress)
@@ -73,7 +73,7 @@ def run_study(
     )
 
 
-def _from_namespace(namespace: Mapping[str, Any]) -> dict[str, Any]:
+def from_namespace(namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters in a notebook's ``globals()``, without modules and private names."""
     settings = {
         name: value

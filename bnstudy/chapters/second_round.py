@@ -20,6 +20,7 @@ from bnstudy.analysis.judged.topping_up import seeds_for
 from bnstudy.analysis.judged.training import Bytes
 from bnstudy.analysis.judged.verdicts import Estimate, Judgement, decided, estimate
 from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.trail import Trail
 from bnstudy.chapters.claims import ONCE
 from bnstudy.chapters.found import EXPERIMENTS
 from bnstudy.chapters.judged import claims, deviations, digests, family
@@ -80,6 +81,21 @@ def behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> list[
         for record in confirmatory_records(Store(data_dir or default_data_dir()))
         if any(block.has(arm, record.spec) for block, arm in places)
     ]
+
+
+def trails(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> dict[str, Trail]:
+    """Return which recorded runs each quantity of a judgement is taken from, by its name and by seed."""
+    records = confirmatory_records(Store(data_dir or default_data_dir()))
+    found = {}
+    for quantity in judgement.claim.quantities():
+        arms = [(block, arm) for block, names in quantity.reads for arm in names]
+        by_seed: dict[int, list[str]] = {}
+        for record in records:
+            if any(block.has(arm, record.spec) for block, arm in arms):
+                by_seed.setdefault(record.spec.seed, []).append(record.spec.name)
+        seeds = sorted(by_seed)
+        found[quantity.name] = Trail(seeds=seeds, runs=[sorted(by_seed[seed]) for seed in seeds])
+    return found
 
 
 def freeze_rules(data_dir: str | os.PathLike[str] = "") -> Path:

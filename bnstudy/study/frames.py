@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnstudy.records.spec import RunSpec
@@ -38,6 +39,11 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         self._found = found
         self._tables: dict[str, pd.DataFrame] = {}
 
+    @property
+    def root(self) -> Path:
+        """The folder of the records."""
+        return self._store.root
+
     @cached_property
     def stale(self) -> list[str]:
         """Names of the records made by other source code than today's, and none known to give the same."""
@@ -71,7 +77,8 @@ class Frames(Mapping[str, "pd.DataFrame"]):
         rows = to_frame(name, (self._store.table(r, name) for r in self.records.values() if name in r.tables))
         # A table's own columns come before the plan's axes of the same name.
         frame = index[[c for c in index if c == "run" or c not in (*rows, *_END)]].merge(rows, on="run")
-        if "decay" in frame:
+        if name == "evaluation":
+            # Another run's record may serve with some of its decays; what looks gave is of this run alone.
             wanted = {d for f in self._found if isinstance(f.run.spec, RunSpec) for d in f.run.spec.decays}
             frame = frame[frame["decay"].isna() | frame["decay"].isin(wanted)]
         if len(self._found) > len({id(f.run) for f in self._found}):

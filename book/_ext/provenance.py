@@ -57,7 +57,11 @@ def describe_build(folder: Path, benchmarks: Path) -> str:
 def _add_footer(app: Any, config: Any) -> None:
     # A re-run has records of its own, but shows the published benchmarks.
     facts = describe_build(Path(app.srcdir), default_data_dir() / "bench")
-    config.html_theme_options["extra_footer"] = f'<p class="provenance">Built from {escape(facts)}</p>'
+    # What a copied number is cited with.
+    cited = escape(f"{config.author}: {config.html_title}. {facts}.")
+    config.html_theme_options["extra_footer"] = (
+        f'<p class="provenance" data-citation="{cited}">Built from {escape(facts)}</p>'
+    )
     # A book of a re-run must not be mistaken for the published one.
     note = os.environ.get("BNSTUDY_BOOK_NOTE", "")
     if note:

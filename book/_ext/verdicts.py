@@ -14,7 +14,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from bnstudy.analysis.rules import Claim
-from bnstudy.analysis.words import LANGUAGES
+from bnstudy.analysis.words import LANGUAGES, write_claim
 from bnstudy.chapters.claims import CLAIMS, ONCE
 from bnstudy.chapters.front import Front
 
@@ -35,8 +35,10 @@ class VerdictTable(SphinxDirective):
         return [table]
 
     def _row(self, claim: Claim) -> str:
-        said = claim.english if self.language == "en" else claim.original
+        said = write_claim(claim, self.language)
         chapter = f"{claim.chapter}.ipynb"
+        translated = f"{self.language}/{claim.chapter}"
+        link = f"{translated}.md" if f"book/{translated}" in self.env.found_docs else chapter
         if f"book/{claim.chapter}" not in self.env.found_docs:
             missing = LANGUAGES[self.language].answers["not measured yet"]
             return f"| {claim.id} | {said} | [{missing}]{{.unmeasured}} | – |"
@@ -44,7 +46,7 @@ class VerdictTable(SphinxDirective):
             f"{{glue:}}`{chapter}::{claim.id}_{what}_{self.language}`"
             for what in ("verdict", "effect", "rule")
         )
-        return f"| [{claim.id}]({chapter}) | {said} | {verdict} | {effect} {rule} |"
+        return f"| [{claim.id}]({link}) | {said} | {verdict} | {effect} {rule} |"
 
 
 class FrontPart(SphinxDirective):
@@ -56,13 +58,14 @@ class FrontPart(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the part as HTML, made once a language and build."""
         part = directives.choice(self.arguments[0], ("todo", "scope", "hero", "cards", "changed"))
-        html = getattr(_front(self.options.get("language", "en")), part)()
+        data = Path(self.env.srcdir, "data")
+        html = getattr(_front(self.options.get("language", "en"), data), part)()
         return [nodes.raw("", html, format="html")] if html else []
 
 
 @cache
-def _front(language: str) -> Front:
-    return Front(language)
+def _front(language: str, data: Path) -> Front:
+    return Front(language, data)
 
 
 def _measure_once(app: Any) -> None:

@@ -106,9 +106,9 @@ def test_a_point_of_the_learning_curve_is_the_mean_since_the_one_before():
 
 def test_more_shift_and_more_accuracy_are_counted_by_their_intervals():
     made = chapter(tables())
-    counts = re.findall(r">(\d+)</a>", made.finding())
+    counts = re.findall(r">(\d+)</a>", made.noisy())
     # More shift than without normalisation with SGD alone, more accuracy in both trainings.
-    assert "larger relative shift than the network without batch norm in <" in made.finding()
+    assert "larger relative shift than the network without batch norm in <" in made.noisy()
     assert counts == ["2", "1", "2", "1"]
     said = made.raised()
     assert said in made.answer()

@@ -35,6 +35,10 @@ EPSILON = {"1e-05": 0.001, "0.001": 0.0, "0.5": -0.2}
 STATISTICS = {"moving": 0.0, "batch": 0.1, "precise": 0.2}
 
 
+def whole(page):
+    return page.you_see() + page.answer()
+
+
 def tables(epsilon=EPSILON, seeds=5):
     arms = {("epsilon", label): value for label, value in epsilon.items()}
     arms |= {(arm, ""): value for arm, value in PLANTED.items()}
@@ -110,7 +114,7 @@ def test_the_answer_names_the_best_epsilon_and_what_changes_accuracy():
         "C9": "supported",
         "C12": "supported",
     }
-    said = made.answer()
+    said = whole(made)
     assert ">1e-05</a>, of 3 values from 1e-05 to 0.5" in said
     # All contrasts but the bias were planted with a difference beyond the noise.
     assert ">9 of 10</a>" in said

@@ -87,7 +87,7 @@ class ToyChapter(Chapter[ToyStudy]):
 
     def answer(self) -> Markdown:
         """Return the answer."""
-        return self.own.answer("A toy was measured.", f"Measured {self.setting()}.")
+        return self.own.answer(f"Measured {self.setting()}.")
 ''',
 }
 

@@ -27,6 +27,10 @@ TRUE = {"shuffled": (0.2, 0.6, 0.7), "sorted by class": (0.2, 0.1, 0.3)}
 LEAKED = {"shuffled": (0.4, 0.6, 0.65), "sorted by class": (0.3, 0.2, 0.1)}
 
 
+def whole(page):
+    return page.you_see() + page.answer()
+
+
 def tables(sizes=SIZES, seeds=range(5)):
     rng = np.random.default_rng(3)
     lines = []
@@ -69,7 +73,7 @@ def test_what_was_not_measured_is_named():
 
 
 def test_the_answer_counts_sizes_by_their_intervals():
-    said = plain(chapter(tables()).answer())
+    said = plain(whole(chapter(tables())))
     assert "C10 is supported" in said
     assert "Of 3 sizes" in said
     assert "shuffled, True is worse than False at 1 (1) and better at 1 (100)" in said

@@ -27,6 +27,10 @@ SECONDS = {"none": 0.5, "in place": 1.0, "with the step": 1.0, "after the step":
 ACCURACY = {"in place": 0.6, "with the step": 0.6, "after the step": 0.62, "never": 0.1}
 
 
+def whole(page):
+    return page.you_see() + page.answer()
+
+
 def tables(seconds=SECONDS, tensorflow=True):
     """A study's tables: arms that train alike, in which every third seed's first round is slow."""
     rng = np.random.default_rng(5)
@@ -130,7 +134,7 @@ def test_a_cost_that_was_not_timed_is_named():
 
 
 def test_the_answer_counts_what_is_equal_and_does_not_say_it_otherwise():
-    said = plain(chapter(tables(), tensorflow=False).answer())
+    said = plain(whole(chapter(tables(), tensorflow=False)))
     assert "C11 is refuted" in said
     assert "Training is the same under every arm" in said
     assert "losses of training steps, 300 of 300; digests of parameters, 90 of 90" in said
@@ -139,7 +143,7 @@ def test_the_answer_counts_what_is_equal_and_does_not_say_it_otherwise():
     assert "digits, all images for 1 epoch, over 5 seeds" in said
     made = tables()
     made["weights"].loc[3, "digest"] = "other"
-    said = plain(chapter(made, tensorflow=False).answer())
+    said = plain(whole(chapter(made, tensorflow=False)))
     assert "Training is not the same" in said
 
 

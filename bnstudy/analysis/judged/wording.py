@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from bnstudy.analysis.judged.parts import Scale, Words
 from bnstudy.analysis.judged.verdicts import Answer, Estimate, Finding, Verdict
+from bnstudy.analysis.statistics import Amount
 
 Language = Literal["en", "zh"]
 
@@ -62,12 +64,20 @@ def write_value(value: float, scale: Scale, language: Language = "en") -> str:
     return _NUMBERS[scale](value) + in_language(_UNITS[scale], language)
 
 
-def write_estimate(found: Estimate, language: Language = "en") -> str:
+def write_estimate(found: Estimate, language: Language = "en") -> Amount:
     """Return an estimate with its interval: ``"+0.98 points [+0.77, +1.31]"``, ``"1.93 × [1.70, 2.20]"``.
 
     Where the interval is open on one side, as for times that were cut off, what it still says: ``"at least
-    1.70 ×"``; where it is the whole line, why.
+    1.70 ×"``; where it is the whole line, why. It remembers the seeds' values.
     """
+    quantity = found.quantity
+    seeds = tuple(quantity.reads[0].block.judged_seeds()) if quantity.reads else ()
+    values = tuple(found.values or ())
+    known = replace(found.interval, values=values, seeds=seeds if len(seeds) == len(values) else ())
+    return Amount.of(_written(found, language), known, quantity.scale, (quantity.name, ""))
+
+
+def _written(found: Estimate, language: Language) -> str:
     number, unit = _NUMBERS[found.quantity.scale], in_language(_UNITS[found.quantity.scale], language)
     low, high = found.interval.low, found.interval.high
     if math.isfinite(low) and math.isfinite(high):

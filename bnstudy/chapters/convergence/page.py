@@ -46,9 +46,9 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
         rates = (
             f"Adam's learning rates {', '.join(self.labels('learning_rate'))}; updates are {TIMED['batch']}"
         )
-        return self.own.answer(self.flies(), f"Measured {self.setting()} and {rates}.")
+        return self.own.answer(f"Measured {self.setting()} and {rates}.")
 
-    def flies(self) -> str:
+    def finding(self) -> str:
         """Return what "computation flies" comes to in both of its readings, and who got to the target."""
         cost = self._factor(paired(*(self._log_cost(arm) for arm in ("batch", "none"))))
         text = f"A training step takes {cost} as long with batch norm as without."

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, curve, decay_colour, panels
+from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, curve, decay_colour, legend_above, panels, sample
 from bnstudy.analysis.tables import last_step, summary
 from bnstudy.chapters.decay.rules import PARTS, error_split
 
@@ -112,6 +112,50 @@ def error_by_decay(evaluation: pd.DataFrame) -> Figure:
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axes[-1].set_xlabel("decay")
     axes[0].legend(loc="upper left")
+    return figure
+
+
+def accuracy_by_any_decay(rows: pd.DataFrame) -> Figure:
+    """Draw test accuracy by decay of snapshots' networks, one panel a phase of the learning rate.
+
+    ``rows`` are those of ``bnstudy.chapters.asking.Asked``. Filled marks were recorded in training, hollow
+    ones follow from snapshots; bars are 95 % intervals over seeds.
+    """
+    moving = rows[(rows["statistics"] == "moving") & (rows["zero_debias"] == "none")]
+    decays = sorted(moving["decay"].unique())
+    phases = list(rows.sort_values("step")["phase"].unique())
+    figure, axes = _panels(phases, height=2.6)
+    for axis, phase in zip(axes, phases, strict=True):
+        now = rows[rows["phase"] == phase]
+        for name, dash in REFERENCES.items():
+            table = summary(now[now["statistics"] == name.split()[0]], ["phase"], "accuracy")
+            for mean in table["mean"]:
+                axis.axhline(mean, color=COLOURS[name], ls=dash, lw=1.6)
+        table = summary(moving[moving["phase"] == phase], ["decay", "source"], "accuracy")
+        for decay, source, mean, low, high in zip(
+            *(table[c] for c in ("decay", "source", "mean", "low", "high")), strict=True
+        ):
+            colour = decay_colour(decay)
+            axis.errorbar(
+                decays.index(decay),
+                mean,
+                [[mean - low], [high - mean]],
+                fmt="o",
+                ms=6,
+                color=colour,
+                mfc="none" if source == "snapshot" else colour,
+                capsize=2,
+            )
+        axis.set_xticks(range(len(decays)), [f"{d:g}" for d in decays])
+        axis.set(ylabel="test accuracy", title=f"{phase}, {now['epoch'].iloc[0]:g} epochs")
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[-1].set_xlabel("decay")
+    handles = [sample(name, COLOURS[name], ls=dash) for name, dash in REFERENCES.items()]
+    handles += [
+        sample("recorded in training", NEUTRAL, "o", ls=""),
+        sample("from snapshots", NEUTRAL, "o", ls="", mfc="none"),
+    ]
+    legend_above(figure, handles)
     return figure
 
 

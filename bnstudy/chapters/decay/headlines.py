@@ -44,9 +44,9 @@ ADVICE = {
     "C7": {
         "supported": Said("Keep the decay small.", "衰减不要取大。"),
         "": Said(
-            "Take 0.9. With 0.999 debias (<code>zero_debias</code>) or wait until the average has filled; "
+            "Take a decay of 0.9 (a momentum of 0.1 in PyTorch). With 0.999 debias (<code>zero_debias</code>) or wait until the average has filled; "
             "don't fight overfitting there.",
-            "取 0.9。若用 0.999，应去偏（<code>zero_debias</code>）或等滑动平均填满；不要当作过拟合来处理。",
+            "衰减取 0.9（PyTorch 的 momentum 取 0.1）。若用 0.999，应去偏（<code>zero_debias</code>）或等滑动平均填满；不要当作过拟合来处理。",
         ),
     },
 }
@@ -56,6 +56,8 @@ _USUAL, _LARGE = 0.9, 0.999
 
 def explored(tables: Tables, write: Writer) -> dict[str, str]:
     """Return what staleness costs under each schedule, and where what a large decay loses goes."""
+    for decay in (_USUAL, _LARGE):
+        rows(tables, "evaluation", decay=decay)  # raises where a parameter left it out
     lost = {}
     for schedule in ("constant", "annealed"):
         last = last_step(rows(tables, "evaluation", schedule=schedule))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -12,9 +13,10 @@ from bnstudy.analysis.rules import Claim, Finding
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import Interval, mean_interval
 from bnstudy.analysis.tables import last_step, summary
-from bnstudy.analysis.words import Markdown, write_effect
+from bnstudy.analysis.words import Html, Markdown, write_effect
+from bnstudy.chapters.asking import answerable
 from bnstudy.chapters.base import Chapter
-from bnstudy.chapters.decay import figures
+from bnstudy.chapters.decay import asked, figures
 from bnstudy.chapters.decay.rules import (
     accuracy,
     difference,
@@ -158,6 +160,24 @@ class DecayChapter(Chapter[DecayStudy]):
         wide["decay"] = ["" if pd.isna(d) else f"{d:g}" for d in wide["decay"]]
         wide.columns.name = None
         return wide[["statistics", "decay", *sorted(self.study.schedules, reverse=True)]]
+
+    def again(self, **changes: Any) -> Markdown:
+        """Return commands that run the chapter again; new decays may need no training."""
+        _, unrecorded = answerable(self.study.name, {**changes, "data_dir": str(self._frames().root)})
+        if unrecorded is None:
+            return super().again(**changes)
+        decays = ", ".join(f"{decay:g}" for decay in unrecorded.decays)
+        return self.commands(
+            changes,
+            f"answers decay {decays} from snapshots of the recorded study `{unrecorded.study.name}`, without "
+            "training; `bnstudy run decay --set` with the same decays trains this page's own runs for it",
+        )
+
+    def other_decays(self) -> Html | Markdown:
+        """Return what snapshots answered of the decays that this study hasn't recorded, or how to ask."""
+        if self.asked is None:
+            return Markdown("Every decay that was asked of this page is recorded, and shown above.")
+        return asked.shown(self.asked, self.study.name)
 
     def _effect(self, finding: Finding) -> str:
         return self.cite(write_effect(finding.effect, finding.rule.unit))

@@ -14,6 +14,8 @@ class DecayStudy(Training):
     """Moving averages of many decays along the same trajectories (claims C6 and C7)."""
 
     name: ClassVar[str] = "decay"
+    # The block whose snapshots answer a decay that is not recorded.
+    answered_by: ClassVar[str] = "core"
 
     decays: Decays = (0.0, 0.5, 0.6, 0.9, 0.99, 0.999, 0.9999)
     epochs: Positive = 5

@@ -35,11 +35,10 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
     def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
         return self.own.answer(
-            self.counted(),
             f"Measured {self.setting()}, in each of these trainings: {', '.join(self.labels('training'))}.",
         )
 
-    def counted(self) -> str:
+    def finding(self) -> str:
         """Return how the runs of each arm ended, in one sentence."""
         said = []
         for arm in self.labels("arm"):

@@ -42,7 +42,7 @@ class KnobsChapter(Chapter[KnobsStudy]):
 
     def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        return self.own.answer(self.finding(), self.changes(), self._setting())
+        return self.own.answer(self.changes(), self._setting())
 
     def finding(self) -> str:
         """Return which epsilon came out best, and how many knobs change the test accuracy, in Markdown."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bnstudy.analysis.style import (
     ARMS,
@@ -15,19 +17,20 @@ from bnstudy.analysis.style import (
     legend_above,
     panels,
     row_labels,
-    sample,
     seed_points,
 )
 from bnstudy.chapters.regularisation.page import NAMES
 from bnstudy.chapters.regularisation.rules import BASES, NORMALISED, of
 
+# Seven arms in one figure: hue alone would not keep them apart for who sees no red or no green, so that their
+# lightness differs too.
 COLOURS = {
     **ARMS,
-    "l2": "#997700",
-    "dropout": "#d55e00",
-    "batch + l2": "#2e8b7a",
-    "batch + dropout": "#007755",
-    "dropout + batch": "#882255",
+    "l2": "#c08a00",
+    "dropout": "#8a2f00",
+    "batch + l2": "#3398da",
+    "batch + dropout": "#002f55",
+    "dropout + batch": "#c86fb0",
 }
 
 MARKERS = dict(zip(NAMES, "oDvsPX^", strict=True))
@@ -93,16 +96,29 @@ def training_against_test(
     for axis, (fraction, title) in zip(axes[0], fractions.items(), strict=True):
         for arm in NAMES:
             x, y = (100 * of(values, arm, fraction) for values in (train, test))
-            axis.plot(x, y.reindex(x.index), MARKERS[arm], color=COLOURS[arm], ms=5.5, alpha=0.7, mew=0)
+            axis.plot(x, y.reindex(x.index), **_mark(arm), alpha=0.8)
         limits = axis.axis()
         axis.axline((0, 0), slope=1, color=NEUTRAL, lw=0.8)
         axis.axis(limits)
         axis.set_title(title, fontsize=SMALL + 1)
     axes[0, 0].set_ylabel("test accuracy (%)")
     figure.supxlabel("training accuracy (%)", fontsize=SMALL + 1, color=NEUTRAL)
-    handles = [sample(name, COLOURS[arm], MARKERS[arm], ls="", ms=5.5) for arm, name in NAMES.items()]
+    handles = [Line2D([], [], label=name, **_mark(arm)) for arm, name in NAMES.items()]
     legend_above(figure, handles, columnspacing=0.8, handletextpad=0.1)
     return figure
+
+
+def _mark(arm: str) -> dict[str, Any]:
+    # Hollow without batch norm: filled marks would hide one another, and tell the two groups less well apart.
+    inside = COLOURS[arm] if arm in NORMALISED else "none"
+    return {
+        "ls": "",
+        "marker": MARKERS[arm],
+        "color": COLOURS[arm],
+        "markerfacecolor": inside,
+        "ms": 5.5,
+        "mew": 1.1,
+    }
 
 
 def _beside(fractions: Mapping[str, str], height: float, *, sharex: bool) -> tuple[Figure, list[Axes]]:

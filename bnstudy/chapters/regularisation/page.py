@@ -46,7 +46,7 @@ class RegularisationChapter(Chapter[RegularisationStudy]):
 
     def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        return self.own.answer(self.finding(), self.added(), self._setting())
+        return self.own.answer(self.added(), self._setting())
 
     def finding(self) -> str:
         """Return what the better of L2 and dropout adds to batch normalization, by the amount of data."""

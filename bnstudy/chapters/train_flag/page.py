@@ -29,7 +29,7 @@ class TrainFlagChapter(Chapter[TrainFlagStudy]):
 
     def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        return self.own.answer(self.finding(), f"Measured {self.setting()}.")
+        return self.own.answer(f"Measured {self.setting()}.")
 
     def finding(self) -> str:
         """Return at which sizes of test batches ``is_training=True`` does worse than False, and better."""

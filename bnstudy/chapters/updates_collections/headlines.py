@@ -15,9 +15,9 @@ FOUND = {
 ADVICE = {
     "C11": {
         "": Said(
-            "Take either, but one of them: run <code>UPDATE_OPS</code> with the step, or set "
+            "See that the averages are updated: run <code>UPDATE_OPS</code> with the step, or set "
             "<code>updates_collections=None</code>.",
-            "两种方式任选其一，但必须选一种：训练时执行 <code>UPDATE_OPS</code>，或者设 <code>updates_collections=None</code>。",
+            "务必更新滑动平均：训练时执行 <code>UPDATE_OPS</code>，或者设 <code>updates_collections=None</code>。",
         )
     }
 }

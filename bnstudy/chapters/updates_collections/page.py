@@ -34,7 +34,7 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
 
     def answer(self) -> Markdown:
         """Return the sentences that answer the chapter's question, and what each rule found, in Markdown."""
-        return self.own.answer(self.finding(), f"Measured {self.setting()}.")
+        return self.own.answer(f"Measured {self.setting()}.")
 
     def finding(self) -> str:
         """Return whether training is the same under every arm, and what evaluation makes of it."""

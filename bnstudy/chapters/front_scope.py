@@ -1,0 +1,58 @@
+"""What the front page says of its evidence: network, data, seeds, epochs, and the accuracy reached."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from bnstudy.analysis.saying import Writer
+from bnstudy.analysis.tables import last_step
+from bnstudy.analysis.words import Sources
+from bnstudy.chapters.found import plan_of
+from bnstudy.chapters.loading import load
+from bnstudy.records.store import Store
+from bnstudy.study.frames import Frames
+from bnstudy.study.run import default_data_dir
+from bnstudy.study.status import status
+
+
+def explored(frames: Frames, write: Writer) -> str:
+    """Return what the first round's trainings were, from those of the decay chapter."""
+    study: Any = frames.study
+    ends = last_step(frames["evaluation"].query("split == 'test' and statistics == 'precise'"))
+    reached = write.cite(f"{100 * ends.groupby('schedule')['accuracy'].mean().max():.0f} %")
+    seeds, epochs = write.cite(study.seeds), write.cite(study.epochs)
+    return write.say(
+        f"First round: {seeds} seeds, {epochs} epochs at most, test accuracy {reached} at the end; "
+        "exploratory.",
+        f"第一轮：{seeds} 个种子，至多 {epochs} 轮，最终测试准确率 {reached}；属于探索。",
+    )
+
+
+def judged(data_dir: str | os.PathLike[str], language: Any) -> str:
+    """Return what the second round's core trainings are and came to, or how many of them are recorded."""
+    store = Store(data_dir or default_data_dir())
+    study: Any = plan_of("core", {})
+    state = status(study, store)
+    write = Writer(Sources("second_round", state.recorded), language)
+    epochs = study.runs()[0].spec.epochs
+    if not state.complete:
+        count = f"{write.cite(len(state.recorded))} / {write.cite(state.needed)}"
+        return write.say(
+            f"Second round, by rules frozen before its runs: {study.seeds} seeds of {epochs} epochs in its "
+            f"core; recorded so far: {count} trainings.",
+            f"第二轮（规则在运行前已冻结）：核心部分 {study.seeds} 个种子，每次 {epochs} 轮；"
+            f"目前已记录 {count} 次训练。",
+        )
+    looks = load("core", store.root)["checkpoints"]
+    ends = last_step(looks[looks["split"] == "test"])
+    plain, normed = (
+        write.percent(rows.groupby("seed")["accuracy"].mean())
+        for rows in (ends[ends["arm"] == "none"], ends.query("arm == 'batch' and statistics == 'precise'"))
+    )
+    return write.say(
+        f"Second round: {study.seeds} seeds of {epochs} epochs in its core, test accuracy {normed} with "
+        f"batch norm and {plain} without.",
+        f"第二轮：核心部分 {study.seeds} 个种子，每次 {epochs} 轮，测试准确率有批归一化为 {normed}，"
+        f"无批归一化为 {plain}。",
+    )

@@ -1,0 +1,95 @@
+"""The records as the book publishes them: whole, described, in an archive that is the same each time."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXTENSION = ROOT / "book" / "_ext" / "record_files.py"
+RECORDED = ROOT / "data"
+
+
+@pytest.fixture(scope="module")
+def record_files():
+    spec = importlib.util.spec_from_file_location("record_files_extension", EXTENSION)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three real records."""
+    for run in sorted((RECORDED / "runs").iterdir())[:3]:
+        shutil.copytree(run, tmp_path / "data" / "runs" / run.name)
+    return tmp_path / "data"
+
+
+def test_every_file_of_every_record_is_there_and_described(record_files, data, tmp_path):
+    site = tmp_path / "site" / "records"
+    record_files.publish(data, site)
+    for file in data.rglob("*.*"):
+        assert (site / file.relative_to(data)).read_bytes() == file.read_bytes()
+    package = json.loads((site / "datapackage.json").read_text())
+    paths = [path for resource in package["resources"] for path in [resource["path"]]]
+    paths = [path for one in paths for path in ([one] if isinstance(one, str) else one)]
+    assert len(paths) > 3
+    assert all((site / path).is_file() for path in paths)
+    with zipfile.ZipFile(site / "records.zip") as archive:
+        inside = {name.removeprefix("bnstudy-records/"): archive.read(name) for name in archive.namelist()}
+    assert set(paths) <= set(inside)
+    assert all((site / name).read_bytes() == content for name, content in inside.items())
+
+
+def test_the_archive_is_of_the_records_alone_not_of_the_day(record_files, data):
+    files = record_files.listed(data)
+    first = record_files.pack(data, files, {})
+    for file in data.rglob("*.*"):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    assert record_files.pack(data, files, {}) == first
+    with zipfile.ZipFile(io.BytesIO(first)) as archive:
+        assert archive.testzip() is None
+        assert [entry.filename for entry in archive.infolist()] == sorted(archive.namelist())
+
+
+def test_it_is_done_once_and_again_after_a_change(record_files, data, tmp_path):
+    site = tmp_path / "records"
+    done = record_files.publish(data, site)
+    (site / "runs.csv").write_text("as it was left")
+    assert record_files.publish(data, site, done) == done
+    assert (site / "runs.csv").read_text() == "as it was left"
+    shutil.rmtree(next((data / "runs").iterdir()))
+    assert record_files.publish(data, site, done) != done
+    assert len(list((site / "runs").iterdir())) == 2
+    assert (site / "runs.csv").read_text().count("\n") == 3
+
+
+def test_a_record_that_is_being_written_is_not_there_yet(record_files, data):
+    whole, headless = list((data / "runs").iterdir())[:2]
+    whole.rename(whole.with_name(f".{whole.name}.partial"))
+    (headless / "record.json").unlink()
+    assert {file.parts[1] for file in record_files.listed(data)} == {
+        p.name for p in (data / "runs").iterdir()
+    } - {
+        headless.name,
+        f".{whole.name}.partial",
+    }
+
+
+def test_a_description_of_other_records_is_made_anew(record_files, data):
+    files = record_files.listed(data)
+    made = record_files.described(data, files)
+    for name, content in made.items():
+        (data / name).write_bytes(content)
+    (data / "datapackage.json").write_bytes(b"{} ")
+    assert record_files.described(data, files)["datapackage.json"] == b"{} "
+    shutil.rmtree(next((data / "runs").iterdir()))
+    assert record_files.described(data, record_files.listed(data))["datapackage.json"] != b"{} "
