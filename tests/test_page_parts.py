@@ -1,4 +1,4 @@
-"""A page loads the scripts and styles of the parts that it has, and no part names what isn't there."""
+"""A page loads the scripts and styles of its parts, and a part that names none there is refused."""
 
 from __future__ import annotations
 
