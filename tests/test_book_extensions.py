@@ -126,6 +126,8 @@ def test_a_description_ends_with_a_sentence() -> None:
     assert description(page("word " * 90), "t").endswith("word…")
     assert description(page(), "Title") == "Title"
     assert description(page("One.", "Two."), "t") == "One. Two."
+    # Such as a link to the page in another language.
+    assert description(page("A sentence of some length. " * 3 + "中文"), "t")[-1] == "."
 
 
 def test_a_word_is_explained_where_it_first_stands_and_nowhere_else() -> None:

@@ -113,6 +113,16 @@ def test_a_page_says_what_it_is(html: Path, name: str) -> None:
     assert card.startswith("https://") or (html / "book" / f"{name}.html").parent.joinpath(card).exists()
 
 
+def test_the_site_s_own_address_says_what_the_front_page_says(html: Path) -> None:
+    door, front = (html / "index.html").read_text(), (html / "book" / "index.html").read_text()
+    tags = r'<meta (?:name|property)="(?:description|og:title|og:image:alt)" content="([^"]*)"'
+    assert re.findall(tags, door) == re.findall(tags, front)
+    assert len(re.findall(tags, door)) == 3
+    card = re.search(r'"og:image" content="([^"]*)"', door)
+    assert card
+    assert card[1].startswith("https://") or (html / card[1]).exists()
+
+
 def test_the_descriptions_differ(html: Path) -> None:
     said = [
         re.search(r'<meta name="description" content="([^"]*)"', (html / "book" / f"{name}.html").read_text())

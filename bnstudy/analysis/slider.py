@@ -23,13 +23,16 @@ class Frame:
     figure: Figure
 
 
-def slider(frames: Iterable[Frame], name: str, quantity: str) -> Html:
+def slider(frames: Iterable[Frame], name: str, quantity: str, start: int = 0) -> Html:
     """Return a slider over ``frames`` as one piece of HTML; their figures are closed.
 
     ``name`` is the element's id, and begins the ids within. ``quantity`` says what the slider changes,
     for its label. Without script every drawing shows under its label, one below the other; ``slider.js``
-    keeps the one that is chosen, says its label, and starts at the last. A caption is the page's, which
-    numbers its figures.
+    keeps the one that is chosen, says its label, and opens at number ``start``: where the story begins, so
+    that moving it tells the rest. A caption is the page's, which numbers its figures.
+
+    Raises:
+        ValueError: there is no frame of that number.
     """
     shown = []
     for i, frame in enumerate(frames):
@@ -38,10 +41,12 @@ def slider(frames: Iterable[Frame], name: str, quantity: str) -> Html:
         label = escape(frame.label)
         shown.append(f'<div class="frame" data-label="{label}"><p>{label}</p>{drawing}</div>')
     last = len(shown) - 1
+    if shown and not 0 <= start <= last:
+        raise ValueError(f"start is {start}; allowed: 0 to {last}")
     return Html(
         f'<div class="slider" id="{name}"><p class="control" hidden>'
         f'<label for="{name}-input">{escape(quantity)}: <output for="{name}-input"></output></label>'
-        f'<input type="range" id="{name}-input" min="0" max="{last}" step="1" value="{last}"></p>'
+        f'<input type="range" id="{name}-input" min="0" max="{last}" step="1" value="{start}"></p>'
         f"{''.join(shown)}</div>"
     )
 

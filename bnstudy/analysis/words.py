@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from bnstudy.analysis.behind import Behind, behind_amount
-from bnstudy.analysis.rules import Answer, Claim, Finding, Rule, Unit
+from bnstudy.analysis.rules import ALPHA, Answer, Claim, Finding, Rule, Unit
 from bnstudy.analysis.statistics import Amount, Interval
 
 # So many records a link's title names; more of them are on the page that it leads to.
@@ -43,6 +43,7 @@ class Language:
     points: str
     asked: str
     premise_fails: str
+    corrected: str
     sides: dict[str, str]
     answers: dict[Answer, str]
 
@@ -55,6 +56,7 @@ LANGUAGES = {
         points="points",
         asked="asked: ",
         premise_fails="; its premise fails",
+        corrected="; p = {} after Holm's correction",
         sides={"above": "above", "below": "below"},
         answers={a: a for a in ("supported", "refuted", "open", "not measured yet")},
     ),
@@ -65,6 +67,7 @@ LANGUAGES = {
         points="个百分点",
         asked="要求：",
         premise_fails="；其前提不成立",
+        corrected="；Holm 校正后 p = {}",
         sides={"above": "高于", "below": "低于"},
         answers={
             "supported": "成立",
@@ -96,10 +99,21 @@ def write_bound(finding: Finding) -> str:
 
 
 def write_asked(finding: Finding, words: Language) -> str:
-    """Return the same in a language of the front pages, and whether the rule's premise failed."""
+    """Return the same in a language of the front pages, and what besides the interval made the rule open."""
     failed = finding.premise is not None and finding.premise.answer != "supported"
     asked = f"{words.asked}{words.sides[finding.rule.side]} {_bound(finding, words.points)}"
-    return asked + (words.premise_fails if failed else "")
+    return asked + (words.premise_fails if failed else "") + write_corrected(finding, words)
+
+
+def write_corrected(finding: Finding, words: Language = LANGUAGES["en"]) -> str:
+    """Return the corrected p-value where the interval alone would decide and the correction doesn't let it.
+
+    Without it an interval that doesn't reach its bound stands beside *open*, and the verdict looks wrong.
+    """
+    outside = not finding.effect.low <= finding.rule.threshold <= finding.effect.high
+    if finding.answer != "open" or not outside or finding.p <= ALPHA:
+        return ""
+    return words.corrected.format(write_p(finding.p))
 
 
 def _bound(finding: Finding, points: str = "percentage points") -> str:
@@ -163,7 +177,7 @@ def write_finding(finding: Finding, cite: Callable[[Amount], str]) -> str:
     effect = cite(write_effect(finding.effect, rule.unit))
     said = (
         f"is **{finding.answer}**: {rule.quantity}, {rule.contrast}, {effect} "
-        f"(asked for: {write_bound(finding)})."
+        f"(asked for: {write_bound(finding)}{write_corrected(finding)})."
     )
     if finding.premise is None:
         return said

@@ -148,6 +148,8 @@ class Unrecorded:
         answered = asking.ask(
             self.study, question, data_dir=store.root, device=self.device, progress=self.progress
         )
+        if not answered.runs:
+            raise NotRecordedError(f"every run of {self.study.name!r} diverged before its snapshot")
         new = answered.tables["checkpoints"]
         old = Frames(self.study, store, found)["checkpoints"].assign(source=RECORDED)
         old = old[(old["split"] == "test") & old["step"].isin(new["step"].unique())]
@@ -174,7 +176,8 @@ def answerable(chapter: str, parameters: Mapping[str, Any]) -> tuple[Mapping[str
     plan = plan_of(chapter, settings)
     block, decays = getattr(plan, "answered_by", ""), getattr(plan, "decays", ())
     store = Store(where.get("data_dir") or default_data_dir())
-    if not block or not needs(plan, store).missing:
+    names = [run.spec.name for run in plan.runs()]
+    if not block or set(store.scan(names).sound) == set(names):
         return parameters, None
     scan = store.scan()
 

@@ -30,11 +30,13 @@ def description(page: nodes.document, title: str) -> str:
         if len(said) > LENGTH // 2:
             break
     said = said or title
-    if len(said) <= LENGTH:
+    if len(said) <= LENGTH and said[-1] in ".!?。！？":
         return said
     # At the end of a sentence if there is one, else of a word; Chinese ends its sentences otherwise.
     ends = [end.end() for end in re.finditer(r"[.!?](?=\s)|[。！？]", said[:LENGTH])]
-    return said[: ends[-1]] if ends and ends[-1] > LENGTH // 3 else said[: LENGTH - 1].rsplit(" ", 1)[0] + "…"
+    if ends and ends[-1] > LENGTH // 3:
+        return said[: ends[-1]]
+    return said if len(said) <= LENGTH else said[: LENGTH - 1].rsplit(" ", 1)[0] + "…"
 
 
 def _plain(paragraph: nodes.paragraph) -> str:
@@ -127,6 +129,28 @@ def _not_found(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
     yield "404", {"title": "There is no such page", "body": body}, "page.html"
 
 
+def doorway(front: str, address: str) -> str:
+    """Return the page at the site's own address: it leads to the front page, and says what that says."""
+    said = re.findall(r'<meta (?:name|property)="(?:description|author|og:|twitter:)[^>]*>', front)
+    title = re.search(r"<title>.*?</title>", front, re.S)
+    # The front page lies in a folder; addresses there that aren't whole begin one folder up.
+    tags = "\n".join(said).replace('content="../', 'content="')
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
+        f"{title[0] if title else ''}\n{tags}\n"
+        f'<meta http-equiv="refresh" content="0; url={address}"/>\n<link rel="canonical" href="{address}"/>\n'
+        f'</head>\n<body><a href="{address}">The book</a></body>\n</html>\n'
+    )
+
+
+def _open_door(app: Any, failed: Exception | None) -> None:
+    if failed is not None or app.builder.format != "html":
+        return
+    front = Path(app.outdir) / f"{app.config.root_doc}.html"
+    address = f"{app.config.root_doc}.html"
+    (Path(app.outdir) / "index.html").write_text(doorway(front.read_text(encoding="utf-8"), address), "utf-8")
+
+
 def _map(app: Any, failed: Exception | None) -> None:
     site: Published = app.config.bnstudy_published
     if failed is not None or app.builder.format != "html":
@@ -159,4 +183,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("html-page-context", _lead, priority=900)
     app.connect("html-collect-pages", _not_found)
     app.connect("build-finished", _map)
+    # Where there is none at the end, the table of contents writes one that says nothing.
+    app.connect("build-finished", _open_door, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

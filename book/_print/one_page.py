@@ -61,6 +61,9 @@ def article(page: BeautifulSoup, name: str, names: list[str]) -> Tag:
         for key in ("xlink:href", "clip-path"):
             if element.has_attr(key):
                 element[key] = element[key].replace("#", f"#{name}--", 1)
+    # On paper a slider stays where it is: at its end, which has most to see.
+    for control in body.select(".slider input[type=range]"):
+        control["value"] = control["max"]
     body["id"] = name
     return body
 

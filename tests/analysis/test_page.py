@@ -24,7 +24,16 @@ from bnstudy.analysis.rules import Finding, Rule, Verdict
 from bnstudy.analysis.slider import Frame, inline_svg, slider
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.style import ARMS, WITHOUT, decay_colour
-from bnstudy.analysis.words import LANGUAGES, Cited, Sources, write_asked, write_bound, write_effect, write_p
+from bnstudy.analysis.words import (
+    LANGUAGES,
+    Cited,
+    Sources,
+    write_asked,
+    write_bound,
+    write_effect,
+    write_finding,
+    write_p,
+)
 from bnstudy.chapters import EXPERIMENTS
 from bnstudy.chapters import open as open_chapter
 from bnstudy.chapters.claims import CLAIMS
@@ -97,6 +106,15 @@ def test_frames_of_a_slider_keep_their_ids_apart_and_their_text_whole():
     assert [f"0.9999 at {i}" in html for i in range(3)] == [True] * 3
     assert [d["aria-label"] for d in root.select("svg[role=img]")] == [f"what {i} & shows" for i in range(3)]
     assert plt.get_fignums() == []
+    # It opens where the story begins.
+    assert (root.input["value"], root.input["max"]) == ("0", "2")
+
+
+def test_a_slider_opens_where_it_is_told_and_nowhere_else():
+    frames = [Frame(f"step {i}", "what it shows", figure("text")) for i in range(2)]
+    assert BeautifulSoup(slider(frames, "s", "Training", start=1), "html.parser").input["value"] == "1"
+    with pytest.raises(ValueError, match="start is 2; allowed: 0 to 1"):
+        slider(frames, "s", "Training", start=2)
 
 
 def test_the_same_figure_gives_the_same_drawing(chapter):
@@ -250,10 +268,29 @@ def test_a_claim_that_is_not_measured_has_nothing_to_explain(chapter):
 )
 def test_bounds_are_written_in_their_unit(threshold, side, unit, english, chinese, long):
     rule = Rule("p", "s", "q", "c", threshold, lambda tables: pd.Series(dtype=float), side, unit)
-    finding = Finding(rule, "open", Interval(0, 0, 0, 5), Interval(0, 0, 0, 5), 1.0, 0.0)
+    at = Interval(rule.threshold, rule.threshold, rule.threshold, 5)
+    finding = Finding(rule, "open", at, at, 1.0, 0.0)
     assert write_asked(finding, LANGUAGES["en"]) == f"asked: {english}"
     assert write_asked(finding, LANGUAGES["zh"]) == f"要求：{chinese}"
     assert write_bound(finding) == long
+
+
+@pytest.mark.parametrize(
+    ("answer", "low", "high", "p", "said"),
+    [
+        ("open", -0.04, 0.046, 0.19, "; p = 0.19 after Holm's correction"),
+        ("open", 0.06, 0.07, 0.0512, "; p = 0.051 after Holm's correction"),
+        ("open", 0.04, 0.06, 0.19, ""),  # the interval says it by itself
+        ("open", 0.06, 0.07, 0.04, ""),  # something else keeps it open
+        ("supported", 0.06, 0.07, 0.001, ""),
+    ],
+)
+def test_an_open_verdict_whose_interval_clears_its_bound_says_why(answer, low, high, p, said):
+    rule = Rule("p", "s", "q", "c", 0.05, lambda tables: pd.Series(dtype=float), "above", "number")
+    effect = Interval((low + high) / 2, low, high, 5)
+    finding = Finding(rule, answer, effect, effect, p, 0.0)
+    assert write_asked(finding, LANGUAGES["en"]) == f"asked: above 0.050{said}"
+    assert f"(asked for: above 0.050{said})." in write_finding(finding, str)
 
 
 @pytest.mark.parametrize("file", sorted(BOOK.glob("*.ipynb")), ids=lambda file: file.stem)

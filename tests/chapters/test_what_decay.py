@@ -86,7 +86,7 @@ def test_the_second_round_s_losses_follow_once_they_are_there():
         evaluated(0.01, 0.999, step=220, arm="batch"),
         evaluated(0.3, 0.9, step=30, arm="none"),
     ]
-    frames = Planted(study, checkpoints=frame(*rows), training=pd.DataFrame({"step": [1, 220]}))
+    frames = Planted(study, checkpoints=frame(*rows))
     found = list(recorded.of_core(frames))
     assert [(loss.setting.schedule, loss.setting.steps, round(loss.plain.mean, 9)) for loss in found] == [
         ("constant", 30, 0.2),

@@ -122,7 +122,7 @@ def of_core(frames: Frames) -> Iterator[Loss]:
     assert isinstance(study, CoreStudy)
     rows = frames["checkpoints"]
     rows = rows[(rows["arm"] == "batch") & (rows["split"] == "test")]
-    end = frames["training"]["step"].max()
+    end = rows["step"].max()
     for step in sorted(rows["step"].unique().tolist()):
         schedule = "constant" if step * END <= end * ANNEALING else "annealed"
         if schedule == "constant" or step == end:  # in between, the rate isn't at zero yet
