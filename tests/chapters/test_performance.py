@@ -196,3 +196,15 @@ def test_no_result_names_the_command(tmp_path):
     (tmp_path / "cpu.json").write_text(json.dumps(sealed(RESULT)))
     assert performance.results(tmp_path) == {"cpu.json": RESULT}
     assert performance.recorded(tmp_path, "fleet.json") is None
+
+
+def test_a_whole_study_s_costs_are_the_record_s_and_a_missed_target_is_said():
+    found = json.loads((ROOT / "data/bench/study_costs.json").read_text())
+    share = found["evaluation's share"]["core block"]["median"]
+    table = performance.study_costs(found).set_index("quantity")
+    row = table.loc["evaluation's share, core block"]
+    assert row["median (lowest to highest)"].startswith(f"{share:.3g} (")
+    found["evaluation's share"]["core block"]["median"] = 0.2
+    assert performance.study_costs(found).set_index("quantity").loc[row.name, "met"] == "yes"
+    found["evaluation's share"]["core block"]["median"] = 0.3
+    assert performance.study_costs(found).set_index("quantity").loc[row.name, "met"] == "no"

@@ -100,6 +100,15 @@ class DecayChapter(Chapter[DecayStudy]):
             )
         )
 
+    def finding(self) -> str:
+        """Return the test accuracy of each decay at the last step, under the schedule of the verdicts."""
+        test = self.last[self.last["split"] == "test"]
+        said = []
+        for decay in self.study.decays:
+            plain = accuracy(test, statistics="moving", zero_debias="none", decay=decay)
+            said.append(f"decay {decay:g} ends at {self.cite(mean_interval(plain).percent())}")
+        return f"with a {self.schedule} learning rate and the same weights, {', '.join(said)}."
+
     def why(self) -> Markdown:
         """Return the explanation of the split, in Markdown."""
         lines = []

@@ -76,6 +76,45 @@ def shift_costs(result: Result) -> pd.DataFrame:
     )
 
 
+def study_costs(result: Result) -> pd.DataFrame:
+    """Return what a study costs: how much of it is evaluation, and what the ordinary way would take."""
+    share, question = result["evaluation's share"], result["one question to every snapshot"]
+    blocks = result["trainings of the article's network, all blocks without probes"]
+    lines = [
+        ("evaluation's share, core block", share["core block"], "at most 0.25"),
+        (
+            "ordinary way over the core block, arms judged",
+            result["core block, arms judged"]["ordinary over ours"],
+            "at least 30",
+        ),
+        (
+            "ordinary way over the core block, arms judged or shown",
+            result["core block, arms judged or shown"]["ordinary over ours"],
+            "at least 30",
+        ),
+        (
+            "ordinary way over all blocks without probes",
+            blocks["ordinary over ours, arms judged or shown"],
+            "at least 30",
+        ),
+        ("one decay more: ordinary way over asking snapshots", question["one decay, ordinary over ours"], ""),
+    ]
+    return pd.DataFrame(
+        [
+            {
+                "quantity": name,
+                "median (lowest to highest)": f"{found['median']:.3g} "
+                f"({found['lowest']:.3g} to {found['highest']:.3g})",
+                "target": target,
+                "met": {True: "yes", False: "no", None: ""}[
+                    met({"target": target, "ratio": found["median"]})
+                ],
+            }
+            for name, found, target in lines
+        ]
+    )
+
+
 def conditions(result: Result) -> str:
     """Return on what machine and with what settings a result was measured."""
     machine, settings = result["machine"], result["settings"]
