@@ -127,7 +127,8 @@ def test_links_within_the_book_lead_somewhere(visit: Any, html: Path) -> None:
             target, _, fragment = link.partition("#")
             target = target.split("?")[0]
             assert Path(target).exists(), f"{name} links to {target}"
-            if fragment and target in ids:
+            # One with values is the state of a calculator.
+            if fragment and "=" not in fragment and target in ids:
                 assert fragment in ids[target], f"{name} links to {link}"
 
 
@@ -253,7 +254,7 @@ def test_without_script_every_position_of_the_slider_is_readable(browser: Any, h
 def test_the_numbers_of_a_chapter_can_be_downloaded(visit: Any, html: Path, name: str) -> None:
     import bnstudy
 
-    links = visit(name).page.locator("a[href$='.csv']")
+    links = visit(name).page.locator("a[href$='.csv']:not([href^='../records/'])")
     frames = bnstudy.load(name)
     assert set(links.evaluate_all("all => all.map(a => a.getAttribute('href'))")) == {
         f"{name}-{table}.csv" for table in frames
@@ -284,7 +285,7 @@ def test_the_page_that_is_printed_holds_every_page(browser: Any, html: Path, tmp
     seen = watch(page)
     page.goto((tmp_path / "html" / "book" / "print.html").as_uri())
     page.emulate_media(media="print")
-    assert set(page.locator("article").evaluate_all("all => all.map(a => a.id)")) == {
+    assert set(page.locator("main > article").evaluate_all("all => all.map(a => a.id)")) == {
         f"book/{name}" for name in CHAPTERS
     }
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 680
