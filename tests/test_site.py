@@ -197,12 +197,17 @@ def test_the_network_without_batch_norm_has_one_name(visit: Any, html: Path, nam
         assert not re.search(r"\bno (batch norm|normalisation)\b", text)
 
 
-@pytest.mark.parametrize("name", ["covariate_shift", "decay_range", "knobs", "regularisation"])
-def test_an_answer_opens_with_two_sentences(visit: Any, name: str) -> None:
-    text = visit(name).page.locator("#answer .cell_output p").first.inner_text()
-    sentences = re.split(r"(?<=[.\]])\s+(?=[A-Z])", text)
-    assert len(sentences) == 2
-    assert max(len(sentence.split()) for sentence in sentences) <= 40
+@pytest.mark.parametrize("name", sorted({claim.chapter for claim in CLAIMS}))
+def test_a_chapter_opens_with_what_was_found_of_each_of_its_claims(visit: Any, name: str) -> None:
+    page = visit(name).page
+    leads = page.locator(".bd-article .lead-claim")
+    said = leads.all_inner_texts()
+    assert [text.partition(".")[0] for text in said] == [c.id for c in CLAIMS if c.chapter == name]
+    assert max(len(text.split()) for text in said) <= 70
+    assert all("Do this:" in text for text in said)
+    # Before anything else that has a heading.
+    second = page.locator(".bd-article h2").first.bounding_box()
+    assert leads.last.bounding_box()["y"] < second["y"]
 
 
 def test_figures_are_numbered_through_the_book_and_sliders_like_the_others(visit: Any) -> None:
