@@ -28,6 +28,7 @@ LONGEST_FIRST = (
     "test_tf1_listing.py",
     "test_bench.py",
     "test_probes_ics.py",
+    "test_asking.py",
     "test_study.py",
     "test_updates.py",
     "test_probes_trace.py",

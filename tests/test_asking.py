@@ -25,7 +25,14 @@ from bnstudy.study.run import NotRecordedError, run_plan
 from bnstudy.train.data import load_dataset
 from bnstudy.train.feed import DeviceData
 
-DECAY = {"dataset": "digits", "epochs": 1, "seeds": 2, "train_size": 32, "batch_size": 16}
+DECAY = {
+    "dataset": "digits",
+    "epochs": 1,
+    "seeds": 2,
+    "train_size": 32,
+    "batch_size": 16,
+    "schedules": ["constant"],
+}
 
 
 class SmallCore(CoreStudy):

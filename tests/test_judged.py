@@ -452,6 +452,21 @@ def test_records_are_found_by_block_arm_and_seed():
         blocks_of([source(spec_of(core, "none"), name="a"), source(spec_of(core, "none"), name="b")])
 
 
+def test_a_training_whose_table_has_every_tenth_step_ends_where_it_was_looked_at_last():
+    core = BLOCKS["core"]
+    spec = spec_of(core, "batch")
+    spec.name = "a"
+    tables = {
+        # 22 epochs of 391 steps; of them, as the core block logs: the first 50, and every tenth.
+        "training": pd.DataFrame({"step": [s for s in range(1, 8603) if s <= 50 or s % 10 == 0]}),
+        "checkpoints": pd.DataFrame({"step": [391 * epoch for epoch in (3, 4, 18, 22)]}),
+    }
+    (arms,) = blocks_of([Source(spec, "finished", tuple(tables), tables.__getitem__)]).values()
+    training = arms["batch"][100]
+    assert [training.step(epoch) for epoch in (3, 4, 18, 22)] == list(tables["checkpoints"]["step"])
+    assert training.step(22 - 15 / 391) == 8587
+
+
 # --- From a folder of records to verdicts ---------------------------------------------------------
 
 

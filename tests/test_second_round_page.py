@@ -202,7 +202,7 @@ def test_a_measured_part_says_its_answer_its_size_and_where_it_comes_from(data):
     (last,) = (line for line in said.splitlines() if line.startswith("- **annealed, against the last batch"))
     assert re.sub(r"<[^>]*>", "", last).endswith("Found: **holds**, +1.30 points [+1.10, +1.50].")
     # One arm is read: the records of the other are none of its own.
-    assert f"From {len(runs) // 2} records: " in last
+    assert f'"From {len(runs) // 2} records"' in last
     assert "**Not measured yet.**" in said
 
 

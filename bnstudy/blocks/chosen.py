@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 # The best learning rate of each network, by ``learning_rates``.
-RATES: Final = {"none": 1e-3, "batch": 3e-3}
+RATES: Final = {"none": 3e-3, "batch": 1e-2}
 
 # The best strengths of L2 and dropout on 5,000 images, by ``small_data_strengths``.
 L2: Final = {"none": 1e-4, "batch": 1e-4}

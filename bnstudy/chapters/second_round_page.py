@@ -15,12 +15,14 @@ from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Scale, Side, Ve
 from bnstudy.analysis.judged.preregistration import FILE as FROZEN
 from bnstudy.analysis.judged.preregistration import frozen, refusals
 from bnstudy.analysis.judged.verdicts import Finding, Judgement
-from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, write_estimate, write_value
+from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, write_value
 from bnstudy.analysis.procedure import ALPHA, level_of
+from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.simulate import largest_false_share, read
 from bnstudy.analysis.simulate.command import ALLOWED
 from bnstudy.analysis.simulate.record import FILE as SIMULATION
 from bnstudy.analysis.simulate.tables import false_table, power_table
+from bnstudy.analysis.trail import Trail
 from bnstudy.analysis.words import Html, Markdown, Sources
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import chapter_of, claims, deviations, family, words
@@ -285,21 +287,22 @@ class SecondRound:
     def _found(self, finding: Finding) -> str:
         if finding.estimate.missing:
             return "Not measured yet."
-        sources = Sources(PAGE, self._behind(finding.part.quantity))
-        said = f"Found: **{ANSWERS[finding.answer][0]}**, {sources.cite(write_estimate(finding.estimate))}"
+        trail = self._trail(finding.part.quantity)
+        write = Writer(Sources(PAGE, trail.every_run()), "en", {finding.part.quantity.name: trail})
+        said = f"Found: **{ANSWERS[finding.answer][0]}**, {write.estimate(finding.estimate)}"
         said += "".join(f"; {name}: {ANSWERS[answer][0]}" for name, answer in finding.grades.items())
         return f"{said}{'' if finding.estimate.measured else '; wider than the target'}."
 
-    def _behind(self, quantity: Quantity) -> list[str]:
-        """Return the names of the recorded runs that a quantity is taken from."""
+    def _trail(self, quantity: Quantity) -> Trail:
+        """Return the names of the recorded runs that a quantity is taken from, by seed."""
         arms = [(block, arm) for block, names in quantity.reads for arm in names]
         planned = {run.spec.name: run.spec for b in self.recorded.values() for run in b.study.runs()}
         there = {name for block in self.recorded.values() for name in block.state.recorded}
-        return sorted(
-            name
-            for name in there & planned.keys()
-            if any(block.has(arm, planned[name]) for block, arm in arms)
-        )
+        by_seed: dict[int, list[str]] = {}
+        for name in sorted(there & planned.keys()):
+            if any(block.has(arm, planned[name]) for block, arm in arms):
+                by_seed.setdefault(planned[name].seed, []).append(name)
+        return Trail(sorted(by_seed), runs=[by_seed[seed] for seed in sorted(by_seed)])
 
 
 def planned_by(block: Block) -> str:

@@ -12,6 +12,9 @@ from bnstudy.analysis.judged.training import Arm, Bytes, Training
 
 Blocks = dict[str, dict[str, Arm]]
 
+# Tables that say when a training ended.
+_TIMED = ("training", "checkpoints", "hits_index")
+
 
 class Source(NamedTuple):
     """A record: its spec, how it ended, the names of its tables, and how to get one, or the hits."""
@@ -60,9 +63,12 @@ def _training(source: Source) -> Training:
 
 def _steps_per_epoch(source: Source, tables: Mapping[str, pd.DataFrame], diverged: bool) -> float:
     epochs = getattr(source.spec, "epochs", None)
-    if diverged or epochs is None or "training" not in tables:
+    there = [name for name in _TIMED if name in tables]
+    if diverged or epochs is None or not there:
         return float("nan")
-    return float(tables["training"]["step"].max() / epochs)
+    # A table of a training may have every tenth step alone, and then ends before the last one, at which a
+    # run that has looks is looked at.
+    return float(max(tables[name]["step"].max() for name in there) / epochs)
 
 
 class _Tables(Mapping[str, pd.DataFrame]):

@@ -19,7 +19,9 @@ def shown(asked: Asked, chapter: str) -> Html:
     figure = figures.accuracy_by_any_decay(asked.rows)
     drawing = inline_svg(figure, "other-decays", _in_words(asked))
     plt.close(figure)
-    return Html(f"<p>{_sentence(asked, chapter)}</p>{drawing}{page.show(table(asked))}")
+    return Html(
+        f'<p>{_sentence(asked, chapter)}</p><div class="drawing">{drawing}</div>{page.show(table(asked))}'
+    )
 
 
 def table(asked: Asked) -> pd.DataFrame:

@@ -148,7 +148,7 @@ def accuracy_by_any_decay(rows: pd.DataFrame) -> Figure:
             )
         axis.set_xticks(range(len(decays)), [f"{d:g}" for d in decays])
         axis.set(ylabel="test accuracy", title=f"{phase}, {now['epoch'].iloc[0]:g} epochs")
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.yaxis.set_major_formatter(PercentFormatter(1))
     axes[-1].set_xlabel("decay")
     handles = [sample(name, COLOURS[name], ls=dash) for name, dash in REFERENCES.items()]
     handles += [

@@ -72,7 +72,7 @@ WORDS = {
             "value less than 1 %; a larger decay leaves it more.",
             "nearest": "Nearest recorded training: decay {decay} after {steps} steps with batches of "
             "{batch}, "
-            "{schedule} learning rate. It lost {plain} points of test accuracy against precise statistics "
+            "learning rate {schedule}. It lost {plain} points of test accuracy against precise statistics "
             "of the same weights",
             "debiased": "; with the initial value's weight divided out, {debiased}",
             "end": " (mean of {seeds} seeds, 95 % interval).",
