@@ -144,7 +144,7 @@ def normality(gaussianity: pd.DataFrame) -> Figure:
         axis.set_ylabel(label)
     axes[-1].set_xticks(range(len(layers)), layers)
     figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, columnspacing=1.2
+        *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=1.2
     )
     return figure
 
