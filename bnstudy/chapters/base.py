@@ -14,6 +14,7 @@ import pandas as pd
 from bnstudy.analysis import page
 from bnstudy.analysis.behind import Behind
 from bnstudy.analysis.judged.verdicts import Judgement
+from bnstudy.analysis.judged.wording import Language, in_language
 from bnstudy.analysis.own_study import judge_own
 from bnstudy.analysis.rules import Claim, Finding, Measured, Unit, Verdict
 from bnstudy.analysis.saying import Writer
@@ -56,7 +57,7 @@ class Chapter(Generic[AStudy]):
         self.own = judge_own(self.claims(), self.sources, tables, others, incomplete=self.incomplete())
         self.verdicts: dict[str, Verdict] = self.own.verdicts
 
-    def lead(self) -> Html:
+    def lead(self, language: Language = "en") -> Html:
         """Return what was found of each of the chapter's claims, in one sentence, and what to do.
 
         Of a claim that the second round has judged the sentence is that round's, where the study is as
@@ -70,20 +71,21 @@ class Chapter(Generic[AStudy]):
             return Html("")
         judged = self._judged()
         try:
-            explored = said.explored(self.tables, Writer(self.sources, "en"))
+            explored = said.explored(self.tables, Writer(self.sources, language))
         except (NotMeasuredError, KeyError):  # a parameter left an arm out
             explored = {}
         lines = []
+        do = in_language(("Do this:", "怎么做："), language)
         for claim in own:
-            found, advice = explored.get(claim.id, ""), headlines.advice(said, claim.id, "", "en")
+            found, advice = explored.get(claim.id, ""), headlines.advice(said, claim.id, "", language)
             if (judgement := judged.get(claim.id)) and judgement.findings:
                 sources = Sources(self.study.name, behind(judgement))
-                writer = Writer(sources, "en", trails(judgement))
+                writer = Writer(sources, language, trails(judgement))
                 headline = headlines.confirmed(said, judgement, writer)
                 found, advice = headline.found, headline.advice
             if found:
                 lines.append(
-                    f'<p class="lead-claim"><strong>{claim.id}.</strong> {found} <strong>Do this:</strong> '
+                    f'<p class="lead-claim"><strong>{claim.id}.</strong> {found} <strong>{do}</strong> '
                     f"{advice}</p>"
                 )
         return Html("".join(lines))
@@ -174,6 +176,7 @@ class Chapter(Generic[AStudy]):
             # The numbers of the chapter's translations.
             module = importlib.import_module(f"bnstudy.chapters.{self.study.name}.quoted")
             texts |= module.quoted(self)
+        texts[f"{self.study.name}_lead_zh"] = self.lead("zh")
         return texts | {f"{self.study.name}_machines": self.machines()}
 
     def frames(self) -> Iterator[Frame]:
