@@ -34,7 +34,7 @@ PAGES = [
     *sorted((ROOT / "book").rglob("*.md")),
     *sorted((ROOT / "book").glob("*.ipynb")),
 ]
-PROGRAMS = ("make", "bnstudy", "papermill", "python", "pip", "bash", "export", "pre-commit")
+PROGRAMS = ("make", "bnstudy", "papermill", "python", "pip", "bash", "git", "export", "pre-commit")
 
 
 def text_of(page: Path) -> str:
@@ -154,6 +154,14 @@ def of_bash(arguments: list[str]) -> None:
     assert subprocess.run(["bash", "-n", *arguments], cwd=ROOT).returncode == 0
 
 
+def of_git(arguments: list[str]) -> None:
+    # Not run here; what it pushes is what a script of this repository makes.
+    assert arguments[0] == "push"
+    scripts = re.findall(r"bash (\S+)", " ".join(arguments))
+    assert scripts
+    assert all((ROOT / script).is_file() for script in scripts)
+
+
 def of_export(arguments: list[str]) -> None:
     [name] = [word.split("=")[0] for word in arguments]
     assert any(f'"{name}"' in path.read_text() for path in (ROOT / "bnstudy").rglob("*.py"))
@@ -235,6 +243,6 @@ def test_the_workflow_publishes_what_make_builds_with_a_python_that_fits():
     python = options["actions/setup-python"]["python-version"]
     assert f'requires-python = ">={python}"' in (ROOT / "pyproject.toml").read_text()
     # Without its name make would take a newer one of the machine's.
-    [build] = [step["run"] for step in steps if "run" in step]
+    [build] = [step["run"] for step in workflow["jobs"]["build"]["steps"] if "run" in step]
     assert build == f"make report PYTHON=python{python}"
     assert "pages" in workflow["jobs"]["publish"]["permissions"]

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from bnstudy import networks
 from bnstudy.records.spec import RunSpec, SpecError, validate
+from bnstudy.train import networks as named
 from bnstudy.train.data import Dataset
 from bnstudy.train.fleet import train_fleet, train_run
 from bnstudy.train.networks import Asked, Network
@@ -147,7 +148,8 @@ def test_options_of_the_tutorials_network_alone_are_refused(changes, message):
         spec(**changes)
 
 
-def test_the_pages_example_runs():
+def test_the_pages_example_runs(monkeypatch):
+    monkeypatch.setattr(named, "_REGISTERED", {})
     page = (Path(__file__).parents[1] / "book" / "api" / "records.md").read_text()
     [code] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "Network" in block]
     namespace: dict[str, Any] = {}
