@@ -23,6 +23,7 @@ from bnstudy.analysis.words import (
     behind_finding,
     sources_of,
     write_claim,
+    write_corrected,
     write_effect,
     write_label,
 )
@@ -264,7 +265,8 @@ class Front:
                 _OF_RULE[f.answer],
                 LANGUAGES[self.language].answers[f.answer],
                 *_beyond(f.effect, f.rule.side, f.rule.threshold, f.rule.unit),
-                write_effect(f.effect, f.rule.unit, LANGUAGES[self.language].points),
+                write_effect(f.effect, f.rule.unit, LANGUAGES[self.language].points)
+                + write_corrected(f, LANGUAGES[self.language]),
                 explored=True,
             )
             for f in self.first[claim].findings
