@@ -32,6 +32,10 @@ CONSTANTS = {
     "": "1 10 95 C6 C7",
     "about.md": "4.0",  # a licence's version
     "zh/decay.md": "0 0.9",
+    "zh/updates_collections.md": "C11",
+    "zh/train_flag.md": "C10",
+    "zh/covariate_shift.md": "0 C1 C2 C3 2018",  # the claim's mean, and a year
+    "zh/explosion.md": "C1 2018",  # a year
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "is_it_batch_norm.md": "",
