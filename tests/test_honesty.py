@@ -32,6 +32,7 @@ CONSTANTS = {
     "": "1 10 95 C6 C7",
     "about.md": "4.0",  # a licence's version
     "zh/decay.md": "0 0.9",
+    "zh/convergence.md": "2015 2018 C4 C13",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "is_it_batch_norm.md": "",
