@@ -33,6 +33,8 @@ CONSTANTS = {
     "about.md": "4.0",  # a licence's version
     "zh/decay.md": "0 0.9",
     "zh/convergence.md": "2015 2018 C4 C13",
+    "zh/regularisation.md": "0.9 2018 C5",
+    "zh/knobs.md": "0 0.9 0.99 3 5 2017 C8 C9 C12",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "is_it_batch_norm.md": "",
