@@ -32,6 +32,8 @@ CONSTANTS = {
     "": "1 10 95 C6 C7",
     "about.md": "4.0",  # a licence's version
     "zh/decay.md": "0 0.9",
+    "zh/decay_range.md": "0.9",
+    "zh/what_decay.md": "0",
     "zh/convergence.md": "2015 2018 C4 C13",
     "zh/regularisation.md": "0.9 2018 C5",
     "zh/knobs.md": "0 0.9 0.99 3 5 2017 C8 C9 C12",
