@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
@@ -33,26 +34,31 @@ class WhatDecay:
     """
 
     def __init__(self, data_dir: str | os.PathLike[str] = "", language: str = "en") -> None:
+        self.language = language
         self.words: Words = WORDS[language]
         self.losses, runs = recorded_losses(data_dir)
         self.sources = Sources(PAGE, sorted(set(runs)))
 
-    def answer(self) -> Markdown:
-        """Return the answer in three sentences, with what the two frameworks' defaults lost."""
+    def answer(self) -> Markdown | Html:
+        """Return the answer in three sentences, with what the two frameworks' defaults lost.
+
+        In Chinese it is HTML: another page quotes it, and there Markdown would be shown as it is written.
+        """
         ends = _ends(self.losses)
         ranges = {
             name: _range([loss.plain.mean for loss in ends if loss.decay == decay])
             for name, decay in (("torch", PYTORCH), ("tf", TENSORFLOW))
         }
-        return Markdown(
-            self.words.answer.format(
-                trainings=self.sources.cite(str(len({loss.setting for loss in ends}))),
-                pytorch=f"{PYTORCH:g}",
-                tensorflow=f"{TENSORFLOW:g}",
-                lost_pytorch=self.sources.cite(ranges["torch"]),
-                lost_tensorflow=self.sources.cite(ranges["tf"]),
-            )
+        said = self.words.answer.format(
+            trainings=self.sources.cite(str(len({loss.setting for loss in ends}))),
+            pytorch=f"{PYTORCH:g}",
+            tensorflow=f"{TENSORFLOW:g}",
+            lost_pytorch=self.sources.cite(ranges["torch"]),
+            lost_tensorflow=self.sources.cite(ranges["tf"]),
         )
+        if self.language == "en":
+            return Markdown(said)
+        return Html(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", said))
 
     def calculator(self, name: str = "decay-calculator") -> Html:
         """Return the calculator as one piece of HTML; ``name`` is its id, and begins the ids within.
