@@ -68,7 +68,7 @@ MOST_MET: Final = ("C10", "C7", "C11", "C6", "C1")
 _BASIS: Final = {
     "second": ("second round", "第二轮"),
     "test": ("by test", "由测试判定"),
-    "first": ("first round, exploratory", "第一轮，探索性"),
+    "first": ("exploratory", "探索性"),
 }
 
 

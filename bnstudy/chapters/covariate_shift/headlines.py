@@ -30,8 +30,8 @@ ADVICE = {
             "可以期待更稳定的输入，以及仍然适用的梯度。",
         ),
         "": Said(
-            "Expect steadier activations from batch norm, and no steadier gradients.",
-            "批归一化使激活值更稳定，但不要指望梯度也更稳定。",
+            "Expect steadier activations from batch norm; steadier gradients aren't shown.",
+            "批归一化使激活值更稳定；梯度是否更稳定，尚无证据。",
         ),
     },
     "C3": {
@@ -50,14 +50,14 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
     distance = C3.rules[0].measure(tables)
     return {
         "C2": write.say(
-            f"A step moves the layers' outputs {write.factor(drift)} times as far without batch norm, but "
-            f"gradients fit no better after the earlier layers moved: cosine {write.number(cosine)} higher with it.",
-            f"无批归一化时，一步训练使各层输出移动 {write.factor(drift)} 倍；但前面各层更新后梯度并不更吻合：余弦只高 "
-            f"{write.number(cosine)}。",
+            f"A step moves the layers' outputs {write.factor(drift)} times as far without batch norm. The cosine of a "
+            f"layer's gradients before and after the earlier layers' update is {write.number(cosine)} higher with it.",
+            f"无批归一化时，一步训练使各层输出移动的距离是有批归一化的 {write.factor(drift)} 倍；前面各层更新前后，"
+            f"本层梯度的余弦在有批归一化时高 {write.number(cosine)}。",
         ),
         "C3": write.say(
-            "Mean and variance are 0 and 1; the shape is no Gaussian's: its Wasserstein distance is "
-            f"{write.number(distance)} standard deviations.",
-            f"均值和方差确为 0 和 1，但形状不是高斯分布：沃瑟斯坦距离为 {write.number(distance)} 个标准差。",
+            f"Mean and variance are 0 and 1; the shape lies {write.number(distance)} standard deviations from a "
+            "Gaussian's (Wasserstein's distance).",
+            f"均值和方差确为 0 和 1，但形状与高斯分布相距 {write.number(distance)} 个标准差（沃瑟斯坦距离）。",
         ),
     }

@@ -22,9 +22,13 @@ ADVICE = {
         "supported": Said(
             "Keep the layers' inputs steady where rates are high.", "学习率较高时，应让各层输入保持稳定。"
         ),
-        "": Said(
+        "refuted": Said(
             "Use batch norm so that higher learning rates survive; don't explain it by covariate shift.",
             "用批归一化来承受更高的学习率，但不要用协变量偏移来解释它。",
+        ),
+        "": Said(
+            "Use batch norm so that higher learning rates survive; that covariate shift is why isn't shown.",
+            "用批归一化来承受更高的学习率；原因在于协变量偏移，这一点尚无证据。",
         ),
     }
 }
