@@ -106,7 +106,7 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
             effect = bootstrap_interval(paired(means["none"], means["batch"]))
             ratio[name] = self.cite(write_effect(effect, "factor"))
         return (
-            f"the line without batch norm lies above the one with it: a step moves the outputs "
+            f"the line without batch norm lies above the one with it: a step moves the convolutions' outputs "
             f"{ratio['drift']} as far, geometric mean over trainings, steps and layers. Along the gradient "
             f"its loss ranges {ratio['range']} as widely, and its effective smoothness constant is "
             f"{ratio['smoothness']}."

@@ -81,10 +81,10 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
             f"{write.lost(lost['annealed'], mean_interval)} 个百分点。",
         ),
         "C7": write.say(
-            f"After {steps} steps decay 0.999 (half-life {half} steps) costs {write.lost(total, mean_interval)} points against "
-            f"0.9: {part['initialisation bias']} since the average isn't filled, {part['staleness']} since it is "
-            "old. The weights are the same.",
-            f"{steps} 步之后，衰减 0.999（半衰期 {half} 步）比 0.9 低 {write.lost(total, mean_interval)} 个百分点：其中 "
-            f"{part['initialisation bias']} 因为滑动平均尚未填满，{part['staleness']} 因为它已过时。权重完全相同。",
+            f"After {steps} steps decay 0.999 (half-life {half} steps) costs {write.lost(total, mean_interval)} points "
+            f"against 0.9. Against precise statistics of the same weights it loses {part['initialisation bias']} since "
+            f"the average isn't filled, and {part['staleness']} since it describes earlier weights.",
+            f"{steps} 步之后，衰减 0.999（半衰期 {half} 步）比 0.9 低 {write.lost(total, mean_interval)} 个百分点。与同样权重的"
+            f"精确统计量相比，因滑动平均尚未填满损失 {part['initialisation bias']}，因它描述的是此前的权重损失 {part['staleness']}。",
         ),
     }
