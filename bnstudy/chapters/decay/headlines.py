@@ -37,16 +37,16 @@ ADVICE = {
         "supported": Said("Evaluate with moving averages of decay 0.9.", "评估时用衰减 0.9 的滑动平均。"),
         "refuted": Said("Recalibrate the statistics before you evaluate.", "评估之前重新校准统计量。"),
         "": Said(
-            "Anneal the learning rate, or recalibrate the statistics, before you evaluate.",
-            "评估之前先让学习率退火，或者重新校准统计量。",
+            "Recalibrate the statistics before you evaluate while the learning rate is high.",
+            "学习率还较高时，评估之前先重新校准统计量。",
         ),
     },
     "C7": {
         "supported": Said("Keep the decay small.", "衰减不要取大。"),
         "": Said(
-            "Take a decay of 0.9 (a momentum of 0.1 in PyTorch). With 0.999 debias (<code>zero_debias</code>) or wait until the average has filled; "
+            "Take a decay of 0.9 (a momentum of 0.1 in PyTorch). With 0.999 recalibrate the statistics before you evaluate; "
             "don't fight overfitting there.",
-            "衰减取 0.9（PyTorch 的 momentum 取 0.1）。若用 0.999，应去偏（<code>zero_debias</code>）或等滑动平均填满；不要当作过拟合来处理。",
+            "衰减取 0.9（PyTorch 的 momentum 取 0.1）。若用 0.999，评估之前先重新校准统计量；不要当作过拟合来处理。",
         ),
     },
 }
