@@ -57,7 +57,7 @@ class FrontPart(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the part as HTML, made once a language and build."""
-        part = directives.choice(self.arguments[0], ("todo", "scope", "hero", "cards", "changed"))
+        part = directives.choice(self.arguments[0], ("todo", "scope", "hero", "cards", "changed", "both"))
         data = Path(self.env.srcdir, "data")
         html = getattr(_front(self.options.get("language", "en"), data), part)()
         return [nodes.raw("", html, format="html")] if html else []
