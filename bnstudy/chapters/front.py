@@ -160,7 +160,7 @@ class Front:
         head = "".join(f"<th>{title}</th>" for title in heads)
         body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
         return Html(
-            f'<div class="verdicts"><table class="table"><thead><tr>{head}</tr></thead>'
+            f'<div class="both-rounds"><table class="table"><thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table></div>"
         )
 
