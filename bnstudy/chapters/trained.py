@@ -57,13 +57,15 @@ class Shown:
         found: pd.DataFrame = rows[rows["step"] == step]
         if found.empty:
             raise LookupError(f"epoch is {epoch:g}: {table!r} has no row of step {step:,}")
-        return found
+        # Two looks at one step, as in a training of few steps an epoch, saw the same network.
+        return found.drop_duplicates([c for c in found if c not in ("loss", "accuracy")])
 
     @cached_property
     def steps_an_epoch(self) -> float:
-        """Steps of training an epoch, from the last step that was trained and the epochs planned."""
+        """Optimiser steps an epoch, by the last step that was looked at and the epochs planned."""
         epochs = {run.spec.epochs for run in self.frames.study.runs()}  # type: ignore[union-attr]
-        return float(self.frames["training"]["step"].max()) / max(epochs)
+        # What is logged of training may be every tenth step alone, and end before the last.
+        return float(self.frames["checkpoints"]["step"].max()) / max(epochs)
 
     def lost(self, values: Iterable[float]) -> str:
         """Return a mean loss of accuracy in points, with Student's interval over seeds."""
