@@ -215,7 +215,7 @@ def test_a_command_that_would_fail_is_found(line):
 
 
 def missing_files(text: str) -> list[str]:
-    """The repository's files that a text names and that aren't there; capitals are the reader's to fill in."""
+    """Files of this repository that a text names and that are not there; a name in capitals is an example."""
     named = re.findall(r"\b(?:bnstudy|benchmarks|tests|book)/[\w/.-]+\.(?:py|md|ipynb|yaml)\b", text)
     return [name for name in named if not re.search(r"/[A-Z]+\b", name) and not (ROOT / name).is_file()]
 
