@@ -3,7 +3,8 @@
 A chapter that has something to show of a block of trainings has a file ``trained.py`` with
 
 * ``BLOCK``: the name of the study whose records it reads, such as ``"core"``;
-* ``described(shown)``: what it says of them, in the language of ``shown``, a ``Shown``.
+* ``described(shown)``: what it says of them, in the language of ``shown``, a ``Shown``;
+* ``BESIDE``: for some claims, what is said beside the verdict in one sentence, by the claim, likewise.
 """
 
 from __future__ import annotations
@@ -107,6 +108,22 @@ def described(
         return Html(_still_training(module.BLOCK, language, data_dir, parameters))
     say: Callable[[Shown], str] = module.described
     return Html(say(Shown(frames, chapter, language)))
+
+
+def beside(chapter: str, claim: str, language: Language = "en", data_dir: str | os.PathLike[str] = "") -> str:
+    """Return a sentence to stand beside the verdict on a claim; nothing, where there is none to say.
+
+    Raises:
+        RecordError: a record is damaged.
+    """
+    if chapter not in parts("trained"):
+        return ""
+    module: Any = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
+    say: Callable[[Shown], str] | None = module.BESIDE.get(claim)
+    try:
+        return say(Shown(load(module.BLOCK, data_dir), chapter, language)) if say else ""
+    except NotRecordedError:
+        return ""
 
 
 def _still_training(

@@ -20,6 +20,17 @@ def described(shown: Shown) -> str:
     return f"<p>{_sentences(shown)}</p>{shown.table(table(shown))}"
 
 
+def _on_training_images(shown: Shown) -> str:
+    both = [own(shown, END, arm, "train")["accuracy"] for arm in ("batch", "none")]
+    apart = shown.write.points(paired(*both), mean_interval)
+    return shown.write.say(
+        f"On training images it ends {apart} points higher.", f"训练图像上高 {apart} 个百分点。"
+    )
+
+
+BESIDE = {"C13": _on_training_images}
+
+
 def own(shown: Shown, epoch: float, arm: str, split: str) -> pd.DataFrame:
     """Return an arm's evaluations after so many epochs by its own statistics: none, or decay 0.9's averages."""
     rows = shown.at("checkpoints", epoch)
