@@ -24,8 +24,8 @@ from bnstudy.analysis import page
 from bnstudy.analysis.judged.wording import Language, in_language
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import inline_svg
-from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.words import Html, Sources
+from bnstudy.analysis.statistics import Amount, Interval, mean_interval
+from bnstudy.analysis.words import Html, Sources, write_effect
 from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.loading import load
 from bnstudy.records.store import Store
@@ -71,6 +71,11 @@ class Shown:
     def lost(self, values: Iterable[float]) -> str:
         """Return a mean loss of accuracy in points, with Student's interval over seeds."""
         return self.write.lost(values, mean_interval)
+
+    def times(self, logs: Interval) -> str:
+        """Return 2 to the mean of binary logarithms with its interval: ``"2.14 [1.62, 2.83]"``."""
+        text = write_effect(logs, "factor").replace(" ×", "")
+        return self.write.cite(Amount.of(text, logs, "factor"))
 
     def drawing(self, figure: Figure, name: str, text: str, caption: str) -> str:
         """Return a figure as it stands in the page, with ``text`` for who doesn't see it."""

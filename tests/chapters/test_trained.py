@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -51,6 +52,18 @@ def evaluations(seed, arm):
     return rows
 
 
+def arrivals(seed, arm):
+    """Rows of ``arrivals``: accuracy by the logarithm of the step, half as fast without batch norm."""
+    # One seed without batch norm never gets to 70 %.
+    top = 0.66 if (seed, arm) == (SEEDS[1], "none") else 0.75
+    statistics = ("none", None, None) if arm == "none" else ("moving", 0.9, "none")
+    rows = []
+    for step in range(1, round(END * AN_EPOCH) + 1):
+        accuracy = min(top, 0.1 + 0.1 * math.log2(step / (2 if arm == "none" else 1)))
+        rows.append((step, "test", *statistics, 1.0, accuracy))
+    return rows
+
+
 def batches(seed):
     """Rows of ``test_batches``, with what the flag costs against decay 0.9's averages."""
     rows = []
@@ -77,6 +90,7 @@ def folder(tmp_path_factory):
         tables = {
             "checkpoints": dict(zip(COLUMNS, zip(*evaluations(run.spec.seed, arm), strict=True), strict=True))
         }
+        tables["arrivals"] = dict(zip(COLUMNS, zip(*arrivals(run.spec.seed, arm), strict=True), strict=True))
         tables["training"] = {
             "step": [1, round(END * AN_EPOCH) - 9],  # not every step is logged
             "loss": [2.3, 0.1],
@@ -163,6 +177,24 @@ def test_the_two_networks_end_apart_by_what_was_planted(folder):
         [73.1, 77.1, 73.1, 80.1]
     )
     assert np.isfinite(table["test: loss"].str.split().str[0].astype(float)).all()
+
+
+def test_the_ladder_counts_steps_as_the_judge_does_and_says_where_a_time_is_a_bound(folder):
+    rungs = of_ends.ladder(shown(folder, "convergence"))
+    with_ = rungs[rungs["arm"] == "batch"].groupby("target")["step"].mean()
+    assert with_.tolist() == pytest.approx([16, 32, 2**5.5, 64], rel=1e-6)
+    assert of_ends.factor(rungs, 0.65)[0].mean == pytest.approx(1.0)
+    late, bound = of_ends.factor(rungs, 0.7)
+    # One seed at twice, the other cut off at the end of training.
+    assert late.mean == pytest.approx((1 + math.log2(END * AN_EPOCH / 64)) / 2)
+    assert bound == "at least"
+    assert rungs["arrived"].value_counts().to_dict() == {True: 15, False: 1}
+    text = read(described("convergence", "en", folder, dataset="digits", seeds=2)).get_text()
+    assert re.search(r"takes 2\.00 \[2\.00, 2\.00\] times the steps to 50%", text)
+    assert re.search(r"at least 2\.62 \[.*?\] times the steps to 70%", text)
+    assert "70% without batch norm: at least" in of_ends._ladder_in_words(rungs)
+    both = rungs.assign(arrived=False)
+    assert of_ends.factor(both, 0.7)[1] == "unknown"
 
 
 def test_until_a_block_is_recorded_in_full_its_runs_are_counted(folder, tmp_path):
