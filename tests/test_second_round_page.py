@@ -15,11 +15,12 @@ import pytest
 
 from bnstudy.analysis.judged.preregistration import Deviation, freeze
 from bnstudy.analysis.judged.verdicts import Estimate, decided
+from bnstudy.analysis.judged.wording import write_width
 from bnstudy.analysis.simulate import SimulationError
 from bnstudy.analysis.statistics import Interval
 from bnstudy.chapters import EXPERIMENTS, second_round_page
 from bnstudy.chapters.judged import claims, digests, family, words
-from bnstudy.chapters.second_round_page import Recorded, SecondRound, _percent, _width, planned_by
+from bnstudy.chapters.second_round_page import Recorded, SecondRound, _percent, planned_by
 from bnstudy.study.status import Status
 from tests import notebooks
 
@@ -238,7 +239,12 @@ def test_a_share_is_never_written_as_none_or_all_where_it_is_neither(share, said
 
 
 def test_a_width_is_written_in_its_scale():
-    assert [_width(0.003, "points"), _width(1.0, "factor"), _width(0.03, "number"), _width(0.5, "share")] == [
+    assert [
+        write_width(0.003, "points"),
+        write_width(1.0, "factor"),
+        write_width(0.03, "number"),
+        write_width(0.5, "share"),
+    ] == [
         "±0.30 points",
         "a factor of 2.00",
         "±0.030",

@@ -54,6 +54,7 @@ class Bar:
     mean: float
     high: float
     estimate: str
+    asked: str = ""
     explored: bool = False
 
 
@@ -69,7 +70,7 @@ def card_html(card: Card, do: str) -> str:
         f'<p class="claim-head"><a href="{card.href}">{card.claim}</a> '
         f'<span class="verdict {card.look}"><span aria-hidden="true">{ICONS[card.look]}</span> '
         f'{escape(card.verdict)}</span> <span class="basis">{escape(card.basis)}</span></p>'
-        f'<p class="claim-said">{_marked(card.said)}</p>'
+        f'<p class="claim-said">{marked(card.said)}</p>'
         f'<p class="claim-found">{card.found}</p>'
         + (f'<p class="claim-advice"><strong>{escape(do)}</strong> {card.advice}</p>' if card.advice else "")
         + (f'<ul class="chips">{chips}</ul>' if chips else "")
@@ -101,7 +102,7 @@ def bars_html(bars: Sequence[Bar], ends: tuple[str, str], caption: str) -> str:
     )
 
 
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
     """Return text as HTML, what stands between backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
 
@@ -123,7 +124,9 @@ def _bar(bar: Bar, reach: float) -> str:
         f'<svg viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
         f'<line class="bound" x1="50" x2="50" y1="0" y2="10"/>{drawn}</svg>'
         f'<span class="hero-answer">{ICONS[bar.look]} {escape(bar.answer)}</span>'
-        f'<span class="hero-estimate">{escape(bar.estimate)}</span></li>'
+        f'<span class="hero-estimate">{escape(bar.estimate)}'
+        + (f' <span class="hero-asked">{escape(bar.asked)}</span>' if bar.asked else "")
+        + "</span></li>"
     )
 
 

@@ -28,6 +28,7 @@ from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.second_round import behind, judgements, trails
+from bnstudy.chapters.trained import described
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
 from bnstudy.study.plan import Study
@@ -89,6 +90,15 @@ class Chapter(Generic[AStudy]):
                     f"{advice}</p>"
                 )
         return Html("".join(lines))
+
+    def trained(self, language: Language = "en") -> Html:
+        """Return what the second round's trainings show of the chapter's subject, beside its verdicts.
+
+        Nothing, where the study isn't as planned: then its own runs are what the page is about.
+        """
+        if self.study != type(self.study)():
+            return Html("")
+        return described(self.study.name, language, self._frames().root)
 
     def _judged(self) -> dict[str, Judgement]:
         if self.study != type(self.study)():
@@ -177,6 +187,7 @@ class Chapter(Generic[AStudy]):
             module = importlib.import_module(f"bnstudy.chapters.{self.study.name}.quoted")
             texts |= module.quoted(self)
         texts[f"{self.study.name}_lead_zh"] = self.lead("zh")
+        texts[f"{self.study.name}_trained_zh"] = self.trained("zh")
         return texts | {f"{self.study.name}_machines": self.machines()}
 
     def frames(self) -> Iterator[Frame]:

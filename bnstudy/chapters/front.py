@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 from functools import cached_property
 from typing import Final
 
 from bnstudy.analysis import rules
-from bnstudy.analysis.cards import Bar, Card, Chip, Look, bars_html, cards_html
-from bnstudy.analysis.judged.parts import Scale, Side, Words
+from bnstudy.analysis.cards import Card, Chip, Look, bars_html, cards_html, marked
+from bnstudy.analysis.judged.parts import Words
 from bnstudy.analysis.judged.verdicts import Answer, Judgement, Verdict
-from bnstudy.analysis.judged.verdicts import Finding as Judged
-from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, Language, in_language, write_estimate
+from bnstudy.analysis.judged.wording import (
+    ANSWERS,
+    VERDICTS,
+    Language,
+    in_language,
+)
 from bnstudy.analysis.saying import Headline, Writer
-from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.tables import NotMeasuredError
 from bnstudy.analysis.words import (
     LANGUAGES,
@@ -23,35 +25,21 @@ from bnstudy.analysis.words import (
     behind_finding,
     sources_of,
     write_claim,
-    write_corrected,
     write_effect,
     write_label,
 )
 from bnstudy.chapters import front_scope, headlines
 from bnstudy.chapters.claims import CLAIMS, recorded
+from bnstudy.chapters.front_hero import BASIS, OF_ANSWER, Bars, part_name
 from bnstudy.chapters.judged import words
 from bnstudy.chapters.loading import load
 from bnstudy.chapters.second_round import behind, judgements, trails
 from bnstudy.records.spec import SpecError
 from bnstudy.study.frames import Frames
 
-# A distance from a bound that one would call small: a point, a quarter, a twentieth, a tenth of the seeds.
-_SMALL: Final[dict[Scale, float]] = {
-    "points": 0.01,
-    "factor": math.log2(1.25),
-    "number": 0.05,
-    "share": 0.1,
-}
-_OF_ANSWER: Final[dict[Answer, Look]] = {"holds": "holds", "doesn't hold": "fails", "can't tell": "open"}
 _OF_VERDICT: Final[dict[Verdict, Look]] = {
     "supported": "holds",
     "partly": "partly",
-    "refuted": "fails",
-    "open": "open",
-    "not measured yet": "missing",
-}
-_OF_RULE: Final[dict[rules.Answer, Look]] = {
-    "supported": "holds",
     "refuted": "fails",
     "open": "open",
     "not measured yet": "missing",
@@ -65,11 +53,6 @@ _GROUPS: Final[dict[Look, tuple[str, str]]] = {
 }
 # What everybody who uses batch norm decides: the flag, the decay, the updates, the schedule, the rate.
 MOST_MET: Final = ("C10", "C7", "C11", "C6", "C1")
-_BASIS: Final = {
-    "second": ("second round", "第二轮"),
-    "test": ("by test", "由测试判定"),
-    "first": ("exploratory", "探索性"),
-}
 
 
 class Front:
@@ -114,7 +97,7 @@ class Front:
 
     def hero(self) -> Html:
         """Return all claims and parts: each interval against its bound."""
-        bars = [bar for claim in CLAIMS for bar in self._bars(claim.id)]
+        bars = Bars(self.judged, self.first, self.language).all()
         return Html(
             bars_html(
                 bars,
@@ -123,10 +106,14 @@ class Front:
                 ),
                 self._say(
                     "Every part of every claim: its interval against what had to be shown (the line in the "
-                    "middle). Filled: judged by rules frozen before the runs. Hollow: first round, "
-                    "exploratory, by rules since corrected.",
-                    "每条论断的每个部分：区间与判定界限（中线）的关系。实心：按运行前冻结的规则判定；"
-                    "空心：第一轮的探索，其规则后来已修正。",
+                    "middle; the numbers stand on the right). Distances are drawn in units that one would "
+                    "call small (one point, a quarter, 0.05, a tenth of the seeds), farther out closer "
+                    "together. Filled: judged by rules frozen before the runs. Hollow: first round, "
+                    "exploratory, against bounds since corrected, and so no answer. No bar: a test of the "
+                    "code settles it.",
+                    "每条论断的每个部分：区间与判定界限（中线）的关系，数值见右侧。距离以可称为“小”的量为单位："
+                    "1 个百分点、四分之一、0.05、一成的种子；越远画得越密。实心：按运行前冻结的规则判定；"
+                    "空心：第一轮的探索，其界限后来已修正，因此不算结论；没有横线：由代码测试判定。",
                 ),
             )
         )
@@ -157,6 +144,26 @@ class Front:
             f'<p class="changed">{told}{self._say("; ", "；").join(changes)}{self._say(".", "。")}</p>'
         )
 
+    def both(self) -> Html:
+        """Return both rounds' verdicts, a row a claim."""
+        words = LANGUAGES[self.language]
+        heads = ("", words.claim, *self._say_both(("first round", "second round"), ("第一轮", "第二轮")))
+        rows = [
+            (
+                f'<a href="{claim.chapter}.html">{claim.id}</a>',
+                marked(write_claim(claim, self.language)),
+                words.answers[self.first[claim.id].answer],
+                in_language(VERDICTS[self.judged[claim.id].verdict], self.language),
+            )
+            for claim in CLAIMS
+        ]
+        head = "".join(f"<th>{title}</th>" for title in heads)
+        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+        return Html(
+            f'<div class="both-rounds"><table class="table"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table></div>"
+        )
+
     @cached_property
     def _every(self) -> list[Card]:
         return [self._card(claim) for claim in CLAIMS]
@@ -168,8 +175,8 @@ class Front:
         if judgement is None:
             headline = self._explored(claim)
             return Card(
-                claim.id, said, href, "missing", self._first_verdict(claim), self._basis("first"),
-                headline.found, headline.advice, self._first_chips(claim),
+                claim.id, said, href, "missing", in_language(VERDICTS["not measured yet"], self.language),
+                self._basis("first"), headline.found, headline.advice, self._chips(self.judged[claim.id]),
             )  # fmt: skip
         headline = self._confirmed(claim, judgement)
         return Card(
@@ -225,66 +232,18 @@ class Front:
         return space.join(in_language(said.parts[v.name], self.language) for v in judgement.claim.verified)
 
     def _chips(self, judgement: Judgement) -> tuple[Chip, ...]:
-        said = words()[judgement.claim.id]
-        parts = [
-            (f.part.name, f.answer) for f in judgement.findings
-        ] + [(v.name, "holds" if v.holds else "doesn't hold") for v in judgement.claim.verified]  # fmt: skip
+        claim = judgement.claim
+        parts: list[tuple[str, Answer | None]] = [
+            (f.part.name, None if f.estimate.missing else f.answer) for f in judgement.findings
+        ]
+        parts += [(v.name, "holds" if v.holds else "doesn't hold") for v in claim.verified]
         return tuple(
             Chip(
-                _OF_ANSWER[answer],
-                in_language(ANSWERS[answer], self.language),
-                name if self.language == "en" else in_language(said.parts[name], "zh").rstrip("。"),
+                OF_ANSWER[answer] if answer else "missing",
+                in_language(ANSWERS[answer] if answer else VERDICTS["not measured yet"], self.language),
+                part_name(claim.id, name, self.language),
             )
             for name, answer in parts
-        )
-
-    def _first_verdict(self, claim: rules.Claim) -> str:
-        answer = LANGUAGES[self.language].answers[self.first[claim.id].answer]
-        return self._say(f"first round: {answer}", f"第一轮：{answer}")
-
-    def _first_chips(self, claim: rules.Claim) -> tuple[Chip, ...]:
-        return tuple(
-            Chip(
-                _OF_RULE[f.answer],
-                LANGUAGES[self.language].answers[f.answer],
-                f.rule.part if self.language == "en" else write_label(f.rule, "zh"),
-            )
-            for f in self.first[claim.id].findings
-        )
-
-    def _bars(self, claim: str) -> list[Bar]:
-        href = f"#card-{claim.lower()}"
-        judgement = self._judgement(claim)
-        if judgement is not None:
-            return [self._bar(claim, href, finding) for finding in judgement.findings]
-        return [
-            Bar(
-                claim,
-                f.rule.part if self.language == "en" else write_label(f.rule, "zh"),
-                href,
-                _OF_RULE[f.answer],
-                LANGUAGES[self.language].answers[f.answer],
-                *_beyond(f.effect, f.rule.side, f.rule.threshold, f.rule.unit),
-                write_effect(f.effect, f.rule.unit, LANGUAGES[self.language].points)
-                + write_corrected(f, LANGUAGES[self.language]),
-                explored=True,
-            )
-            for f in self.first[claim].findings
-        ]
-
-    def _bar(self, claim: str, href: str, finding: Judged) -> Bar:
-        part, found = finding.part, finding.estimate
-        name = part.name
-        if self.language == "zh":
-            name = in_language(words()[claim].parts[name], "zh").rstrip("。")
-        return Bar(
-            claim,
-            name,
-            href,
-            _OF_ANSWER[finding.answer],
-            in_language(ANSWERS[finding.answer], self.language),
-            *_beyond(found.interval, part.side, part.bound, part.quantity.scale),
-            write_estimate(found, self.language),
         )
 
     def _frames(self, study: str) -> Frames | None:
@@ -300,23 +259,10 @@ class Front:
         return {}
 
     def _basis(self, kind: str) -> str:
-        return in_language(_BASIS[kind], self.language)
+        return in_language(BASIS[kind], self.language)
 
     def _say(self, en: str, zh: str) -> str:
         return zh if self.language == "zh" else en
 
     def _say_both(self, en: tuple[str, str], zh: tuple[str, str]) -> tuple[str, str]:
         return zh if self.language == "zh" else en
-
-
-def _beyond(found: Interval, side: Side, bound: float, scale: Scale) -> tuple[float, float, float]:
-    """Return low, mean and high as distances beyond the bound, in ``_SMALL``: positive where it holds."""
-    small = _SMALL[scale]
-    if side == "within":
-        inner = 0.0 if found.low < 0 < found.high else min(abs(found.low), abs(found.high))
-        ends = (bound - max(abs(found.low), abs(found.high)), bound - abs(found.mean), bound - inner)
-    elif side == "above":
-        ends = (found.low - bound, found.mean - bound, found.high - bound)
-    else:
-        ends = (bound - found.high, bound - found.mean, bound - found.low)
-    return ends[0] / small, ends[1] / small, ends[2] / small

@@ -11,11 +11,11 @@ import pandas as pd
 from bnstudy.analysis import page
 from bnstudy.analysis.judged.design import CONFIRMATORY, TUNING, Block
 from bnstudy.analysis.judged.digest import reads
-from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Scale, Side, Verified, Words
+from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Verified, Words
 from bnstudy.analysis.judged.preregistration import FILE as FROZEN
 from bnstudy.analysis.judged.preregistration import frozen, refusals
 from bnstudy.analysis.judged.verdicts import Finding, Judgement
-from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, write_value
+from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, write_asked, write_value, write_width
 from bnstudy.analysis.procedure import ALPHA, level_of
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.simulate import largest_false_share, read
@@ -131,8 +131,11 @@ class SecondRound:
         return Markdown(
             f"Each of the K = {count} judged quantities has one interval, of level 1 − α/K with "
             f"α = {ALPHA:g} ({100 * level_of(count):.3f} %), so that all of them hold together; it decides "
-            "every bound on the quantity. It is Student's, with seeds and test images both as samples; of a "
-            "yes or no of each seed it is the exact binomial, and of seeds with fewer than three different "
+            f"every bound on the quantity. α is smaller than the {100 * ALLOWED:g} % of false answers that "
+            "the book may have, since with skewed seeds such an interval misses more often than its level "
+            "says: it was set where the simulation below keeps to what is allowed. The interval is "
+            "Student's, with seeds and test images both as samples; of a yes or no of each seed it is the "
+            "exact binomial, and of seeds with fewer than three different "
             "values the sign test's. A statement *holds* if the whole interval lies where it says, *doesn't "
             "hold* if the whole of it lies elsewhere, and else one *can't tell*: a claim is supported if all "
             "of its voting parts hold, refuted if none does and none is open, partly if at least one holds, "
@@ -188,14 +191,14 @@ class SecondRound:
             said: dict[str, str] = {
                 "claim": row["claim"],
                 "part": ": ".join(filter(None, (part.name, row["grade"]))),
-                "asked": _asked(part.side, row["bound"], scale),
+                "asked": write_asked(part.side, row["bound"], scale),
                 "expected": write_value(row["expected"], scale),
             }
             for seeds, called in (("planned", ""), ("most", ", most seeds")):
                 answers = [_percent(row[f"{answer}, {seeds} seeds"]) for answer in ("holds", "fails")]
                 said[f"holds / doesn't{called}"] = " / ".join(answers)
-                said[f"half-width{called}"] = _width(row[f"half_width, {seeds} seeds"], scale)
-            said["told from"] = _width(row["decided_from, planned seeds"], scale).lstrip("±")
+                said[f"half-width{called}"] = write_width(row[f"half_width, {seeds} seeds"], scale)
+            said["told from"] = write_width(row["decided_from, planned seeds"], scale).lstrip("±")
             rows.append(said)
         return page.show(pd.DataFrame(rows))
 
@@ -211,7 +214,9 @@ class SecondRound:
         named = "; ".join(f"{row.claim}, *{row.part}*" for row in open_.itertuples())
         return Markdown(
             f"If the values are what is expected, {count} parts are told in fewer than four of five studies "
-            f"even with the most seeds: {named}."
+            f"even with the most seeds: {named}. Where a half-width stays above its target with the most "
+            "seeds, the width that was reached stands beside the answer, and *can't tell* is an answer of "
+            "that width."
         )
 
     def runs(self) -> Html:
@@ -234,8 +239,9 @@ class SecondRound:
         if not open_:
             return Markdown("Learning rates and strengths are those that the recorded tuning runs chose.")
         return Markdown(
-            f"Learning rates and strengths in `bnstudy/blocks/chosen.py` are provisional until "
-            f"{' and '.join(f'`{name}`' for name in open_)} are recorded in full and choose them."
+            f"Some settings in `bnstudy/blocks/chosen.py` are provisional until "
+            f"{' and '.join(f'`{name}`' for name in open_)} are recorded in full and choose them. What other "
+            "tuning runs had to choose is chosen."
         )
 
     def deviations(self) -> Markdown:
@@ -272,15 +278,16 @@ class SecondRound:
         part = finding.part
         quantity = part.quantity
         grades = "".join(
-            f" Grade *{name}*: {_sentence(said, name)} Asked: {_asked(part.side, bound, quantity.scale)}."
+            f" Grade *{name}*: {_sentence(said, name)} "
+            f"Asked: {write_asked(part.side, bound, quantity.scale)}."
             for name, bound in part.grades.items()
         )
         return (
             f"- **{part.name}**{_voteless(part)}: {_sentence(said, part.name)} "
-            f"Asked of *{quantity.name}*: {_asked(part.side, part.bound, quantity.scale)}.{grades} "
+            f"Asked of *{quantity.name}*: {write_asked(part.side, part.bound, quantity.scale)}.{grades} "
             f"Why there: {said.why[part.name]} "
             f"From {' and '.join(_reads(block) for block, _ in quantity.reads)}; "
-            f"measured once the half-width is {_width(quantity.target, quantity.scale)}. "
+            f"measured once the half-width is {write_width(quantity.target, quantity.scale)}. "
             f"{self._found(finding)}"
         )
 
@@ -347,17 +354,6 @@ def _voteless(part: Part | Verified) -> str:
 
 def _sentence(said: Words, name: str) -> str:
     return said.parts[name][0]
-
-
-def _asked(side: Side, bound: float, scale: Scale) -> str:
-    """Return what is asked of a quantity: ``"above +0.50 points"``, ``"within ±0.50 points"``."""
-    return f"within {_width(bound, scale)}" if side == "within" else f"{side} {write_value(bound, scale)}"
-
-
-def _width(width: float, scale: Scale) -> str:
-    """Return a distance in a quantity's scale: ``"±0.30 points"``, ``"a factor of 1.25"``."""
-    said = write_value(width, scale).lstrip("+")
-    return f"a factor of {said.removesuffix(' ×')}" if scale == "factor" else f"±{said}"
 
 
 def _percent(share: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
 from functools import cache
 from pathlib import Path
@@ -36,9 +37,10 @@ class VerdictTable(SphinxDirective):
 
     def _row(self, claim: Claim) -> str:
         said = write_claim(claim, self.language)
-        chapter = f"{claim.chapter}.ipynb"
+        chapter = self._from_here(f"{claim.chapter}.ipynb")
         translated = f"{self.language}/{claim.chapter}"
-        link = f"{translated}.md" if f"book/{translated}" in self.env.found_docs else chapter
+        there = f"book/{translated}" in self.env.found_docs
+        link = self._from_here(f"{translated}.md") if there else chapter
         if f"book/{claim.chapter}" not in self.env.found_docs:
             missing = LANGUAGES[self.language].answers["not measured yet"]
             return f"| {claim.id} | {said} | [{missing}]{{.unmeasured}} | – |"
@@ -47,6 +49,10 @@ class VerdictTable(SphinxDirective):
             for what in ("verdict", "effect", "rule")
         )
         return f"| [{claim.id}]({link}) | {said} | {verdict} | {effect} {rule} |"
+
+    def _from_here(self, file: str) -> str:
+        """Return the path of a file of ``book/`` as seen from the page."""
+        return posixpath.relpath(f"book/{file}", posixpath.dirname(self.env.docname))
 
 
 class FrontPart(SphinxDirective):
@@ -57,7 +63,7 @@ class FrontPart(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the part as HTML, made once a language and build."""
-        part = directives.choice(self.arguments[0], ("todo", "scope", "hero", "cards", "changed"))
+        part = directives.choice(self.arguments[0], ("todo", "scope", "hero", "cards", "changed", "both"))
         data = Path(self.env.srcdir, "data")
         html = getattr(_front(self.options.get("language", "en"), data), part)()
         return [nodes.raw("", html, format="html")] if html else []

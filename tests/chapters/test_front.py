@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from bs4 import BeautifulSoup
@@ -19,7 +20,8 @@ from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.words import Sources
 from bnstudy.chapters import front, headlines
 from bnstudy.chapters.claims import CLAIMS
-from bnstudy.chapters.front import Front, _beyond
+from bnstudy.chapters.front import Front
+from bnstudy.chapters.front_hero import _beyond
 from bnstudy.chapters.judged import chapter_of, claims, family
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -52,6 +54,37 @@ def test_a_number_leads_to_the_records_of_its_own_chapter(page):
             assert number["href"] == f"{claim.chapter}.html#records"
 
 
+def test_what_is_explored_has_its_bound_and_no_answer(page):
+    rows = soup(page.hero()).select("li.explored")
+    assert rows
+    for row in rows:
+        assert re.search("asked: |要求：", row.select_one(".hero-asked").get_text())
+        assert not re.search("[✓✗]", row.get_text())
+
+
+def test_both_rounds_verdicts_stand_side_by_side(page):
+    rows = [[cell.get_text() for cell in row.select("td")] for row in soup(page.both()).select("tbody tr")]
+    assert [row[0] for row in rows] == [claim.id for claim in CLAIMS]
+    first = dict(zip([row[0] for row in rows], [row[2] for row in rows], strict=True))
+    assert first["C5"] == {"en": "refuted", "zh": "不成立"}[page.language]
+    assert rows[11][3] == {"en": "supported", "zh": "成立"}[page.language]
+
+
+def test_a_part_that_is_measured_is_shown_before_its_whole_claim_is(monkeypatch):
+    found = judged(holds=True)
+    first, *rest = found["C6"].findings
+    missing = [replace(f, estimate=replace(f.estimate, missing="no seeds 115")) for f in rest]
+    found["C6"] = replace(found["C6"], verdict="not measured yet", findings=(first, *missing))
+    monkeypatch.setattr(front, "judgements", lambda data_dir: found)
+    monkeypatch.setattr(front, "behind", lambda judgement, data_dir: ["aa"])
+    page = Front("en")
+    rows = [row for row in soup(page.hero()).select("li") if row.select_one("b").get_text() == "C6"]
+    assert ["holds" in row["class"] for row in rows] == [True]
+    chips = soup(page.cards()).select("#card-c6 .chip")
+    assert [chip["class"][1] for chip in chips] == ["holds", *("missing" for _ in rest)]
+    assert "exploratory" in soup(page.cards()).select_one("#card-c6 .basis").get_text()
+
+
 def test_a_claim_that_is_not_judged_yet_is_called_exploratory(page):
     for card in soup(page.cards()).select(".claim-card.missing .basis"):
         assert card.get_text() in ("exploratory", "探索性")
@@ -66,7 +99,8 @@ def test_without_records_nothing_is_claimed(tmp_path):
     empty = Front("en", tmp_path)
     assert empty.scope() == ""
     assert empty.changed() == ""
-    assert not soup(empty.hero()).select("li")
+    rows = soup(empty.hero()).select("li")
+    assert {row.select_one(".hero-estimate").get_text() for row in rows} == {"by test"}
     cards = soup(empty.cards())
     assert not cards.select("a.number")
     # What a test of the code settles needs no records.

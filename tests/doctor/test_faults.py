@@ -124,6 +124,21 @@ def test_intervals_are_wilson_s():
         assert rates.interval(hits, cases) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("rate", "goal", "above", "said"),
+    [
+        ((0, 2000), 0.01, False, "met"),
+        ((0, 270), 0.01, False, "met, but not by its whole interval"),
+        ((3, 270), 0.01, False, "missed"),
+        ((99, 100), 0.95, True, "met, but not by its whole interval"),
+        ((94, 100), 0.95, True, "missed"),
+        ((0, 0), 0.95, True, "not measured"),
+    ],
+)
+def test_a_goal_is_met_by_the_share_or_by_its_whole_interval(rate, goal, above, said):
+    assert rates._met(rate, goal, above=above) == said
+
+
 def test_what_was_not_recorded_is_said_to_be_so(tmp_path):
     assert rates.results(tmp_path) == {}
     assert rates.answer({}) == "On digits: not measured.\n\nOn cifar10: not measured."

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from bnstudy.analysis.judged.parts import Scale, Words
+from bnstudy.analysis.judged.parts import Scale, Side, Words
 from bnstudy.analysis.judged.verdicts import Answer, Estimate, Finding, Verdict
 from bnstudy.analysis.statistics import Amount
 
@@ -40,6 +40,7 @@ _NUMBERS: dict[Scale, Callable[[float], str]] = {
     "number": lambda value: f"{round(value, 3) + 0.0:.3f}",
     "share": lambda value: f"{100 * value:.0f}",
 }
+_SIDES: dict[Side, tuple[str, str]] = {"above": ("above ", "高于 "), "below": ("below ", "低于 ")}
 _UNITS: dict[Scale, tuple[str, str]] = {
     "points": (" points", " 个百分点"),
     "factor": (" ×", " ×"),
@@ -62,6 +63,21 @@ def in_language(words: tuple[str, str], language: Language) -> str:
 def write_value(value: float, scale: Scale, language: Language = "en") -> str:
     """Return a number in a quantity's scale, as a bound is written: ``"+0.50 points"``, ``"1.25 ×"``."""
     return _NUMBERS[scale](value) + in_language(_UNITS[scale], language)
+
+
+def write_width(width: float, scale: Scale, language: Language = "en") -> str:
+    """Return a distance in a quantity's scale: ``"±0.30 points"``, ``"a factor of 1.25"``."""
+    said = write_value(width, scale, language).lstrip("+")
+    if scale == "factor":
+        return in_language(("a factor of {}", "{} 倍"), language).format(said.removesuffix(" ×"))
+    return f"±{said}"
+
+
+def write_asked(side: Side, bound: float, scale: Scale, language: Language = "en") -> str:
+    """Return what is asked of a quantity: ``"above +0.50 points"``, ``"within ±0.50 points"``."""
+    if side == "within":
+        return in_language(("within {}", "在 {} 以内"), language).format(write_width(bound, scale, language))
+    return in_language(_SIDES[side], language) + write_value(bound, scale, language)
 
 
 def write_estimate(found: Estimate, language: Language = "en") -> Amount:

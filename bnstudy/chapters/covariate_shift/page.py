@@ -106,10 +106,9 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
             effect = bootstrap_interval(paired(means["none"], means["batch"]))
             ratio[name] = self.cite(write_effect(effect, "factor"))
         return (
-            f"the line without batch norm lies above the one with it: a step moves the convolutions' outputs "
-            f"{ratio['drift']} as far, geometric mean over trainings, steps and layers. Along the gradient "
-            f"its loss ranges {ratio['range']} as widely, and its effective smoothness constant is "
-            f"{ratio['smoothness']}."
+            f"without batch norm a step moves the convolutions' outputs {ratio['drift']} as far as with it, "
+            "geometric mean over trainings, steps and layers. Along the gradient its loss ranges "
+            f"{ratio['range']} as widely, and its effective smoothness constant is {ratio['smoothness']}."
         )
 
     def noisy(self) -> str:

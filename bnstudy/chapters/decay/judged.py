@@ -184,7 +184,9 @@ WORDS = {
         {
             "too small a decay costs accuracy": "Half a point is the smallest difference of practical use.",
             "what too large a decay loses is overfitting": "Overfitting is in the weights: no other "
-            "statistics could win it back.",
+            "statistics could win it back. With a for test accuracy, a(precise) − 0.9 a(0.9) − 0.1 a(0.999) "
+            "is above 0 exactly where precise statistics win back more than 0.9 of a(0.9) − a(0.999): "
+            "a ratio's question without a ratio.",
             "training images don't lose it": "Overfitting lowers test accuracy and not training accuracy.",
         },
     ),

@@ -1,0 +1,130 @@
+"""What the flag does to the second round's networks, before and after annealing, by size of test batch."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.tables import in_percent, paired
+from bnstudy.blocks.core import ANNEALING, END
+from bnstudy.chapters.train_flag import figures
+from bnstudy.chapters.train_flag.rules import ORDERS
+from bnstudy.chapters.trained import Shown
+
+BLOCK = "core"
+
+USUAL = 0.9
+PHASES = {"constant": ANNEALING, "annealed": END}
+ORDERS_ZH = {"shuffled": "打乱", "sorted by class": "按类别排序"}
+
+
+def described(shown: Shown) -> str:
+    """Return who wins at which size of test batch, a figure and a table."""
+    return "".join(
+        (
+            f"<p>{_sentences(shown)}</p>",
+            shown.drawing(
+                figures.accuracy_by_size(flags(shown, END)),
+                f"trained-flag-{shown.language}",
+                _in_words(shown),
+                shown.write.say(
+                    "The second round's networks after annealing: test accuracy against the number of images in a "
+                    "test batch, by flag, in shuffled test images (top) and sorted by class (bottom). Small marks: "
+                    "every seed; bands: 95 % intervals over seeds (Student's t). The verdict rests on shuffled "
+                    "batches of four; all else here is described and judged by nothing.",
+                    "第二轮的网络，退火之后：测试准确率随测试批大小的变化，上图为打乱的测试图像，下图为按类别排序。小点为各种子，"
+                    "色带为种子间 95 % 区间（Student t）。判定只依据打乱的、每批四张的情形，其余仅作描述。",
+                ),
+            ),
+            shown.table(table(shown)),
+        )
+    )
+
+
+def flags(shown: Shown, epoch: float) -> pd.DataFrame:
+    """Return test accuracy by order, size of test batch and flag after so many epochs.
+
+    With the flag at False an image's answer doesn't depend on its batch, so that one evaluation stands for
+    every order and size.
+    """
+    batches = shown.at("test_batches", epoch)
+    rows = shown.at("checkpoints", epoch)
+    false = rows[
+        (rows["split"] == "test")
+        & (rows["statistics"] == "moving")
+        & (rows["zero_debias"] == "none")
+        & (rows["decay"] == USUAL)
+    ]
+    places = batches[["order", "test_batch_size"]].drop_duplicates()
+    alike = false[["run", "seed", "step", "statistics", "loss", "accuracy"]].merge(places, how="cross")
+    return pd.concat([batches, alike], ignore_index=True)
+
+
+def gap(rows: pd.DataFrame, statistics: str, order: str, size: int) -> pd.Series[float]:
+    """Return each seed's accuracy with False minus that with another flag."""
+
+    def of(name: str) -> pd.Series[float]:
+        kept = rows[
+            (rows["order"] == order) & (rows["test_batch_size"] == size) & (rows["statistics"] == name)
+        ]
+        return kept.set_index("seed")["accuracy"]
+
+    return paired(of("moving"), of(statistics))
+
+
+def table(shown: Shown) -> pd.DataFrame:
+    """Return what is_training=True and a pass with it cost, by phase, order and size: mean [95 % interval]."""
+    say = shown.write.say
+    heads = {"constant": say("constant rate", "学习率不变"), "annealed": say("annealed", "退火后")}
+    costs = {
+        "batch": say("True costs", "True 的损失"),
+        "leaked": say("a pass with True costs", "以 True 过一遍之后的损失"),
+    }
+    by_phase = {phase: flags(shown, epoch) for phase, epoch in PHASES.items()}
+    lines = []
+    for order in ORDERS:
+        for size in sorted(by_phase["annealed"]["test_batch_size"].unique()):
+            line = {
+                say("order", "顺序"): say(order, ORDERS_ZH[order]),
+                say("images a test batch", "每批图像数"): str(size),
+            }
+            for phase, rows in by_phase.items():
+                for statistics, cost in costs.items():
+                    line[f"{heads[phase]}: {cost}, {say('points', '个百分点')}"] = in_percent(
+                        gap(rows, statistics, order, size)
+                    )
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _sentences(shown: Shown) -> str:
+    rows = flags(shown, END)
+    said = {"en": [], "zh": []}
+    for order in ORDERS:
+        costs = {size: gap(rows, "batch", order, size) for size in sorted(rows["test_batch_size"].unique())}
+        said["en"].append(
+            f"{order}, True costs "
+            + ", ".join(f"{shown.lost(cost)} (batches of {size})" for size, cost in costs.items())
+        )
+        said["zh"].append(
+            f"{ORDERS_ZH[order]}时，True 的代价为"
+            + "、".join(f"{shown.lost(cost)}（每批 {size} 张）" for size, cost in costs.items())
+        )
+    seeds = shown.write.cite(str(rows["seed"].nunique()))
+    return shown.write.say(
+        f"In the second round's networks, annealed ({seeds} seeds), in points of test accuracy against False: "
+        f"{'; '.join(said['en'])}. A negative cost is a gain.",
+        f"第二轮的网络，退火之后（{seeds} 个种子），与 False 相比的测试准确率（个百分点）：{'；'.join(said['zh'])}。负的代价即为收益。",
+    )
+
+
+def _in_words(shown: Shown) -> str:
+    rows = flags(shown, END)
+    said = []
+    for order in ORDERS:
+        for statistics, (name, *_) in figures.FLAGS.items():
+            kept = rows[(rows["order"] == order) & (rows["statistics"] == statistics)]
+            means = kept.groupby("test_batch_size")["accuracy"].apply(lambda v: mean_interval(v).mean)
+            listed = ", ".join(f"{size}: {100 * mean:.1f} %" for size, mean in means.items())
+            said.append(f"{order}, {name}, by size {listed}")
+    return f"Line plots of test accuracy against images in a test batch. {'; '.join(said)}."
