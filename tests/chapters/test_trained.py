@@ -14,8 +14,9 @@ from bnstudy.blocks.core import ANNEALING, BEFORE, END, LAGGING, CoreStudy
 from bnstudy.chapters import trained
 from bnstudy.chapters.convergence import trained as of_ends
 from bnstudy.chapters.decay import trained as of_decays
+from bnstudy.chapters.shown import Shown
 from bnstudy.chapters.train_flag import trained as of_flags
-from bnstudy.chapters.trained import Shown, described
+from bnstudy.chapters.trained import described
 from bnstudy.records.store import Store
 
 SEEDS = (100, 101)

@@ -13,7 +13,7 @@ from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import ANNEALING, END
 from bnstudy.chapters.convergence import figures
 from bnstudy.chapters.convergence.judged import TARGETS
-from bnstudy.chapters.trained import Shown
+from bnstudy.chapters.shown import Shown
 
 BLOCK = "core"
 

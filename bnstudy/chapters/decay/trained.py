@@ -9,7 +9,7 @@ from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import ANNEALING, END, LAGGING
 from bnstudy.chapters.decay import figures
 from bnstudy.chapters.decay.rules import PARTS, accuracy, error_split
-from bnstudy.chapters.trained import Shown
+from bnstudy.chapters.shown import Shown
 
 BLOCK = "core"
 

@@ -7,9 +7,9 @@ import pandas as pd
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import ANNEALING, END
+from bnstudy.chapters.shown import Shown
 from bnstudy.chapters.train_flag import figures
 from bnstudy.chapters.train_flag.rules import ORDERS
-from bnstudy.chapters.trained import Shown
 
 BLOCK = "core"
 
