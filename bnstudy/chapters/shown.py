@@ -16,6 +16,7 @@ from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import inline_svg
 from bnstudy.analysis.statistics import Amount, Interval, mean_interval
 from bnstudy.analysis.words import Sources, write_effect
+from bnstudy.records.spec import RunSpec
 from bnstudy.study.frames import Frames
 
 
@@ -49,7 +50,7 @@ class Shown:
     @cached_property
     def steps_an_epoch(self) -> float:
         """Optimiser steps an epoch, by the last step that was looked at and the epochs planned."""
-        epochs = {run.spec.epochs for run in self.frames.study.runs()}  # type: ignore[union-attr]
+        epochs = [int(run.spec.epochs) for run in self.frames.study.runs() if isinstance(run.spec, RunSpec)]
         # What is logged of training may be every tenth step alone, and end before the last.
         return float(self.frames["checkpoints"]["step"].max()) / max(epochs)
 

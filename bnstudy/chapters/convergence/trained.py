@@ -82,7 +82,7 @@ def factor(rungs: pd.DataFrame, target: float) -> tuple[Interval, str]:
 
 def _climbed(shown: Shown, rungs: pd.DataFrame) -> str:
     write = shown.write
-    said = {"en": [], "zh": []}
+    said: dict[str, list[str]] = {"en": [], "zh": []}
     for target in TARGETS:
         found, bound = factor(rungs, target)
         if bound == "unknown":

@@ -81,10 +81,10 @@ def table(shown: Shown) -> pd.DataFrame:
     kept = rows[
         (rows["statistics"] != "frozen") & (rows["zero_debias"].isna() | (rows["zero_debias"] == "none"))
     ]
-    for (statistics, decay), choice in kept.groupby(["statistics", "decay"], dropna=False):
+    for (statistics, decay), choice in kept.fillna({"decay": -1.0}).groupby(["statistics", "decay"]):
         line = {
             say("statistics", "统计量"): named[str(statistics)],
-            say("decay", "衰减"): "" if pd.isna(decay) else f"{decay:g}",
+            say("decay", "衰减"): f"{decay:g}" if float(str(decay)) >= 0 else "",
         }
         for phase, head in heads.items():
             now = choice[choice["schedule"] == phase]

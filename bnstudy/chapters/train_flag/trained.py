@@ -113,7 +113,7 @@ def table(shown: Shown) -> pd.DataFrame:
 
 def _sentences(shown: Shown) -> str:
     rows = flags(shown, END)
-    said = {"en": [], "zh": []}
+    said: dict[str, list[str]] = {"en": [], "zh": []}
     for order in ORDERS:
         costs = {size: gap(rows, "batch", order, size) for size in sorted(rows["test_batch_size"].unique())}
         said["en"].append(
