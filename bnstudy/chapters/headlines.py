@@ -49,12 +49,11 @@ def confirmed(said: Headlines, judgement: Judgement, write: Writer, beside: str 
     ``beside`` is what its trainings show besides, and no verdict rests on.
     """
     quantities = {f.part.quantity.name: f.estimate for f in judgement.findings if f.part.votes}
-    sentences = [
+    sentences = [beside] if beside else []
+    sentences += [
         str(getattr(said.FOUND[name], write.language)).format(write.estimate(estimate))
         for name, estimate in quantities.items()
     ]
-    if beside:
-        sentences.append(beside)
     space = "" if write.language == "zh" else " "
     name = judgement.claim.id
     return Headline(space.join(sentences), advice(said, name, judgement.verdict, write.language))

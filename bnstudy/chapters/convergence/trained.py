@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -111,15 +112,8 @@ def _ladder_in_words(rungs: pd.DataFrame) -> str:
     return f"Points with error bars: steps to each target. {'; '.join(said)}."
 
 
-def _on_training_images(shown: Shown) -> str:
-    both = [own(shown, END, arm, "train")["accuracy"] for arm in ("batch", "none")]
-    apart = shown.write.points(paired(*both), mean_interval)
-    return shown.write.say(
-        f"On training images it ends {apart} points higher.", f"训练图像上高 {apart} 个百分点。"
-    )
-
-
-BESIDE = {"C13": _on_training_images}
+# The ladder and the table are for the page; a card has what is judged.
+BESIDE: dict[str, Callable[[Shown], str]] = {}
 
 
 def own(shown: Shown, epoch: float, arm: str, split: str) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from bnstudy.chapters.train_flag.rules import against_false, sizes
 
 FOUND = {
     "is_training False minus True in test batches of 4": Said(
-        "In test batches of 4 <code>is_training=True</code> costs {} of accuracy.",
-        "测试批大小为 4 时，<code>is_training=True</code> 使准确率损失 {}。",
+        "In shuffled test batches of 4 <code>is_training=True</code> costs {}.",
+        "打乱的、大小为 4 的测试批上，<code>is_training=True</code> 损失 {}。",
     )
 }
 ADVICE = {

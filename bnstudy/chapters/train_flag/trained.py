@@ -46,9 +46,10 @@ def _largest_batches(shown: Shown) -> str:
     size = int(rows["test_batch_size"].max())
     mixed, sorted_ = (shown.lost(gap(rows, "batch", order, size)) for order in ORDERS)
     return shown.write.say(
-        f"In batches of {size} it costs {mixed} points where they are shuffled, and {sorted_} where they are sorted by "
-        "class; less than nothing would be a gain.",
-        f"批大小为 {size} 时，打乱的批损失 {mixed} 个百分点，按类别排序的损失 {sorted_} 个（负值即为提高）。",
+        f"In test batches of {size} <code>is_training=True</code> costs {mixed} points where they are shuffled (less "
+        f"than nothing is a gain), and {sorted_} where they are sorted by class.",
+        f"测试批大小为 {size} 时，<code>is_training=True</code> 在打乱的批上损失 {mixed} 个百分点（负值即为提高），在按类别排序的"
+        f"批上损失 {sorted_} 个。",
     )
 
 
