@@ -10,9 +10,11 @@ from typing import Any
 from docutils import nodes
 from sphinx.addnodes import glossary
 
-GLOSSARY = "book/glossary"
+# By language: where its words are explained.
+GLOSSARIES = {"": "book/glossary", "zh-Hans": "book/zh/glossary"}
 # More often a verb than the noun that the glossary explains.
 _VERBS = {"run"}
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 # In these a word is no prose, or leads elsewhere already.
 _ELSEWHERE = (
     nodes.reference,
@@ -53,7 +55,9 @@ def explain(page: nodes.document, words: dict[str, tuple[str, str]], address: st
         return
     # The longest first, so that "moving average" is not "average"; plurals too.
     names = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    pattern = re.compile(rf"\b({names})(?:e?s)?\b", re.IGNORECASE)
+    # Chinese has neither spaces nor plurals.
+    chinese = any(_HAN.search(word) for word in words)
+    pattern = re.compile(rf"({names})" if chinese else rf"\b({names})(?:e?s)?\b", re.IGNORECASE)
     known = {word.lower(): word for word in words}
     left = set(words) - _VERBS
     for text in list(_prose(page)):
@@ -75,15 +79,17 @@ def explain(page: nodes.document, words: dict[str, tuple[str, str]], address: st
 
 
 def _explain(app: Any, page: nodes.document, name: str) -> None:
-    # A translated page's words are none of the English glossary's.
-    if app.builder.format != "html" or name == GLOSSARY or app.env.metadata.get(name, {}).get("language"):
+    glossary_page = GLOSSARIES.get(app.env.metadata.get(name, {}).get("language", ""), "")
+    if app.builder.format != "html" or name == glossary_page or name.startswith("book/api/"):
         return
-    if GLOSSARY not in app.env.found_docs or name.startswith("book/api/"):
+    if glossary_page not in app.env.found_docs:
         return
-    words = getattr(app, "_bnstudy_words", None)
+    if not hasattr(app, "_bnstudy_words"):
+        app._bnstudy_words = {}
+    words = app._bnstudy_words.get(glossary_page)
     if words is None:
-        words = app._bnstudy_words = definitions(app.env.get_doctree(GLOSSARY))
-    explain(page, words, app.builder.get_relative_uri(name, GLOSSARY))
+        words = app._bnstudy_words[glossary_page] = definitions(app.env.get_doctree(glossary_page))
+    explain(page, words, app.builder.get_relative_uri(name, glossary_page))
 
 
 def setup(app: Any) -> dict[str, bool]:

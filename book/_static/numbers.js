@@ -231,7 +231,7 @@
       told.textContent = (await copy(citation(link, behind))) ? words.copied : words.failed;
       button.focus();
     });
-    const [from, named] = link.dataset.title.split(": ");
+    const [from, named] = link.dataset.title.split(/: |：/);
     const count = Number((from.match(/\d+/) || [0])[0]);
     const leads = chinese && count ? words.from(count) : from || words.all;
     // What nobody noted by seed: the names, if they are few.

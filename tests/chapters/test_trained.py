@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -13,8 +14,9 @@ from bnstudy.blocks.core import ANNEALING, BEFORE, END, LAGGING, CoreStudy
 from bnstudy.chapters import trained
 from bnstudy.chapters.convergence import trained as of_ends
 from bnstudy.chapters.decay import trained as of_decays
+from bnstudy.chapters.shown import Shown
 from bnstudy.chapters.train_flag import trained as of_flags
-from bnstudy.chapters.trained import Shown, described
+from bnstudy.chapters.trained import described
 from bnstudy.records.store import Store
 
 SEEDS = (100, 101)
@@ -51,6 +53,18 @@ def evaluations(seed, arm):
     return rows
 
 
+def arrivals(seed, arm):
+    """Rows of ``arrivals``: accuracy by the logarithm of the step, half as fast without batch norm."""
+    # One seed without batch norm never gets to 70 %.
+    top = 0.66 if (seed, arm) == (SEEDS[1], "none") else 0.75
+    statistics = ("none", None, None) if arm == "none" else ("moving", 0.9, "none")
+    rows = []
+    for step in range(1, round(END * AN_EPOCH) + 1):
+        accuracy = min(top, 0.1 + 0.1 * math.log2(step / (2 if arm == "none" else 1)))
+        rows.append((step, "test", *statistics, 1.0, accuracy))
+    return rows
+
+
 def batches(seed):
     """Rows of ``test_batches``, with what the flag costs against decay 0.9's averages."""
     rows = []
@@ -77,6 +91,7 @@ def folder(tmp_path_factory):
         tables = {
             "checkpoints": dict(zip(COLUMNS, zip(*evaluations(run.spec.seed, arm), strict=True), strict=True))
         }
+        tables["arrivals"] = dict(zip(COLUMNS, zip(*arrivals(run.spec.seed, arm), strict=True), strict=True))
         tables["training"] = {
             "step": [1, round(END * AN_EPOCH) - 9],  # not every step is logged
             "loss": [2.3, 0.1],
@@ -165,11 +180,46 @@ def test_the_two_networks_end_apart_by_what_was_planted(folder):
     assert np.isfinite(table["test: loss"].str.split().str[0].astype(float)).all()
 
 
+def test_the_ladder_counts_steps_as_the_judge_does_and_says_where_a_time_is_a_bound(folder):
+    rungs = of_ends.ladder(shown(folder, "convergence"))
+    with_ = rungs[rungs["arm"] == "batch"].groupby("target")["step"].mean()
+    assert with_.tolist() == pytest.approx([16, 32, 2**5.5, 64], rel=1e-6)
+    assert of_ends.factor(rungs, 0.65)[0].mean == pytest.approx(1.0)
+    late, bound = of_ends.factor(rungs, 0.7)
+    # One seed at twice, the other cut off at the end of training.
+    assert late.mean == pytest.approx((1 + math.log2(END * AN_EPOCH / 64)) / 2)
+    assert bound == "at least"
+    assert rungs["arrived"].value_counts().to_dict() == {True: 15, False: 1}
+    text = read(described("convergence", "en", folder, dataset="digits", seeds=2)).get_text()
+    assert re.search(r"takes 2\.00 \[2\.00, 2\.00\] times the steps to 50%", text)
+    assert re.search(r"at least 2\.62 \[.*?\] times the steps to 70%", text)
+    assert "70% without batch norm: at least" in of_ends._ladder_in_words(rungs)
+    both = rungs.assign(arrived=False)
+    assert of_ends.factor(both, 0.7)[1] == "unknown"
+
+
 def test_until_a_block_is_recorded_in_full_its_runs_are_counted(folder, tmp_path):
     said = read(described("decay", "en", folder, dataset="digits", seeds=3)).get_text()
     assert "not recorded in full yet (4 / 6)" in said
     assert "（0 / 32）" in described("decay", "zh", tmp_path)
     assert described("performance", "en", folder) == ""
+
+
+def test_beside_a_verdict_stands_what_no_verdict_rests_on(folder, tmp_path):
+    said = {
+        chapter: read(say(shown(folder, chapter))).get_text()
+        for chapter, say in (
+            ("decay", of_decays.BESIDE["C7"]),
+            ("train_flag", of_flags.BESIDE["C10"]),
+            ("convergence", of_ends.BESIDE["C13"]),
+        )
+    }
+    assert "decay 0.999 costs 27.0 [27.0, 27.0] points against 0.9" in said["decay"]
+    assert re.search(r"batches of 128 it costs -1\.0 \[.*shuffled, and 19\.0 \[", said["train_flag"])
+    assert "ends +10.0 [+10.0, +10.0] points higher" in said["convergence"]
+    assert trained.beside("decay", "C7", "en", tmp_path) == ""
+    assert trained.beside("decay", "C6", "en", folder) == ""
+    assert trained.beside("knobs", "C8", "en", folder) == ""
 
 
 def test_an_epoch_without_evaluations_is_named(folder):

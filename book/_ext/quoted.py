@@ -1,0 +1,145 @@
+"""Sphinx extension: a translated page shows the figures and tables of the notebook that it translates.
+
+No notebook is executed twice: ``book/zh/decay.md`` has the words, ``book/decay.ipynb`` all that is computed.
+What the package labels in English is put into Chinese where it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from bnstudy.analysis.chinese import chinese_html
+
+logger = logging.getLogger(__name__)
+
+FIGURE = "图"
+_FRAME = re.compile(r'(data-label="([^"]*)".*?<svg [^>]*?aria-label=")[^"]*(")', re.S)
+
+
+class Place(nodes.General, nodes.Element):
+    """A place for what another page shows; its children are a figure's caption."""
+
+
+class FigureOf(SphinxDirective):
+    """``{figure-of} ../decay.ipynb``: a notebook's figure, by its name, with a caption of the page's own."""
+
+    required_arguments = 1
+    has_content = True
+    option_spec = {"name": directives.unchanged_required, "alt": directives.unchanged}  # noqa: RUF012
+
+    def run(self) -> list[nodes.Node]:
+        """Leave a place, which is filled once the notebook is there."""
+        return [_place(self, figure=self.options.get("name", ""), alt=self.options.get("alt"))]
+
+
+class TableOf(SphinxDirective):
+    """``{table-of} ../decay.ipynb``: the tables that a notebook's cell shows, by what it calls."""
+
+    required_arguments = 1
+    option_spec = {"call": directives.unchanged_required}  # noqa: RUF012
+
+    def run(self) -> list[nodes.Node]:
+        """Leave a place, which is filled once the notebook is there."""
+        return [_place(self, call=self.options.get("call", ""))]
+
+
+def _place(directive: SphinxDirective, **wanted: Any) -> Place:
+    relative, absolute = directive.env.relfn2path(directive.arguments[0])
+    # Executed again, the notebook has other figures.
+    directive.env.note_dependency(relative)
+    place = Place(refdoc=directive.env.path2doc(absolute), source_file=absolute, **wanted)
+    directive.set_source_info(place)
+    directive.state.nested_parse(directive.content, directive.content_offset, place)
+    return place
+
+
+class FillPlaces(SphinxPostTransform):
+    """Put figures and tables in their places, with the numbers that they have on their own pages."""
+
+    # Before of an output's forms one is chosen, as on the notebook's own page.
+    default_priority = 3
+
+    def run(self, **kwargs: Any) -> None:
+        """Fill every place on the page."""
+        for place in list(self.document.findall(Place)):
+            there = place["refdoc"] in self.env.found_docs
+            page = self.env.get_doctree(place["refdoc"]) if there else None
+            found = page and (self._tables(page, place) if "call" in place else self._figure(page, place))
+            if found:
+                place.replace_self(found)
+                continue
+            wanted = place.get("call") or place["figure"]
+            if not page or wanted not in Path(place["source_file"]).read_text(encoding="utf-8"):
+                logger.warning("%s has no %r", place["refdoc"], wanted, location=place, type="quoted")
+            # Else it is a cell that, as the notebook was run, shows nothing.
+            place.parent.remove(place)
+
+    def _figure(self, page: nodes.document, place: Place) -> nodes.Element | None:
+        found = next((f for f in page.findall(nodes.figure) if place["figure"] in f["ids"]), None)
+        if found is None:
+            return None
+        figure = deepcopy(found)
+        for image in figure.findall(nodes.image):
+            image["alt"] = place["alt"] or image.get("alt", "")
+        for caption in list(figure.findall(nodes.caption)):
+            numbers = self.env.toc_fignumbers.get(place["refdoc"], {}).get("figure", {})
+            number = ".".join(map(str, numbers.get(place["figure"], ())))
+            said = [child for paragraph in place.children for child in paragraph.children]
+            written = nodes.inline("", f"{FIGURE} {number}　", classes=["caption-number"]) if number else ""
+            caption.children = []
+            caption += [*([written] if written else []), *said]
+        figure["quoted"] = place["alt"] or ""
+        return figure
+
+    def _tables(self, page: nodes.document, place: Place) -> nodes.Element | None:
+        shown = [deepcopy(table) for cell in _calling(page, place["call"]) for table in _html_of(cell)]
+        if not shown:
+            return None
+        inner = nodes.container("", *shown, classes=["cell_output"])
+        return nodes.container("", inner, classes=["cell"], quoted="")
+
+
+def _calling(page: nodes.document, call: str) -> list[nodes.container]:
+    cells = [c for c in page.findall(nodes.container) if c.get("nb_element") == "cell_code"]
+    return [c for c in cells if any(f"{call}(" in code.astext() for code in c.findall(nodes.literal_block))]
+
+
+def _html_of(cell: nodes.container) -> list[nodes.container]:
+    bundles = (b for b in cell.findall(nodes.container) if b.get("nb_element") == "mime_bundle")
+    return [b for b in bundles if any(form.get("mime_type") == "text/html" for form in b.children)]
+
+
+class Translate(SphinxPostTransform):
+    """Put into Chinese what tables and sliders say that were written for the English page."""
+
+    # Behind the choice of an output's form.
+    default_priority = 20
+
+    def run(self, **kwargs: Any) -> None:
+        """Translate all HTML in what was quoted."""
+        for quoted in self.document.findall(lambda n: isinstance(n, nodes.Element) and "quoted" in n):
+            for raw in quoted.findall(nodes.raw):
+                text = chinese_html(raw.astext())
+                if quoted["quoted"]:
+                    text = _FRAME.sub(rf"\g<1>{escape(quoted['quoted'])}（\g<2>）\g<3>", text)
+                raw.children = [nodes.Text(text)]
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.add_node(Place)
+    app.add_directive("figure-of", FigureOf)
+    app.add_directive("table-of", TableOf)
+    app.add_post_transform(FillPlaces)
+    app.add_post_transform(Translate)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
