@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import operator
 import re
 import subprocess
 import sys
@@ -96,6 +97,31 @@ def test_a_module_that_is_not_covered_is_named(module: str) -> None:
             importlib.import_module(module)
         with pytest.raises(AttributeError, match=r"bnstudy\.tf1 has no 'while_loop'"):
             importlib.import_module("tensorflow").while_loop  # noqa: B018
+    finally:
+        alias.remove()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("", "while_loop"),
+        (".nn", "top_k"),
+        (".train", "AdagradOptimizer"),
+        (".layers", "separable_conv2d"),
+        (".summary", "audio"),
+        (".contrib", "rnn"),
+        (".contrib.layers", "instance_norm"),
+        (".contrib.slim", "separable_conv2d"),
+    ],
+)
+def test_a_name_that_is_not_covered_says_so_wherever_it_is_asked_for(module: str, name: str) -> None:
+    said = re.escape(f"bnstudy.tf1{module} has no '{name}': bnstudy.tf1 covers")
+    with pytest.raises(AttributeError, match=said):
+        getattr(importlib.import_module(f"bnstudy.tf1{module}"), name)
+    alias.install()
+    try:
+        with pytest.raises(AttributeError, match=said):
+            operator.attrgetter(f"{module}.{name}".removeprefix("."))(importlib.import_module("tensorflow"))
     finally:
         alias.remove()
 

@@ -93,6 +93,7 @@ from bnstudy.tf1.session import InteractiveSession, Session, get_default_session
 from bnstudy.tf1.shapes import Dimension, TensorShape
 from bnstudy.tf1.shaping import expand_dims, reshape, shape, size, squeeze, transpose
 from bnstudy.tf1.template import make_template
+from bnstudy.tf1.uncovered import refused
 from bnstudy.tf1.variables import (
     Variable,
     assign,
@@ -120,13 +121,7 @@ pack, unpack = stack, unstack
 scalar_summary, histogram_summary = summary.scalar, summary.histogram
 merge_all_summaries = summary.merge_all
 
-
-def __getattr__(name: str) -> Any:
-    raise AttributeError(
-        f"bnstudy.tf1 has no {name!r}: it covers what programs around batch normalization use; its "
-        "documentation "
-        "lists what is in it, and what is not"
-    )
+__getattr__ = refused(__name__)
 
 
 def add_to_collection(name: Any, value: Any) -> None:

@@ -18,7 +18,10 @@ from bnstudy.tf1.scopes import get_variable, variable_scope
 from bnstudy.tf1.shapes import TensorShape
 from bnstudy.tf1.shaping import reshape, shape
 from bnstudy.tf1.spatial import pair, transposed_size
+from bnstudy.tf1.uncovered import refused
 from bnstudy.tf1.variables import Variable
+
+__getattr__ = refused(__name__)
 
 Activation = Callable[[Any], Any]
 

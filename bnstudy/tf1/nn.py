@@ -27,6 +27,9 @@ from bnstudy.tf1.normalization import (
     moments,
     weighted_moments,
 )
+from bnstudy.tf1.uncovered import refused
+
+__getattr__ = refused(__name__)
 
 __all__ = [
     "avg_pool",

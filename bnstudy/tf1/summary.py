@@ -9,6 +9,9 @@ from typing import Any
 from bnstudy.tf1.constants import convert_to_tensor
 from bnstudy.tf1.graph import Operation, get_default_graph
 from bnstudy.tf1.keys import GraphKeys
+from bnstudy.tf1.uncovered import refused
+
+__getattr__ = refused(__name__)
 
 _SAID: list[str] = []
 

@@ -16,6 +16,9 @@ from bnstudy.tf1.rates import (
     piecewise_constant,
 )
 from bnstudy.tf1.saver import Saver
+from bnstudy.tf1.uncovered import refused
+
+__getattr__ = refused(__name__)
 
 __all__ = [
     "AdamOptimizer",

@@ -17,6 +17,9 @@ from bnstudy.tf1.contrib.layers import (
     variance_scaling_initializer,
     xavier_initializer,
 )
+from bnstudy.tf1.uncovered import refused
+
+__getattr__ = refused(__name__)
 
 __all__ = [
     "add_arg_scope",

@@ -17,8 +17,11 @@ from bnstudy.tf1.contrib.layers.layers import (
     repeat,
 )
 from bnstudy.tf1.contrib.layers.regularizers import l1_regularizer, l2_regularizer
+from bnstudy.tf1.uncovered import refused
 
 convolution2d = conv2d
+
+__getattr__ = refused(__name__)
 
 __all__ = [
     "avg_pool2d",
