@@ -214,6 +214,22 @@ def test_a_command_that_would_fail_is_found(line):
         understand(line)
 
 
+def missing_files(text: str) -> list[str]:
+    """Files of this repository that a text names and that are not there; a name in capitals is an example."""
+    named = re.findall(r"\b(?:bnstudy|benchmarks|tests|book)/[\w/.-]+\.(?:py|md|ipynb|yaml)\b", text)
+    return [name for name in named if not re.search(r"/[A-Z]+\b", name) and not (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_file_that_a_page_names_is_there(page):
+    assert missing_files(text_of(page)) == []
+
+
+def test_a_file_that_was_moved_is_found():
+    text = "`bnstudy/norm/compiled.py`, `bnstudy/norm/fast/compiled.py` and `book/NAME.ipynb`"
+    assert missing_files(text) == ["bnstudy/norm/compiled.py"]
+
+
 def test_every_page_with_a_console_is_looked_at():
     consoles = [page for page in PAGES if "```console" in text_of(page)]
     assert {"README.md", "CONTRIBUTING.md", "reproduce.md"} <= {page.name for page in consoles}

@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from bnstudy.blocks.step_costs import StepCostsStudy
 from bnstudy.cli import main
 from bnstudy.records.store import Store
-from bnstudy.study import executors
+from bnstudy.study import executors, run
+from bnstudy.study.executors import InProcess
 from tests.engine import ENVIRONMENT, RUNS, command, content, fork, start
 
 
@@ -142,6 +145,35 @@ def test_a_run_that_kills_every_worker_fails_alone(tmp_path, monkeypatch):
         assert "the process that did it died" in str(bad.exception(120))
         assert pool.submit(abs, -1).result(60) == 1
     assert len(tries.read_text()) == 1 + executors.RETRIES
+
+
+def test_each_run_can_have_a_process_of_its_own():
+    with executors.processes(1, fresh=True) as pool:
+        fresh = [pool.submit(os.getpid).result(60) for _ in range(3)]
+    with executors.processes(1) as pool:
+        same = [pool.submit(os.getpid).result(60) for _ in range(2)]
+    assert len({*fresh, os.getpid()}) == 4
+    assert len(set(same)) == 1
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_a_study_whose_sample_is_processes_gets_one_a_run(tmp_path, monkeypatch, workers):
+    asked = []
+
+    @contextmanager
+    def given(count, *, fresh=False):
+        asked.append((count, fresh))
+        yield InProcess()
+
+    monkeypatch.setattr(run, "processes", given)
+    plan = StepCostsStudy(dataset="digits", seeds=2, rounds=1, steps=1, batch_size=8)
+    if workers is None:
+        run.run_plan(plan, data_dir=tmp_path, progress=False)
+    else:
+        with executors.processes(workers) as pool:
+            run.run_plan(plan, data_dir=tmp_path, progress=False, executor=pool)
+    assert asked == [(1, True)]
+    assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 def test_workers_end_with_a_killed_parent(tmp_path):

@@ -139,7 +139,7 @@ def test_a_batch_without_samples_has_no_activations_to_measure():
     assert drift.step == 1
 
 
-def test_reentrant_checkpointing_and_sharding_are_refused_with_the_way_out():
+def test_reentrant_checkpointing_is_refused_with_the_way_out():
     class Reentrant(nn.Module):
         def __init__(self):
             super().__init__()
@@ -155,19 +155,13 @@ def test_reentrant_checkpointing_and_sharding_are_refused_with_the_way_out():
     with pytest.raises(RuntimeError, match=r"reentrant checkpointing.*use_reentrant=False"), probe(x, y):
         optimizer.step()
 
-    class DTensor(nn.Parameter):
-        pass
-
-    sharded = nn.Sequential(nn.Linear(2, 2))
-    sharded[0].weight = DTensor(torch.ones(2, 2))
-    with pytest.raises(TypeError, match=r"model is sharded over processes at '0' \(FSDP\); allowed: DDP"):
-        GradientHealth(sharded)
-
 
 TWO_RANKS = """
 import os, sys, torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 from bnstudy.probes import GradientHealth, InternalCovariateShift
@@ -203,6 +197,14 @@ ends = [None, None]
 health = probed[2].frame()
 dist.all_gather_object(ends, (health.value.tolist(), [p.tolist() for p in probed[0]]))
 assert ends[0] == ends[1], "reduced gradients, equal weights"
+
+sharded = nn.Sequential(nn.Linear(2, 2))
+fully_shard(sharded, mesh=init_device_mesh("cpu", (2,)))
+try:
+    GradientHealth(sharded)
+except TypeError as error:
+    said = str(error)
+assert said.startswith("model is sharded over processes at '0' (FSDP); allowed: DDP, or a copy"), said
 if rank == 0:
     frame = probed[1].frame()
     shift = frame[(frame.layer == "3") & (frame.quantity == "ics")].value
@@ -213,7 +215,10 @@ if rank == 0:
 
 
 def test_two_processes_end_where_they_end_without_probes(tmp_path):
-    """DDP: a probe on one rank deadlocks nobody, and gradients are those that both ranks agreed on."""
+    """DDP: a probe on one rank deadlocks nobody, and gradients are those that both ranks agreed on.
+
+    What FSDP shards is refused.
+    """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", TWO_RANKS, str(tmp_path / "meeting")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)

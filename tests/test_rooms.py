@@ -60,18 +60,8 @@ def strings(tree: ast.AST) -> Iterator[str]:
             yield re.escape(node.value)
 
 
-def at_run_time(tree: ast.Module) -> ast.Module:
-    """The module without what only a type checker imports."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            node.body = [ast.Pass()]
-    return tree
-
-
-def targets(name: str, file: Path, known: Mapping[str, Path], typing: bool) -> Iterator[str]:
+def targets(name: str, file: Path, known: Mapping[str, Path]) -> Iterator[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    if not typing:
-        at_run_time(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -88,11 +78,11 @@ def targets(name: str, file: Path, known: Mapping[str, Path], typing: bool) -> I
             yield from (module for module in known if re.fullmatch(pattern, module))
 
 
-def arrows(root: Path, typing: bool = True) -> dict[str, set[str]]:
-    """What each module imports; with ``typing``, also what only a type checker imports for it."""
+def arrows(root: Path) -> dict[str, set[str]]:
+    """What each module imports, be it only for a type checker."""
     known = modules(root)
     return {
-        name: {t for t in targets(name, file, known, typing) if t in known and t != name}
+        name: {t for t in targets(name, file, known) if t in known and t != name}
         for name, file in known.items()
         if name not in EVERYWHERE
     }
@@ -165,7 +155,7 @@ def test_arrows_run_one_way():
 
 
 def test_no_circle():
-    found = arrows(ROOT, typing=False)
+    found = arrows(ROOT)
     for module, other in NAMED_ONLY:
         found[module].remove(other)  # an exception that is no more has to go
     assert circles(found) == []
@@ -178,6 +168,14 @@ def test_no_circle():
         ({"study/a.py": "import importlib\nx = importlib.import_module('bnstudy.chapters.b')"}, 1, 0),
         ({"study/a.py": "x = lambda name: __import__(f'bnstudy.chapters.{name}')"}, 1, 0),
         ({"chapters/a.py": "from bnstudy.chapters import b", "chapters/b.py": "from . import a"}, 0, 1),
+        (
+            {
+                "chapters/a.py": "if TYPE_CHECKING:\n    from bnstudy.chapters import b",
+                "chapters/b.py": "from . import a",
+            },
+            0,
+            1,
+        ),
         ({"chapters/a.py": "from bnstudy.study import c", "study/c.py": "import bnstudy.norm.d"}, 0, 0),
         ({"doctor/a.py": "import bnstudy.study.c", "study/c.py": ""}, 1, 0),
         ({"cli.py": "import bnstudy.doctor.a", "doctor/a.py": "import bnstudy.norm.d"}, 0, 0),

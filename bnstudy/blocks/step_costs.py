@@ -15,6 +15,7 @@ class StepCostsStudy(Study):
 
     name: ClassVar[str] = "step_costs"
     first_seed: ClassVar[int] = 100
+    apart: ClassVar[bool] = True
 
     seeds: int = Field(default=12, ge=2, le=32)
     dataset: DatasetName = "cifar10"

@@ -43,13 +43,18 @@ def advice(said: Headlines, claim: str, verdict: Verdict | str, language: Langua
     return str(getattr(choices.get(verdict, choices[""]), language))
 
 
-def confirmed(said: Headlines, judgement: Judgement, write: Writer) -> Headline:
-    """Return what the second round found of a claim: a sentence for each quantity that votes, once."""
+def confirmed(said: Headlines, judgement: Judgement, write: Writer, beside: str = "") -> Headline:
+    """Return what the second round found of a claim: a sentence for each quantity that votes, once.
+
+    ``beside`` is what its trainings show besides, and no verdict rests on.
+    """
     quantities = {f.part.quantity.name: f.estimate for f in judgement.findings if f.part.votes}
     sentences = [
         str(getattr(said.FOUND[name], write.language)).format(write.estimate(estimate))
         for name, estimate in quantities.items()
     ]
+    if beside:
+        sentences.append(beside)
     space = "" if write.language == "zh" else " "
     name = judgement.claim.id
     return Headline(space.join(sentences), advice(said, name, judgement.verdict, write.language))

@@ -3,81 +3,25 @@
 A chapter that has something to show of a block of trainings has a file ``trained.py`` with
 
 * ``BLOCK``: the name of the study whose records it reads, such as ``"core"``;
-* ``described(shown)``: what it says of them, in the language of ``shown``, a ``Shown``.
+* ``described(shown)``: what it says of them, in the language of ``shown`` (``bnstudy.chapters.shown``);
+* ``BESIDE``: for some claims, what is said beside the verdict in one sentence, by the claim, likewise.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-
-from bnstudy.analysis import page
 from bnstudy.analysis.judged.wording import Language, in_language
-from bnstudy.analysis.saying import Writer
-from bnstudy.analysis.slider import inline_svg
-from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.words import Html, Sources
+from bnstudy.analysis.words import Html
 from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.loading import load
+from bnstudy.chapters.shown import Shown
 from bnstudy.records.store import Store
-from bnstudy.study.frames import Frames
 from bnstudy.study.run import NotRecordedError, default_data_dir
 from bnstudy.study.status import status
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A block's tables, and how a page in one language writes of them."""
-
-    frames: Frames
-    chapter: str
-    language: Language
-
-    @cached_property
-    def write(self) -> Writer:
-        """Writes numbers as links to the block's records."""
-        return Writer(Sources(self.chapter, self.frames.runs), self.language)
-
-    def at(self, table: str, epoch: float) -> pd.DataFrame:
-        """Return the rows of a table that were measured after so many epochs.
-
-        Raises:
-            LookupError: nothing was measured then.
-        """
-        rows = self.frames[table]
-        step = round(epoch * self.steps_an_epoch)
-        found: pd.DataFrame = rows[rows["step"] == step]
-        if found.empty:
-            raise LookupError(f"epoch is {epoch:g}: {table!r} has no row of step {step:,}")
-        return found
-
-    @cached_property
-    def steps_an_epoch(self) -> float:
-        """Steps of training an epoch, from the last step that was trained and the epochs planned."""
-        epochs = {run.spec.epochs for run in self.frames.study.runs()}  # type: ignore[union-attr]
-        return float(self.frames["training"]["step"].max()) / max(epochs)
-
-    def lost(self, values: Iterable[float]) -> str:
-        """Return a mean loss of accuracy in points, with Student's interval over seeds."""
-        return self.write.lost(values, mean_interval)
-
-    def drawing(self, figure: Figure, name: str, text: str, caption: str) -> str:
-        """Return a figure as it stands in the page, with ``text`` for who doesn't see it."""
-        svg = inline_svg(figure, name, text)
-        plt.close(figure)
-        return f'<figure class="drawing">{svg}<figcaption>{caption}</figcaption></figure>'
-
-    def table(self, rows: pd.DataFrame) -> str:
-        """Return a table as HTML."""
-        return str(page.show(rows))
 
 
 def described(
@@ -105,6 +49,22 @@ def described(
         return Html(_still_training(module.BLOCK, language, data_dir, parameters))
     say: Callable[[Shown], str] = module.described
     return Html(say(Shown(frames, chapter, language)))
+
+
+def beside(chapter: str, claim: str, language: Language = "en", data_dir: str | os.PathLike[str] = "") -> str:
+    """Return a sentence to stand beside the verdict on a claim; nothing, where there is none to say.
+
+    Raises:
+        RecordError: a record is damaged.
+    """
+    if chapter not in parts("trained"):
+        return ""
+    module: Any = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
+    say: Callable[[Shown], str] | None = module.BESIDE.get(claim)
+    try:
+        return say(Shown(load(module.BLOCK, data_dir), chapter, language)) if say else ""
+    except NotRecordedError:
+        return ""
 
 
 def _still_training(

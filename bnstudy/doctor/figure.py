@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.figure import Figure
-
-if TYPE_CHECKING:
-    from bnstudy.doctor.report import Report
 
 INK = "#333333"
 MOVING, PRECISE = "#0072b2", "#d55e00"  # Okabe and Ito's (2008)
@@ -17,10 +15,9 @@ INFINITE = 1e6  # standard deviations, or units of loss, from which a bar says n
 SHOWN = 24  # layers; more are unreadable beside the text
 
 
-def draw(report: Report) -> Figure:
+def draw(layers: pd.DataFrame) -> Figure:
     """Return the gap of each layer, in standard deviations, beside what exchanging it alone wins back."""
-    assert report.layers is not None
-    rows = report.layers.nlargest(SHOWN, "mean_gap").sort_index()
+    rows = layers.nlargest(SHOWN, "mean_gap").sort_index()
     figure = Figure(figsize=(6.4, 1.2 + 0.24 * len(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     places = range(len(rows))
@@ -43,7 +40,7 @@ def draw(report: Report) -> Figure:
     return figure
 
 
-def svg(report: Report) -> str:
+def svg(layers: pd.DataFrame) -> str:
     """Return the figure as SVG whose ink is the page's own text colour."""
     settings: Any = {
         "svg.fonttype": "none",
@@ -55,7 +52,7 @@ def svg(report: Report) -> str:
     }
     out = io.StringIO()
     with mpl.rc_context(settings):
-        draw(report).savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        draw(layers).savefig(out, format="svg", transparent=True, metadata={"Date": None})
     image = out.getvalue()
     image = image[image.index("<svg") :].replace(INK, "currentColor")
     label = (

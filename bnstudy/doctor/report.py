@@ -111,17 +111,25 @@ class Report:
 
     def to_sarif(self, indent: int | None = 1) -> str:
         """Return the findings as SARIF 2.1.0, which code hosts show beside a change."""
-        return json.dumps(sarif.log(self), indent=indent, allow_nan=False)
+        log = sarif.log(self.subject, self.findings, self.suppressed, self.file)
+        return json.dumps(log, indent=indent, allow_nan=False)
 
     def __str__(self) -> str:
-        return text.of(self)
+        return text.of(self._headline(), self.findings, self.remarks)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{self.count(s)} {s}s" for s in SEVERITIES)
         return f"<{self.call} of {self.subject}: {counts}>"
 
     def _repr_html_(self) -> str:
-        return web.of(self)
+        return web.of(self._headline(), self.findings, self.remarks, self.layers)
+
+    def _headline(self) -> str:
+        said = [f"{n} {s}{'s' * (n != 1)}" for s in SEVERITIES if (n := self.count(s))]
+        if self.suppressed:
+            said.append(f"{len(self.suppressed)} suppressed")
+        layers = f"{self.batch_norms} batch-norm layer{'s' * (self.batch_norms != 1)}"
+        return f"{self.call} of {self.subject}, {layers}: {', '.join(said) or 'nothing found'}"
 
 
 def _ignores(patterns: Sequence[str], finding: Finding) -> bool:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from bnstudy.doctor.finding import Finding
 
-if TYPE_CHECKING:
-    from bnstudy.doctor.report import Report
-
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def log(report: Report) -> dict[str, Any]:
-    """Return the log of one run of the doctor; suppressed findings are marked as such."""
+def log(
+    subject: str, findings: Sequence[Finding], suppressed: Sequence[Finding], file: str | None
+) -> dict[str, Any]:
+    """Return the log of one run of the doctor; suppressed findings are marked as such.
+
+    ``subject`` stands where a finding names no layer, and ``file`` is the checkpoint's path, if there is one.
+    """
     from bnstudy import __version__
     from bnstudy.doctor.registry import checks
 
@@ -27,8 +30,11 @@ def log(report: Report) -> dict[str, Any]:
         for check in checks().values()
     ]
     index = {rule["id"]: number for number, rule in enumerate(rules)}
-    results = [_result(report, f, index[f.code], False) for f in report.findings]
-    results += [_result(report, f, index[f.code], True) for f in report.suppressed]
+    results = [_result(f, index[f.code], subject, file) for f in findings]
+    results += [
+        {**_result(f, index[f.code], subject, file), "suppressions": [{"kind": "external"}]}
+        for f in suppressed
+    ]
     driver = {"name": "bnstudy doctor", "version": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -40,12 +46,12 @@ def address(reference: str) -> str:
     return f"https://github.com/{repository}/issues/{number}"
 
 
-def _result(report: Report, finding: Finding, rule: int, suppressed: bool) -> dict[str, Any]:
-    name = finding.layer or report.subject
+def _result(finding: Finding, rule: int, subject: str, file: str | None) -> dict[str, Any]:
+    name = finding.layer or subject
     place: dict[str, Any] = {"logicalLocations": [{"fullyQualifiedName": name, "kind": "member"}]}
-    if report.file is not None:
-        place["physicalLocation"] = {"artifactLocation": {"uri": quote(report.file)}}
-    result: dict[str, Any] = {
+    if file is not None:
+        place["physicalLocation"] = {"artifactLocation": {"uri": quote(file)}}
+    return {
         "ruleId": finding.code,
         "ruleIndex": rule,
         "level": finding.severity,
@@ -53,6 +59,3 @@ def _result(report: Report, finding: Finding, rule: int, suppressed: bool) -> di
         "locations": [place],
         "properties": {"sure": finding.sure, "evidence": finding.as_dict()["evidence"]},
     }
-    if suppressed:
-        result["suppressions"] = [{"kind": "external"}]
-    return result

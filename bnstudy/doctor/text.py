@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from bnstudy.doctor.finding import SEVERITIES, Finding
-
-if TYPE_CHECKING:
-    from bnstudy.doctor.report import Report
+from bnstudy.doctor.finding import Finding
 
 WIDTH = 80
 NAMED = 3  # layers that a line names before it counts the others
 LABEL = 7
 
 
-def of(report: Report) -> str:
+def of(headline: str, findings: Sequence[Finding], remarks: Sequence[str]) -> str:
     """Return the report: a table with a line a code, then what each means and what to do."""
-    layers = f"{report.batch_norms} batch-norm layer{'s' * (report.batch_norms != 1)}"
-    lines = [*_wrap(f"{report.call} of {report.subject}, {layers}: {_counts(report)}", "")]
-    groups = grouped(report.findings)
+    lines = [*_wrap(headline, "")]
+    groups = grouped(findings)
     if groups:
         lines += ["", f"{'':8} {'code':20} {'layers':7} seen", "-" * WIDTH]
         for group in groups:
@@ -28,14 +24,14 @@ def of(report: Report) -> str:
             lines += _wrap(first.seen, head)
     for group in groups:
         lines += ["", *_details(group)]
-    if report.remarks:
+    if remarks:
         lines.append("")
-        for remark in report.remarks:
+        for remark in remarks:
             lines += _wrap(remark, "- ")
     return "\n".join(lines)
 
 
-def grouped(findings: list[Finding]) -> list[list[Finding]]:
+def grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
     """Return the findings that say the same of several layers together."""
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
@@ -50,19 +46,6 @@ def layer_names(group: list[Finding]) -> str:
         return "the model"
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
-
-
-def _counts(report: Report) -> str:
-    if not (report.findings or report.suppressed):
-        return "nothing found"
-    said = [
-        f"{number} {severity}{'s' * (number != 1)}"
-        for severity in SEVERITIES
-        if (number := report.count(severity))
-    ]
-    if report.suppressed:
-        said.append(f"{len(report.suppressed)} suppressed")
-    return ", ".join(said)
 
 
 def _details(group: list[Finding]) -> list[str]:

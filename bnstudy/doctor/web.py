@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,20 @@ from bnstudy.doctor import text
 from bnstudy.doctor.sarif import address
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bnstudy.doctor.finding import Finding
-    from bnstudy.doctor.report import Report
 
 # Marks that don't need colour to be told apart; ink is the page's own, so that light and dark both work.
 MARKS = {"error": "✖", "warning": "▲", "note": "●"}
 
 
-def of(report: Report) -> str:
+def of(
+    headline: str, findings: Sequence[Finding], remarks: Sequence[str], layers: pd.DataFrame | None
+) -> str:
     """Return the report as HTML that any notebook shows, in its own colours."""
-    parts = [f"<p>{escape(str(report).splitlines()[0])}</p>"]
-    groups = text.grouped(report.findings)
+    parts = [f"<p>{escape(headline)}</p>"]
+    groups = text.grouped(findings)
     if groups:
         rows = "".join(_row(group) for group in groups)
         parts.append(
@@ -27,14 +31,14 @@ def of(report: Report) -> str:
             f"<tbody>{rows}</tbody></table>"
         )
     parts += [_details(group) for group in groups]
-    parts += [f"<p>{escape(remark)}</p>" for remark in report.remarks]
-    if report.layers is not None and len(report.layers):
+    parts += [f"<p>{escape(remark)}</p>" for remark in remarks]
+    if layers is not None and len(layers):
         try:
             from bnstudy.doctor import figure
         except ImportError:
             pass
         else:
-            parts.append(figure.svg(report))
+            parts.append(figure.svg(layers))
     return f'<div class="bnstudy-doctor">{"".join(parts)}</div>'
 
 

@@ -37,27 +37,29 @@ class InProcess(Executor):
 
 
 @contextmanager
-def processes(count: int) -> Iterator[Executor]:
+def processes(count: int, *, fresh: bool = False) -> Iterator[Executor]:
     """Give an executor of ``count`` processes on this machine, which share its cores evenly.
 
-    A run whose process dies is done again by another process, up to ``RETRIES`` times.
+    A run whose process dies is done again by another process, up to ``RETRIES`` times. ``fresh``: each run
+    has a new process.
     """
     if count < 1:
         raise SpecError(f"workers is {count}; allowed: a whole number of at least 1")
-    with Processes(count, max(1, len(os.sched_getaffinity(0)) // count)) as pool:
+    with Processes(count, max(1, len(os.sched_getaffinity(0)) // count), fresh=fresh) as pool:
         yield pool
 
 
 class Processes(Executor):
-    """Processes that are replaced when they die, each with ``threads`` threads.
+    """Processes that are replaced when they die, each with ``threads`` threads; ``fresh``: after each run.
 
     Each is a pool of its own, so that a dead one takes no other one's run with it.
     """
 
-    def __init__(self, count: int, threads: int) -> None:
+    def __init__(self, count: int, threads: int, *, fresh: bool = False) -> None:
         # Spawned, since PyTorch's threads don't survive a fork.
         self._context = multiprocessing.get_context("spawn")
         self._initial = (threads,)
+        self._runs_each = 1 if fresh else None
         self._hands = ThreadPoolExecutor(count, "worker")
         self._own = threading.local()  # each hand's process
         self._pools: list[ProcessPoolExecutor] = []
@@ -83,7 +85,9 @@ class Processes(Executor):
     def _process(self) -> ProcessPoolExecutor:
         pool: ProcessPoolExecutor | None = getattr(self._own, "process", None)
         if pool is None:
-            pool = ProcessPoolExecutor(1, self._context, _prepare_worker, self._initial)
+            pool = ProcessPoolExecutor(
+                1, self._context, _prepare_worker, self._initial, max_tasks_per_child=self._runs_each
+            )
             self._own.process = pool
             self._pools.append(pool)
         return pool

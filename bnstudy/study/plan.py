@@ -40,6 +40,9 @@ class Study(Checked):
     name: ClassVar[str]
     first_seed: ClassVar[int] = 0
 
+    # Whether each run has a process of its own, and no other beside it: then processes are the sample.
+    apart: ClassVar[bool] = False
+
     # Parameters that count the training images of some runs, or of all.
     training_sets: ClassVar[tuple[str, ...]] = ("train_size",)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnstudy.records.store import NewerError, Store
+from bnstudy.study.executors import Processes, processes
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import Needs, needs
 from bnstudy.study.openmp import spin_briefly
@@ -66,11 +69,12 @@ def run_plan(
         return Frames(plan, store, found.found)
     if os.environ.get("BNSTUDY_TRAIN") == "never":
         raise _not_recorded(plan.name, store, found)
-    trained = _train(found, store, executor, device, progress, rules)
+    trained = _train(plan, found, store, executor, device, progress, rules)
     return Frames(plan, store, needs(plan, store).found, trained)
 
 
 def _train(
+    plan: Study,
     found: Needs,
     store: Store,
     executor: Executor | None,
@@ -97,7 +101,8 @@ def _train(
                 tensorflow_python()
             except TensorFlowError as lacking:
                 raise StudyError(f"{lacking}; or leave TensorFlow's runs out: tensorflow=False") from lacking
-    report = run_all(found.missing, store, executor=executor, device=device, progress=progress, rules=rules)
+    with _where(plan, executor) as chosen:
+        report = run_all(found.missing, store, executor=chosen, device=device, progress=progress, rules=rules)
     if report.trained:
         describe(store)
     if report.interrupted:
@@ -109,6 +114,16 @@ def _train(
             f"tracebacks are in {store.root / 'failures'}"
         )
     return report.trained
+
+
+@contextmanager
+def _where(plan: Study, executor: Executor | None) -> Iterator[Executor | None]:
+    """Give where a study's runs are trained: a process each, one after the other, if it asks for that."""
+    if not plan.apart or not (executor is None or isinstance(executor, Processes)):
+        yield executor
+        return
+    with processes(1, fresh=True) as pool:
+        yield pool
 
 
 def _refuse_newer(found: Needs) -> None:

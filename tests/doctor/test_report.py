@@ -167,6 +167,15 @@ def test_text_in_a_report_is_escaped_in_html():
         assert raw not in html
 
 
+def test_a_long_name_leaves_the_counts_in_the_notebook():
+    finding = Finding("drift", "note", None, "a", "b", "c", "a/b#1", "sure")
+    subject = "a/" + "long/" * 30 + "checkpoint.pt"
+    assert (
+        f"scan of {subject}, 1 batch-norm layer: 1 note</p>"
+        in Report("scan", subject, [finding], 1)._repr_html_()
+    )
+
+
 def test_suppressions_are_by_code_and_by_layer_and_are_counted():
     model = broken()
     assert doctor.scan(model, ignore=["non-finite", "negative-variance"]).ok

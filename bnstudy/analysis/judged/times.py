@@ -138,3 +138,13 @@ def _arrival(course: pd.DataFrame | None, target: float) -> float:
     share = (target - smooth[i - 1]) / (smooth[i] - smooth[i - 1])
     low, high = np.log(steps[i - 1 : i + 1])
     return float(np.exp(low + share * (high - low)))
+
+
+def arrival(course: pd.DataFrame, target: float) -> float:
+    """Return at which step a training arrives at a target accuracy, as ``StepsToTargets`` counts; nan: never.
+
+    Args:
+        course: its evaluations on the way, in order of their ``step``, with their ``accuracy``.
+        target: a share from 0 to 1.
+    """
+    return _arrival(course, target)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.style import NEUTRAL, SMALL, curve, legend_above, panels, row_labels, sample
+from bnstudy.analysis.style import (
+    NEUTRAL,
+    SMALL,
+    curve,
+    legend_above,
+    panels,
+    plain_ticks,
+    row_labels,
+    sample,
+)
 from bnstudy.analysis.tables import Tables, per_seed, rows
 from bnstudy.chapters.convergence.rules import first_step_at, seconds_per_step, tested, time_to
 from bnstudy.chapters.updates_collections.figures import COLOURS
@@ -100,6 +110,32 @@ def step_cost(tables: Tables) -> Figure:
     row_labels(axis, list(COSTS.values()))
     axis.set(ylim=(len(COSTS) - 0.5, -0.5), xlabel="milliseconds a step")
     axis.set_xlim(left=0)
+    return figure
+
+
+def ladder(rungs: pd.DataFrame) -> Figure:
+    """Draw the steps to each target of accuracy, a rung a target and a mark an arm; hollow: never got there.
+
+    ``rungs``: target, arm, seed, step, arrived. Bars are 95 % intervals over seeds, of the logarithm.
+    """
+    targets = sorted(rungs["target"].unique())
+    figure, axis = panels(0.75 * len(targets) + 1.2)
+    for rung, target in enumerate(targets):
+        for arm, shift in (("none", 0.16), ("batch", -0.16)):
+            part = rungs[(rungs["target"] == target) & (rungs["arm"] == arm)]
+            colour, mark, at = COLOURS[arm], MARKERS[arm], rung + shift
+            for arrived, fill in ((True, colour), (False, "none")):
+                steps = part[part["arrived"] == arrived]["step"]
+                axis.plot(
+                    steps, [at - 0.1] * len(steps), mark, color=colour, mfc=fill, ms=3, alpha=0.6, mew=0.8
+                )
+            mean = mean_interval(np.log(part["step"]))
+            axis.plot(np.exp([mean.low, mean.high]), [at, at], "-", color=colour, lw=1.8)
+            axis.plot(np.exp(mean.mean), at, mark, color=colour, ms=7, mew=0)
+    axis.set_yticks(range(len(targets)), [f"{target:.0%}" for target in targets])
+    axis.set(xscale="log", xlabel="training step", ylabel="test accuracy", ylim=(-0.5, len(targets) - 0.5))
+    plain_ticks(axis.xaxis)
+    _legend(figure)
     return figure
 
 

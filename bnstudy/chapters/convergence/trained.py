@@ -1,13 +1,19 @@
-"""Where the second round's two networks end: accuracy and loss on test and training images, annealed."""
+"""The second round's two networks: steps to each target accuracy, and where both end, annealed."""
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pandas as pd
 
-from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.judged.times import arrival
+from bnstudy.analysis.statistics import Interval, mean_interval
 from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import ANNEALING, END
-from bnstudy.chapters.trained import Shown
+from bnstudy.chapters.convergence import figures
+from bnstudy.chapters.convergence.judged import TARGETS
+from bnstudy.chapters.shown import Shown
 
 BLOCK = "core"
 
@@ -16,8 +22,104 @@ ARMS = ("none", "batch")
 
 
 def described(shown: Shown) -> str:
-    """Return how far apart the two networks end, and a table of both before and after annealing."""
-    return f"<p>{_sentences(shown)}</p>{shown.table(table(shown))}"
+    """Return the ladder of targets, how far apart the two networks end, and a table of both ends."""
+    rungs = ladder(shown)
+    return "".join(
+        (
+            f"<p>{_climbed(shown, rungs)}</p>",
+            shown.drawing(
+                figures.ladder(rungs),
+                f"trained-ladder-{shown.language}",
+                _ladder_in_words(rungs),
+                shown.write.say(
+                    "Training steps to each target of test accuracy, each network at its best rate. Small marks: every "
+                    "seed, hollow at the end of training where it never arrived; large marks and bars: geometric means "
+                    "and 95 % intervals (Student's t, on the logarithm).",
+                    "达到各目标测试准确率所需的训练步数，各取最佳学习率。小点为各种子，未达到者以空心点画在训练结束处；"
+                    "大点与误差线为几何平均与 95 % 区间（Student t，取对数）。",
+                ),
+            ),
+            f"<p>{_sentences(shown)}</p>",
+            shown.table(table(shown)),
+        )
+    )
+
+
+def ladder(shown: Shown) -> pd.DataFrame:
+    """Return the step at which each run arrives at each target: target, arm, seed, step, arrived.
+
+    One that never does stands at the last evaluated step of all, and has not ``arrived``.
+    """
+    courses = shown.frames["arrivals"].sort_values("step")
+    horizon = float(courses["step"].max())
+    lines = []
+    for (arm, seed), course in courses.groupby(["arm", "seed"]):
+        for target in TARGETS:
+            step = arrival(course, target)
+            arrived = math.isfinite(step)
+            lines.append(
+                {
+                    "target": target,
+                    "arm": arm,
+                    "seed": seed,
+                    "step": step if arrived else horizon,
+                    "arrived": arrived,
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def factor(rungs: pd.DataFrame, target: float) -> tuple[Interval, str]:
+    """Return log2 of the steps without over those with batch norm, and the bound that it is, if it is one:
+    ``"at least"``, ``"at most"`` or ``"unknown"``."""
+    rows = rungs[rungs["target"] == target]
+    without, with_ = (rows[rows["arm"] == arm].set_index("seed") for arm in ARMS)
+    logs = paired(np.log2(without["step"]), np.log2(with_["step"]))
+    late = not without["arrived"].all(), not with_["arrived"].all()
+    bound = {(False, False): "", (True, False): "at least", (False, True): "at most", (True, True): "unknown"}
+    return mean_interval(logs), bound[late]
+
+
+def _climbed(shown: Shown, rungs: pd.DataFrame) -> str:
+    write = shown.write
+    said: dict[str, list[str]] = {"en": [], "zh": []}
+    for target in TARGETS:
+        found, bound = factor(rungs, target)
+        if bound == "unknown":
+            said["en"].append(f"to {target:.0%} neither network always arrives")
+            said["zh"].append(f"到 {target:.0%} 两个网络都有未达到的")
+            continue
+        times = shown.times(found)
+        zh = {"": "", "at least": "至少", "at most": "至多"}[bound]
+        said["en"].append(f"{bound} {times} times the steps to {target:.0%}".strip())
+        said["zh"].append(f"到 {target:.0%} 为{zh} {times} 倍")
+    seeds = write.cite(str(rungs["seed"].nunique()))
+    return write.say(
+        f"Without batch norm training takes {', '.join(said['en'])} ({seeds} seeds).",
+        f"达到同样的测试准确率，无批归一化所需步数是有批归一化的：{'，'.join(said['zh'])}（{seeds} 个种子）。",
+    )
+
+
+def _ladder_in_words(rungs: pd.DataFrame) -> str:
+    said = []
+    for target in TARGETS:
+        for arm, name in zip(ARMS, ("without", "with"), strict=True):
+            rows = rungs[(rungs["target"] == target) & (rungs["arm"] == arm)]
+            mean = math.exp(np.log(rows["step"]).mean())
+            late = "" if rows["arrived"].all() else "at least "
+            said.append(f"{target:.0%} {name} batch norm: {late}{mean:,.0f} steps")
+    return f"Points with error bars: steps to each target. {'; '.join(said)}."
+
+
+def _on_training_images(shown: Shown) -> str:
+    both = [own(shown, END, arm, "train")["accuracy"] for arm in ("batch", "none")]
+    apart = shown.write.points(paired(*both), mean_interval)
+    return shown.write.say(
+        f"On training images it ends {apart} points higher.", f"训练图像上高 {apart} 个百分点。"
+    )
+
+
+BESIDE = {"C13": _on_training_images}
 
 
 def own(shown: Shown, epoch: float, arm: str, split: str) -> pd.DataFrame:

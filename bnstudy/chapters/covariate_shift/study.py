@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -11,10 +10,6 @@ from bnstudy.records.spec import Norm, Precision, read_list
 from bnstudy.study.plan import UNSET, Axis, Rates, Training, by_default
 
 _ARMS: dict[str, str] = {"none": "none", "batch": "batch", "noisy": "noisy batch"}
-
-
-def _looks(_: int, others: Mapping[str, Any]) -> int:
-    return 4 if others.get("dataset") == "digits" else 10
 
 
 class CovariateShiftStudy(Training):
@@ -33,7 +28,7 @@ class CovariateShiftStudy(Training):
     sgd_rates: Rates = (0.01, 0.1)
     adam_rates: Rates = (0.001, 0.01)
     # A probed step costs as much as many others, and digits are there to be run in minutes.
-    probed_steps: Annotated[int, by_default(lambda _, of: 10 if of.get("dataset") != "digits" else 4)] = (
+    probed_steps: Annotated[int, by_default(lambda _, of: 10 if of.get("dataset") != "digits" else 3)] = (
         Field(default=UNSET, ge=1, le=1000)
     )
     # Half precision would add its rounding to the shift.

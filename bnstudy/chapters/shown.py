@@ -1,0 +1,74 @@
+"""A block's tables, and how a chapter writes of them in one language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from bnstudy.analysis import page
+from bnstudy.analysis.judged.wording import Language
+from bnstudy.analysis.saying import Writer
+from bnstudy.analysis.slider import inline_svg
+from bnstudy.analysis.statistics import Amount, Interval, mean_interval
+from bnstudy.analysis.words import Sources, write_effect
+from bnstudy.records.spec import RunSpec
+from bnstudy.study.frames import Frames
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A block's tables, and how a page in one language writes of them."""
+
+    frames: Frames
+    chapter: str
+    language: Language
+
+    @cached_property
+    def write(self) -> Writer:
+        """Writes numbers as links to the block's records."""
+        return Writer(Sources(self.chapter, self.frames.runs), self.language)
+
+    def at(self, table: str, epoch: float) -> pd.DataFrame:
+        """Return the rows of a table that were measured after so many epochs.
+
+        Raises:
+            LookupError: nothing was measured then.
+        """
+        rows = self.frames[table]
+        step = round(epoch * self.steps_an_epoch)
+        found: pd.DataFrame = rows[rows["step"] == step]
+        if found.empty:
+            raise LookupError(f"epoch is {epoch:g}: {table!r} has no row of step {step:,}")
+        # Two looks at one step, as in a training of few steps an epoch, saw the same network.
+        return found.drop_duplicates([c for c in found if c not in ("loss", "accuracy")])
+
+    @cached_property
+    def steps_an_epoch(self) -> float:
+        """Optimiser steps an epoch, by the last step that was looked at and the epochs planned."""
+        epochs = [int(run.spec.epochs) for run in self.frames.study.runs() if isinstance(run.spec, RunSpec)]
+        # What is logged of training may be every tenth step alone, and end before the last.
+        return float(self.frames["checkpoints"]["step"].max()) / max(epochs)
+
+    def lost(self, values: Iterable[float]) -> str:
+        """Return a mean loss of accuracy in points, with Student's interval over seeds."""
+        return self.write.lost(values, mean_interval)
+
+    def times(self, logs: Interval) -> str:
+        """Return 2 to the mean of binary logarithms with its interval: ``"2.14 [1.62, 2.83]"``."""
+        text = write_effect(logs, "factor").replace(" ×", "")
+        return self.write.cite(Amount.of(text, logs, "factor"))
+
+    def drawing(self, figure: Figure, name: str, text: str, caption: str) -> str:
+        """Return a figure as it stands in the page, with ``text`` for who doesn't see it."""
+        svg = inline_svg(figure, name, text)
+        plt.close(figure)
+        return f'<figure class="drawing">{svg}<figcaption>{caption}</figcaption></figure>'
+
+    def table(self, rows: pd.DataFrame) -> str:
+        """Return a table as HTML."""
+        return str(page.show(rows))
