@@ -22,7 +22,7 @@ _PATTERNS: Final = tuple(
         (r"above ([-+\d.]+(?: ×)?)", "高于 {0}"),
         (r"below ([-+\d.]+(?: ×)?)", "低于 {0}"),
         (r"at least (.+)", "至少 {0}"),
-        (r"(sgd|adam) ([\d.e-]+)", "{0} {1}"),
+        (r"(sgd|adam|SGD|Adam) ([\d.e-]+)", "{0} {1}"),
         (rf"(?:learning )?rate {_NUMBER}", "学习率 {0}"),
         (rf"learning rate {_NUMBER}, decay {_NUMBER}", "学习率 {0}，衰减率 {1}"),
         (rf"rate {_NUMBER}, decay {_NUMBER}", "学习率 {0}，衰减率 {1}"),

@@ -62,7 +62,7 @@ LANGUAGES = {
     ),
     "zh": Language(
         claim="论断",
-        verdict="结论",
+        verdict="判定",
         effect="效应 [95 % 区间]",
         points="个百分点",
         asked="要求：",

@@ -14,11 +14,12 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from editions import is_chinese
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from bnstudy.analysis.chinese import chinese_html
+from bnstudy.analysis.chinese import chinese_html, chinese_svg
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,11 @@ class Translate(SphinxPostTransform):
     default_priority = 20
 
     def run(self, **kwargs: Any) -> None:
-        """Translate all HTML in what was quoted."""
+        """Translate all HTML in what was quoted, and the drawings in what was glued."""
+        if is_chinese(self.env.docname):
+            for raw in self.document.findall(nodes.raw):
+                if "<svg" in raw.astext():
+                    raw.children = [nodes.Text(chinese_svg(raw.astext()))]
         for quoted in self.document.findall(lambda n: isinstance(n, nodes.Element) and "quoted" in n):
             for raw in quoted.findall(nodes.raw):
                 text = chinese_html(raw.astext())

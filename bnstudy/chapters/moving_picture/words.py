@@ -69,7 +69,7 @@ WORDS = {
         },
     ),
     "zh": Words(
-        step="步",
+        step="进度",
         decay="衰减率",
         debias="除去初始值（对均值和方差都做 zero-debias）",
         still=(
