@@ -230,6 +230,23 @@ def test_figures_have_an_optimiser_a_panel_and_every_run_a_mark():
     plt.close("all")
 
 
+def test_the_slider_opens_where_the_arms_end_most_unlike():
+    made = chapter(tables())
+    trained = {
+        (arm, training): sum(
+            1
+            for seed in SEEDS
+            if PLANTED.get((arm, training), ("trained", 0))[0] == "trained"
+            or seed < PLANTED[arm, training][1]
+        )
+        for arm in ("none", "batch")
+        for training in TRAININGS
+    }
+    shares = [abs(trained["none", t] - trained["batch", t]) / len(SEEDS) for t in TRAININGS]
+    assert made.apart() == pytest.approx(shares)
+    assert shares.index(max(shares)) > 0
+
+
 def test_limits_leave_out_what_is_no_finite_positive_number():
     assert figures.limits(pd.Series([0.0, 2.0, 8.0, math.inf, math.nan])) == pytest.approx((1, 16), rel=0.01)
     low, high = figures.limits(pd.Series([1.0, 1e30]))

@@ -143,6 +143,12 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
                 ),
             )
 
+    def apart(self) -> list[float]:
+        """Return by how much the shares of the arms' runs that trained differ, at each training."""
+        trained = self.ended.assign(trained=self.ended["end"] == "trained")
+        shares = trained.pivot_table("trained", "training", "arm").reindex(self.labels("training"))
+        return (shares.max(axis="columns") - shares.min(axis="columns")).tolist()
+
     def _ends(self, training: str, arm: str) -> str:
         ends = self.ended[(self.ended["training"] == training) & (self.ended["arm"] == arm)]["end"]
         return _listed([f"{(ends == end).sum()} {words}" for end, words in ENDS.items() if end in set(ends)])
