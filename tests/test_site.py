@@ -228,6 +228,10 @@ def test_the_slider_moves_by_keyboard_and_says_where_it_is(visit: Any) -> None:
     frames = slider.locator(".frame")
     steps = frames.evaluate_all("all => all.map(f => f.dataset.label)")
     assert len(steps) > 3
+    # It opens where the decays part, which isn't at the first step.
+    opened = int(control.get_attribute("value"))
+    assert opened > 0
+    assert slider.locator("output").inner_text() == steps[opened]
     control.focus()
     for key, at in (("Home", 0), ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", -1)):
         page.keyboard.press(key)
