@@ -210,7 +210,7 @@ class Chapter(Generic[AStudy]):
 
     def rules_table(self) -> Html:
         """Return what decided each verdict, as a table."""
-        return page.show(page.rules_table(self.verdicts))
+        return page.show(page.rules_table(self.verdicts, self.own.cite))
 
     def machines(self) -> page.Glued:
         """Return on what the records were made."""
