@@ -12,7 +12,7 @@ from bnstudy.chapters.decay.rules import accuracy, difference, error_split
 FOUND = {
     "annealed: decay 0.9 minus decay 0": Said(
         "After annealing, averages of decay 0.9 are {} of test accuracy ahead of the last batch's statistics (decay 0).",
-        "学习率退火后，衰减 0.9 的滑动平均比最后一批的统计量（衰减 0）高 {}。",
+        "学习率退火后，衰减率 0.9 的滑动平均比最后一批的统计量（衰减率 0）高 {}。",
     ),
     "annealed: decay 0.9 minus the test batch's own": Said(
         "They are {} ahead of each test batch's own.", "比测试批自身的统计量高 {}。"
@@ -25,7 +25,7 @@ FOUND = {
     ),
     "lost by decay 0.999 and won back with the same weights": Said(
         "Of what decay 0.999 loses early on, precise statistics win back nine tenths and {} more with the same weights:",
-        "衰减 0.999 在早期的损失，用同样的权重换上精确统计量，可收回九成再加 {}：",
+        "衰减率 0.999 在早期的损失，用同样的权重换上精确统计量，可收回九成再加 {}：",
     ),
     "lost by decay 0.999 on training images too": Said(
         "training images lose nine tenths of it and {} more. That is no overfitting where both are above 0.",
@@ -34,7 +34,7 @@ FOUND = {
 }
 ADVICE = {
     "C6": {
-        "supported": Said("Evaluate with moving averages of decay 0.9.", "评估时用衰减 0.9 的滑动平均。"),
+        "supported": Said("Evaluate with moving averages of decay 0.9.", "评估时用衰减率 0.9 的滑动平均。"),
         "refuted": Said("Recalibrate the statistics before you evaluate.", "评估之前重新校准统计量。"),
         "": Said(
             "Recalibrate the statistics before you evaluate while the learning rate is high.",
@@ -42,11 +42,11 @@ ADVICE = {
         ),
     },
     "C7": {
-        "supported": Said("Keep the decay small.", "衰减不要取大。"),
+        "supported": Said("Keep the decay small.", "衰减率不要取大。"),
         "": Said(
             "Take a decay of 0.9 (a momentum of 0.1 in PyTorch). With 0.999 recalibrate the statistics before you evaluate; "
             "don't fight overfitting there.",
-            "衰减取 0.9（PyTorch 的 momentum 取 0.1）。若用 0.999，评估之前先重新校准统计量；不要当作过拟合来处理。",
+            "衰减率取 0.9（PyTorch 的 momentum 取 0.1）。若用 0.999，评估之前先重新校准统计量；不要当作过拟合来处理。",
         ),
     },
 }
@@ -77,14 +77,14 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         "C6": write.say(
             f"Averages of decay 0.9 lose {write.lost(lost['constant'], mean_interval)} points to precise statistics while the "
             f"learning rate stays constant, and {write.lost(lost['annealed'], mean_interval)} once it is annealed.",
-            f"学习率不变时，衰减 0.9 的滑动平均比精确统计量低 {write.lost(lost['constant'], mean_interval)} 个百分点；退火后低 "
+            f"学习率不变时，衰减率 0.9 的滑动平均比精确统计量低 {write.lost(lost['constant'], mean_interval)} 个百分点；退火后低 "
             f"{write.lost(lost['annealed'], mean_interval)} 个百分点。",
         ),
         "C7": write.say(
             f"After {steps} steps decay 0.999 (half-life {half} steps) costs {write.lost(total, mean_interval)} points "
             f"against 0.9. Against precise statistics of the same weights it loses {part['initialisation bias']} since "
             f"the average isn't filled, and {part['staleness']} since it describes earlier weights.",
-            f"{steps} 步之后，衰减 0.999（半衰期 {half} 步）比 0.9 低 {write.lost(total, mean_interval)} 个百分点。与同样权重的"
+            f"{steps} 步之后，衰减率 0.999（半衰期 {half} 步）比 0.9 低 {write.lost(total, mean_interval)} 个百分点。与同样权重的"
             f"精确统计量相比，因滑动平均尚未填满损失 {part['initialisation bias']}，因它描述的是此前的权重损失 {part['staleness']}。",
         ),
     }

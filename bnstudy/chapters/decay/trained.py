@@ -45,7 +45,7 @@ def _cost_of_a_large_decay(shown: Shown) -> str:
     first, last = f"{LAGGING[0]:g}", f"{LAGGING[-1]:g}"
     return shown.write.say(
         f"After epochs {first} to {last} at a constant rate, decay {LARGE:g} costs {cost} points against {USUAL:g}.",
-        f"学习率不变，第 {first} 至 {last} 轮之后，衰减 {LARGE:g} 比 {USUAL:g} 低 {cost} 个百分点。",
+        f"学习率不变，第 {first} 至 {last} 轮之后，衰减率 {LARGE:g} 比 {USUAL:g} 低 {cost} 个百分点。",
     )
 
 
@@ -84,7 +84,7 @@ def table(shown: Shown) -> pd.DataFrame:
     for (statistics, decay), choice in kept.fillna({"decay": -1.0}).groupby(["statistics", "decay"]):
         line = {
             say("statistics", "统计量"): named[str(statistics)],
-            say("decay", "衰减"): f"{decay:g}" if float(str(decay)) >= 0 else "",
+            say("decay", "衰减率"): f"{decay:g}" if float(str(decay)) >= 0 else "",
         }
         for phase, head in heads.items():
             now = choice[choice["schedule"] == phase]
@@ -117,7 +117,7 @@ def _early(shown: Shown) -> str:
         f"same weights, those of decay {USUAL:g} lose {usual}. Against decay {USUAL:g}, decay {LARGE:g} costs "
         f"{test} points on test images, and {train} on training images.",
         f"在第二轮的网络中（{seeds} 个种子），学习率不变，第 {epochs[0]} 至 {epochs[1]} 轮之后，与同样权重的精确统计量相比，"
-        f"衰减 {LARGE:g} 的滑动平均损失 {large} 个百分点的测试准确率，衰减 {USUAL:g} 的损失 {usual} 个。衰减 {LARGE:g} 与 "
+        f"衰减率 {LARGE:g} 的滑动平均损失 {large} 个百分点的测试准确率，衰减率 {USUAL:g} 的损失 {usual} 个。衰减率 {LARGE:g} 与 "
         f"{USUAL:g} 相比，测试图像上低 {test} 个百分点，训练图像上低 {train} 个。",
     )
 
@@ -134,7 +134,7 @@ def _late(shown: Shown) -> str:
         }
         own = shown.lost(paired(precise, accuracy(now, statistics="batch")))
         listed = ", ".join(f"{value} (decay {decay:g})" for decay, value in lost.items())
-        zh = "、".join(f"{value}（衰减 {decay:g}）" for decay, value in lost.items())
+        zh = "、".join(f"{value}（衰减率 {decay:g}）" for decay, value in lost.items())
         when = {"constant": "before annealing", "annealed": "after it"}[phase]
         wann = {"constant": "退火前", "annealed": "退火后"}[phase]
         said.append(
