@@ -37,7 +37,7 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
         return self.own.answer(f"Measured {self.setting()}.")
 
     def finding(self) -> str:
-        """Return whether training is the same under every arm, and what evaluation makes of it."""
+        """Return what evaluation makes of averages never updated, and whether training is the same."""
         compared = self.agreement()
         compared = compared[compared["of"].isin(TRAINING)]
         same = (compared["equal"] == compared["compared"]).all()
@@ -47,10 +47,10 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
             told.append(f"{of}, {equal} of {of_all}")
         in_place, never = (mean_interval(self._last(arm)).percent() for arm in ("in place", "never"))
         return (
+            f"At the last step, the moving averages give a test accuracy of {self.cite(in_place)} where they "
+            f"are updated in place, and of {self.cite(never)} where they never are. "
             f"Training {'is' if same else 'is not'} the same under every arm: compared with *{uc.FIRST}*, "
-            f"equal in every bit are {'; '.join(told)}. At the last step, the moving averages give a test "
-            f"accuracy of {self.cite(in_place)} where they are updated in place, and of "
-            f"{self.cite(never)} where they never are."
+            f"equal in every bit are {'; '.join(told)}."
         )
 
     def agreement(self) -> pd.DataFrame:
