@@ -6,7 +6,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
+from bnstudy.chapters.decay_range.figures import POINTS_LOST
 from bnstudy.chapters.regularisation.figures import COLOURS
 from bnstudy.chapters.regularisation.page import NAMES
 
@@ -53,6 +56,20 @@ def test_the_arms_of_regularisation_can_be_told_apart(eye: str) -> None:
     # Two of CIELAB's units are what an eye can tell side by side; marks lie apart.
     apart, one, other = closest({arm: COLOURS[arm] for arm in NAMES}, eye)
     assert apart > 12, (eye, one, other)
+
+
+def lightness(colours: str, eye: str) -> np.ndarray:
+    seen = [np.asarray(SEEN_BY[eye]) @ linear(to_hex(colormaps[colours](i / 20))) for i in range(21)]
+    return np.array([lab(np.clip(rgb, 0, 1))[0] for rgb in seen])
+
+
+@pytest.mark.parametrize("eye", SEEN_BY)
+def test_the_order_of_a_map_is_seen_by_its_lightness(eye: str) -> None:
+    steps = np.diff(lightness(POINTS_LOST, eye))
+    assert (steps < 0).all()
+    # Evenly: no step is more than three times as large as another.
+    assert steps.min() / steps.max() < 3
+    assert not (np.diff(lightness("RdYlGn", eye)) < 0).all()
 
 
 def test_two_greens_would_be_found() -> None:

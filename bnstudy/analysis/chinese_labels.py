@@ -54,6 +54,7 @@ LABELS: Final[dict[str, str]] = {
     "constant": "恒定",
     "constant learning rate": "学习率恒定",
     "decay": "衰减率",
+    "batch size": "批大小",
     "learning rate": "学习率",
     "optimiser": "优化器",
     "Optimiser and learning rate": "优化器与学习率",

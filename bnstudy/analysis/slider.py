@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -54,7 +55,10 @@ def slider(frames: Iterable[Frame], name: str, quantity: str, start: int = 0) ->
 def inline_svg(figure: Figure, prefix: str, text: str) -> str:
     """Return a figure as an SVG element to stand in a page: its ids its own, ``text`` its description."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():
+        # Text stays text in the SVG: the browser has the glyphs that the font measured here may lack.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = _without_bare_groups(re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S))

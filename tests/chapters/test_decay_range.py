@@ -156,6 +156,56 @@ def test_the_parts_and_the_gap_are_those_planted():
     assert len(parts) == 3 * 3 * 3
 
 
+def cells(figure):
+    """Return what stands in the cells of a map: by title, a list of rows."""
+    return {
+        axis.get_title(loc="left"): [
+            [text.get_text() for text in axis.texts][row * len(DECAYS) : (row + 1) * len(DECAYS)]
+            for row in range(len(axis.texts) // len(DECAYS))
+        ]
+        for axis in figure.axes
+    }
+
+
+def planted_loss(setting, decay):
+    return 100 * (NOISE[decay] + (STALE[setting] + WIDER[setting]) * AGE[decay] + START[decay])
+
+
+def test_the_map_has_what_each_decay_loses_and_frames_the_one_that_fits():
+    made = chapter(tables(noise=0.0))
+    figure = figures.points_lost(made.lost, made.fitting, made.rows)
+    assert made.rows == {
+        "learning rate": {"0.001": "centre", "0.01": "learning rate 0.01"},
+        "batch size": {"32": "batch size 32", "128": "centre"},
+    }
+    assert cells(figure) == {
+        kind: [[f"{planted_loss(setting, decay):.1f}" for decay in DECAYS] for setting in rows.values()]
+        for kind, rows in made.rows.items()
+    }
+    framed = [[frame.get_xy() for frame in axis.patches] for axis in figure.axes]
+    assert framed == [[(1, 0), (1, 1)], [(2, 0), (1, 1)]]
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["0.001", "0.01"]
+    plt.close("all")
+    assert made.loss_table().set_index("decay").loc["0.999", "batch size 32"] == "28.0 [28.0, 28.0]"
+
+
+def test_the_map_is_described_by_its_mildest_decay_and_the_reach_of_a_large_one():
+    decays = DECAYS[1:]
+    made = chapter(tables(noise=0.0, decays=decays), decays=decays)
+    assert plain(made.finding()) == (
+        "decay 0.9 loses at most 10.1 points [10.1, 10.1] (learning rate 0.01) against precise statistics of "
+        "the same weights; decay 0.999 loses from 26.0 points [26.0, 26.0] (centre) to 40.0 points "
+        "[40.0, 40.0] (learning rate 0.01)."
+    )
+    assert made.finding().count("data-behind") == 3
+    # A setting with a diverged run is left out, and its cell is the others' mean.
+    wild = chapter(tables(noise=0.0, diverged=[("learning rate 0.01", 3)]))
+    assert "to 28.0 points [28.0, 28.0] (batch size 32)." in plain(wild.finding())
+    drawn = cells(figures.points_lost(wild.lost, wild.fitting, wild.rows))
+    assert drawn["learning rate"][1] == ["2.0", "10.1", "40.0"]
+    plt.close("all")
+
+
 def test_answers_follow_what_was_planted():
     made = chapter(tables())
     assert answers(made.same.verdicts["C6"]) == {
@@ -252,6 +302,8 @@ def test_settings_whose_runs_all_diverged_break_nothing(lost):
     causes = made.cause_table()
     assert causes["training steps"].iloc[0] == "–"
     assert list(causes) == list(chapter(tables()).cause_table())
+    figures.points_lost(made.lost, made.fitting, made.rows)
+    assert len(made.you_see()) > 0 or lost == tuple(STEPS)
     figures.contrasts(made.contrasts(), made.settings)
     figures.parts_by_decay(made.parts, made.fitting, made.settings)
     figures.causes(made.losses(), made.fitting, made.settings)
@@ -309,6 +361,6 @@ precision: float32
 def test_the_chapter_trains_what_it_shows(tmp_path):
     shown = notebooks.execute("decay_range", tmp_path, SMALL)
     assert len(list((tmp_path / "runs").iterdir())) == 4
-    assert sum("image/svg+xml" in data for data in shown) == 3
+    assert sum("image/svg+xml" in data for data in shown) == 4
     (answer,) = (text for data in shown if "at the centre" in (text := data.get("text/markdown", "")))
     assert "C7, *batch size 16*, can't be measured: decay 0.999 was not run." in answer

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from seaborn.utils import relative_luminance
 
 from bnstudy.analysis.rules import SMALLEST_EFFECT
 from bnstudy.analysis.style import (
@@ -37,7 +42,56 @@ CONTRASTS = {
 CAUSES = {"overfitting": ("overfitting", "D"), "staleness": ("staleness", "s")}
 MARKERS = dict(zip(PARTS, "os^", strict=True))
 
+# Of blues and yellows, evenly from light to dark: its order is seen without red or green.
+POINTS_LOST = "cividis_r"
+
 Values = Mapping[str, "pd.Series[float]"]
+
+
+def points_lost(
+    lost: pd.DataFrame, fitting: Mapping[str, float], rows: Mapping[str, Mapping[str, str]]
+) -> Figure:
+    """Draw test accuracy lost (in points) as a map: decay across, a panel a quantity and a row a value of it.
+
+    ``lost`` has columns setting, seed, decay and lost; a cell is the mean over seeds, and one of a setting
+    without any is left empty. ``rows`` has the settings by panel and label. Framed: ``fitting``.
+    """
+    cells = 100 * lost.pivot_table("lost", "setting", "decay")
+    decays = list(cells.columns)
+    largest = max(1.0, float(np.nanmax(cells.to_numpy()))) if decays else 1.0
+    heights = [len(settings) for settings in rows.values()]
+    figure, axes = panels(
+        0.42 * sum(heights) + 0.55 * len(rows) + 0.5,
+        len(rows),
+        squeeze=False,
+        sharex=True,
+        gridspec_kw={"height_ratios": heights},
+    )
+    for axis, (quantity, settings) in zip(axes[:, 0], rows.items(), strict=True):
+        here = cells.reindex(list(settings.values()))
+        if here.isna().all(axis=None):
+            continue
+        sns.heatmap(
+            here.set_axis(list(settings)),
+            ax=axis, cmap=POINTS_LOST, vmin=0, vmax=largest, cbar=False, annot=True, fmt=".1f",
+            annot_kws={"fontsize": SMALL}, linewidths=1, linecolor="none",
+        )  # fmt: skip
+        for text in axis.texts:
+            # Black or white, whichever the cell contrasts with more.
+            cell = colormaps[POINTS_LOST](float(text.get_text()) / largest)
+            text.set_color("black" if relative_luminance(cell) > 0.18 else "white")
+        for row, setting in enumerate(settings.values()):
+            if setting in fitting:
+                place = (decays.index(fitting[setting]), row)
+                axis.add_patch(Rectangle(place, 1, 1, fill=False, ec=NEUTRAL, lw=2, clip_on=False))
+        axis.set(xlabel="", ylabel="")
+        axis.set_title(quantity, fontsize=SMALL + 1, loc="left")
+        axis.tick_params(length=0, labelbottom=True, labelrotation=0)
+    axes[-1, 0].set_xticks(np.arange(len(decays)) + 0.5, [f"{decay:g}" for decay in decays])
+    for axis in axes[:-1, 0]:
+        axis.tick_params(labelbottom=False)
+    axes[-1, 0].set_xlabel("decay")
+    return figure
 
 
 def contrasts(values: Mapping[str, Values], settings: Sequence[str]) -> Figure:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 
 import pandas as pd
 
+from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.own_study import OwnVerdicts, judge_own
 from bnstudy.analysis.rules import Answer, Finding, Verdict
 from bnstudy.analysis.statistics import Interval, bootstrap_interval
-from bnstudy.analysis.tables import NotMeasuredError, in_percent, paired
+from bnstudy.analysis.tables import NotMeasuredError, Tables, in_percent, paired, seed_means
 from bnstudy.analysis.words import Markdown, write_effect, write_p
 from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.decay.rules import PARTS, error_split, statistics_name
+from bnstudy.chapters.decay_range import lost
 from bnstudy.chapters.decay_range import rules as dr
 from bnstudy.chapters.decay_range.study import CENTRE, DecayRangeStudy
 
@@ -65,6 +68,40 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
             "</details>",
         )
         return Markdown("\n\n".join(filter(None, said)))
+
+    @cached_property
+    def rows(self) -> dict[str, dict[str, str]]:
+        """The settings by what they depart in, and there by the value they have."""
+        return lost.rows_of(self.study)
+
+    @cached_property
+    def lost(self) -> pd.DataFrame:
+        """Test accuracy that each decay loses against precise statistics, by setting and seed."""
+        return lost.by_setting(self.tables)
+
+    def finding(self) -> str:
+        """Return what the mildest decay loses at most, and between what a large one's losses lie.
+
+        Of settings without a diverged run; nothing, where there is none.
+        """
+        shown = lost.ends(self.lost, self._whole)
+        if shown is None:
+            return ""
+        mildest, at, large, between = shown
+        said = (
+            f"decay {mildest:g} loses at most {self._lost(mildest, at)} ({at}) against precise statistics of "
+            "the same weights"
+        )
+        ends = " to ".join(f"{self._lost(large, setting)} ({setting})" for setting in between)
+        return f"{said}; decay {large:g} loses from {ends}." if between else f"{said}."
+
+    def loss_table(self) -> pd.DataFrame:
+        """Return the test accuracy lost, in points, by decay, a column a setting: mean [95 % interval]."""
+        lines = []
+        for decay, of_decay in self.lost.groupby("decay"):
+            cells = {s: in_percent(of_decay[of_decay["setting"] == s]["lost"]) for s in self.settings}
+            lines.append({"decay": f"{decay:g}", **cells})
+        return pd.DataFrame(lines, columns=["decay", *self.settings])
 
     def contrasts(self) -> dict[str, Values]:
         """Return the values behind C6's and C7's contrasts, by claim and setting; those measured alone."""
@@ -146,6 +183,28 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
             for (statistics, decay), cell in cells.items()
         ]
         return pd.DataFrame(lines)
+
+    @cached_property
+    def _whole(self) -> list[str]:
+        """The settings of which every run came to its end."""
+        diverged = self.tables["runs"].groupby("setting")["diverged"].sum()
+        return [setting for setting in self.settings if diverged.get(setting, 1) == 0]
+
+    def _lost(self, decay: float, setting: str) -> str:
+        def measure(tables: Tables) -> pd.Series[float]:
+            return seed_means(dr.lost(dr.of_setting(tables, setting), decay))
+
+        cited = self.measured(
+            measure,
+            formula=(
+                f"test accuracy lost by decay {decay:g}, {setting}",
+                f"衰减率 {decay:g} 损失的测试准确率，{chinese(setting) or setting}",
+            ),
+            contrast=f"precise statistics minus decay {decay:g}",
+            points="points",
+        )
+        # What is called a loss needs no sign, unless it is none.
+        return replace(cited, text=cited.text.replace("+", "")).html()
 
     def _verdict(self) -> str:
         """Return at how many settings beside the centre each contrast is known to have its answer."""
