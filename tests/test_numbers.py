@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import bnstudy
+from bnstudy.analysis import page
 from bnstudy.analysis.behind import Behind
 from bnstudy.analysis.judged.verdicts import Estimate
 from bnstudy.analysis.judged.wording import write_estimate
@@ -22,7 +23,7 @@ from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.statistics import Amount, Interval, bootstrap_interval, mean_interval
 from bnstudy.analysis.tables import paired, per_seed, rows
 from bnstudy.analysis.trail import Trail, follow
-from bnstudy.analysis.words import Sources, write_effect
+from bnstudy.analysis.words import Html, Sources, write_effect
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.judged import family
 
@@ -195,6 +196,43 @@ def test_a_quantity_without_values_of_seeds_still_has_their_records():
     # Records of other seeds than the values' are not theirs.
     other = Interval(0.5, 0.4, 0.6, 2, values=(0.4, 0.6), seeds=(7, 8))
     assert "runs" not in Behind(other, "points", trail=trail).plain()
+
+
+def test_the_numbers_of_a_table_open_and_what_else_stands_in_it_is_text():
+    by_seed = pd.Series([0.1, 0.3], index=pd.Index([7, 9], name="seed"))
+    table = pd.DataFrame(
+        [
+            {"a < b": "x & <y>", "known": mean_interval(by_seed).percent(), "n": 0.5}
+            | {"of no seed": mean_interval([0.1, 0.3]).percent(), "link": Html("<b>z</b>")}
+        ]
+    )
+    sources = Sources("decay", ["aa"])
+    shown = page.show(table, sources.cite)
+    link = Link(shown)
+    assert json.loads(link.found["data-behind"])["seeds"] == [7, 9]
+    assert json.loads(link.found["data-behind"])["values"] == [10.0, 30.0]
+    # A value whose seed nobody knows would be taken for that of another.
+    assert shown.count("<a ") == 1
+    for cell in ("<th>a &lt; b</th>", "<td>x &amp; &lt;y&gt;</td>", "<td><b>z</b></td>", "<td>0.5</td>"):
+        assert cell in shown
+    assert page.show(table) == page.show(table, sources.cite).replace(link_in(shown), table["known"][0])
+
+
+def link_in(text):
+    return text[text.index("<a ") : text.index("</a>") + len("</a>")]
+
+
+def test_what_decided_a_verdict_opens_to_what_its_rule_read():
+    from bnstudy.chapters import open as open_chapter
+
+    chapter = open_chapter("decay", {})
+    shown = chapter.rules_table()
+    (found,) = chapter.verdicts["C6"].findings
+    opened = [json.loads(Link(part).found["data-behind"]) for part in shown.split("<td>") if "<a " in part]
+    c6 = [one for one in opened if one["bound"] == ["above", 100 * found.rule.threshold]]
+    student = [one for one in c6 if one["method"] == "Student's t"]
+    assert {one["interval"][0] for one in student} >= {float(f"{100 * found.student.mean:.4g}")}
+    assert all(len(one["seeds"]) == len(one["runs"]) == found.effect.count for one in opened)
 
 
 def test_the_second_round_s_numbers_open_to_its_seeds():

@@ -180,8 +180,13 @@ def test_the_chinese_page_shows_the_notebook_s_figures_and_numbers(visit: Any) -
     # The split of the loss, in the notebook's own words and here: the same numbers.
     there = {text for text in english.locator("a.number").all_inner_texts() if "[" in text}
     read = {tuple(re.findall(r"[-+]?[\d.]+", text)) for text in there}
-    table = chinese.locator("table a.number").all_inner_texts()
+    table = chinese.locator("table:not(.dataframe) a.number").all_inner_texts()
     assert len(table) == 9
+    # The tables of the notebook's cells open too, to the same.
+    opens = [p.locator("table.dataframe a.number[data-behind]") for p in (chinese, english)]
+    told = [sorted(o.evaluate_all("all => all.map(a => a.dataset.behind)")) for o in opens]
+    assert len(told[0]) > 0
+    assert set(told[0]) <= set(told[1])
     assert {tuple(re.findall(r"[-+]?[\d.]+", text)) for text in table} <= read
     assert "italic" not in chinese.locator(".bd-article em").evaluate_all(
         "all => all.map(e => getComputedStyle(e).fontStyle)"

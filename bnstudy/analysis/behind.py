@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
@@ -98,6 +98,17 @@ class Behind:
         for character in "|`$":
             text = text.replace(character, f"\\u{ord(character):04x}")
         return f"data-behind='{text}'"
+
+
+def behind_count(counted: Iterable[tuple[int, str]]) -> Behind:
+    """Return what is behind a number of runs: their records by seed. ``counted`` has the two of each."""
+    by_seed: dict[int, list[str]] = {}
+    for seed, run in counted:
+        by_seed.setdefault(int(seed), []).append(str(run))
+    seeds = sorted(by_seed)
+    count = sum(map(len, by_seed.values()))
+    trail = Trail(seeds, runs=[sorted(by_seed[seed]) for seed in seeds])
+    return Behind(Interval(count, math.nan, math.nan, count), "number", trail=trail)
 
 
 def behind_amount(text: str, trail: Trail = NO_TRAIL) -> Behind | None:

@@ -49,7 +49,10 @@ class OwnVerdicts:
 
     def cite(self, text: str, finding: Finding) -> str:
         """Return a number that a finding says as a link to its records, which opens to what is behind it."""
-        return self.sources_of(finding).cite(text, behind_finding(finding))
+        behind = behind_finding(finding)
+        if isinstance(text, Amount):  # of the two intervals, the one that is said
+            behind = replace(behind, interval=text.interval)
+        return self.sources_of(finding).cite(text, behind)
 
     def _citing(self, finding: Finding) -> Callable[[Amount], str]:
         """Return what cites the effects that a finding says: its own, and its premise's."""

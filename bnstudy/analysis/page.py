@@ -6,8 +6,9 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bnstudy.analysis.rules import Finding, Verdict
+from bnstudy.analysis.statistics import Amount
 from bnstudy.analysis.style import use_style
 from bnstudy.analysis.words import (
     LANGUAGES,
@@ -87,18 +89,29 @@ def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[st
     return texts | rules
 
 
-def rules_table(verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
-    """Return what decided each claim, one column a rule: the effect, both intervals, p and effect size."""
+def rules_table(
+    verdicts: Mapping[str, Verdict], cite: Callable[[str, Finding], str] | None = None
+) -> pd.DataFrame:
+    """Return what decided each claim, one column a rule: the effect, both intervals, p and effect size.
+
+    ``cite`` makes a link of an effect that a finding says, as HTML.
+    """
     columns = {}
     for claim, verdict in verdicts.items():
         for finding in verdict.findings:
+            bootstrapped, student = _bootstrapped(finding), write_effect(finding.student, finding.rule.unit)
+            if cite is not None:
+                student = Html(cite(student, finding))
+                bootstrapped = (
+                    Html(cite(bootstrapped, finding)) if isinstance(bootstrapped, Amount) else bootstrapped
+                )
             name = claim if len(verdict.claim.rules) == 1 else f"{claim}: {finding.rule.part}"
             columns[name] = {
                 "quantity": finding.rule.quantity,
                 "contrast": finding.rule.contrast,
                 "supported if": write_bound(finding),
-                "effect [95 %, bootstrap-t]": _bootstrapped(finding),
-                "effect [95 %, Student's t]": write_effect(finding.student, finding.rule.unit),
+                "effect [95 %, bootstrap-t]": bootstrapped,
+                "effect [95 %, Student's t]": student,
                 "p against the bound, after Holm": write_p(finding.p) if _spread(finding) else "no spread",
                 "effect size (Hedges' g)": _size(finding),
                 "seeds": str(finding.effect.count),
@@ -149,9 +162,24 @@ def in_the_book() -> bool:
     return True
 
 
-def show(table: pd.DataFrame) -> Html:
-    """Return a table as HTML, without the column of row numbers that pandas would put first."""
-    return Html(table.to_html(index=False, border=0))
+def show(table: pd.DataFrame, cite: Callable[[Amount], str] | None = None) -> Html:
+    """Return a table as HTML, without the column of row numbers that pandas would put first.
+
+    A cell that is HTML stays as it is; ``cite`` makes a link of one that remembers its values by seed.
+    """
+
+    def written(cell: object) -> object:
+        if isinstance(cell, Amount) and cite is not None and cell.interval.seeds:
+            return cite(cell)
+        return escape(cell, quote=False) if isinstance(cell, str) and not isinstance(cell, Html) else cell
+
+    return Html(table.map(written).rename(columns=written).to_html(index=False, border=0, escape=False))
+
+
+def show_tables(cite: Callable[[Amount], str]) -> None:
+    """Tell the notebook, in the book, to make links of the numbers in tables that remember their values."""
+    formatters = sys.modules["IPython"].get_ipython().display_formatter.formatters
+    formatters["text/html"].for_type(pd.DataFrame, partial(show, cite=cite))
 
 
 def named_records(runs: Sequence[str]) -> list[str]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import pandas as pd
+
 from bnstudy.analysis.behind import behind_amount
 from bnstudy.analysis.judged.verdicts import Estimate
 from bnstudy.analysis.judged.wording import Language, write_estimate
@@ -53,6 +55,10 @@ class Writer:
     def cite(self, value: object) -> str:
         """Return a value as a link to its records; a number that remembers its interval opens to it."""
         return self.sources.cite(value if isinstance(value, str) else str(value))
+
+    def count(self, runs: pd.DataFrame) -> str:
+        """Return how many runs a table has as a link, which opens to their records by seed."""
+        return self.sources.count(runs)
 
     def estimate(self, found: Estimate) -> str:
         """Return a judged quantity's estimate as a link, which opens to its seeds and their records."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.statistics import Amount, mean_interval
 from bnstudy.analysis.trail import Watched, note_pair
 
 Tables = Mapping[str, pd.DataFrame]
@@ -100,4 +100,4 @@ def in_percent(values: pd.Series[float]) -> str:
     if values.empty:
         return "–"
     interval = mean_interval(values)
-    return f"{100 * interval.mean:.1f} {interval.bounds()}"
+    return Amount.of(f"{100 * interval.mean:.1f} {interval.bounds()}", interval, "percent")

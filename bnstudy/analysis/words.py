@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
-from bnstudy.analysis.behind import Behind, behind_amount
+import pandas as pd
+
+from bnstudy.analysis.behind import Behind, behind_amount, behind_count
 from bnstudy.analysis.rules import ALPHA, Answer, Claim, Finding, Rule, Unit
 from bnstudy.analysis.statistics import Amount, Interval
 
@@ -225,6 +227,16 @@ class Sources:
         href = f"{self.page}.html#records"
         opens = f" {behind.attribute()}" if behind else ""
         return f'<a class="number" href="{href}" title="{escape(title)}"{opens}>{escape(text)}</a>'
+
+    def count(self, runs: pd.DataFrame) -> str:
+        """Return how many runs a table has as a link that opens to them; its columns: ``run``, ``seed``.
+
+        None are a link to all records: those among which none was found.
+        """
+        if runs.empty:
+            return self.cite("0")
+        behind = behind_count(zip(runs["seed"], runs["run"], strict=True))
+        return replace(self, runs=behind.trail.every_run()).cite(str(len(runs)), behind)
 
 
 def sources_of(finding: Finding, runs: Sequence[str]) -> Sources:

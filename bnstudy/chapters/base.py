@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import mode
@@ -195,13 +196,21 @@ class Chapter(Generic[AStudy]):
         """Yield the drawings of the chapter's slider, if it has one."""
         return iter(())
 
+    def apart(self) -> Sequence[float]:
+        """Return how far apart lies what each drawing of the slider compares, in their order."""
+        return ()
+
     def slider(self, name: str, label: str) -> Html:
-        """Return the chapter's drawings one at a time, moved by a control that ``label`` names."""
-        return slider(self.frames(), name, label)
+        """Return the chapter's drawings one at a time, moved by a control that ``label`` names.
+
+        It opens where they are furthest apart, and of several such at the first.
+        """
+        apart = [-math.inf if math.isnan(far) else far for far in self.apart()]
+        return slider(self.frames(), name, label, start=apart.index(max(apart)) if apart else 0)
 
     def rules_table(self) -> Html:
         """Return what decided each verdict, as a table."""
-        return page.show(page.rules_table(self.verdicts))
+        return page.show(page.rules_table(self.verdicts, self.own.cite))
 
     def machines(self) -> page.Glued:
         """Return on what the records were made."""

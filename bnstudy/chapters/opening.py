@@ -30,7 +30,7 @@ def open(chapter: str, parameters: Mapping[str, Any] | None = None) -> Chapter[A
     frames = run_study(chapter, settings)
     asked = None if unrecorded is None else unrecorded.answer()
     # What draws and judges loads after the parameters are known to be good.
-    from bnstudy.analysis.page import in_the_book
+    from bnstudy.analysis.page import in_the_book, show_tables
     from bnstudy.chapters.base import Chapter
     from bnstudy.chapters.claims import CLAIMS, recorded
 
@@ -44,4 +44,5 @@ def open(chapter: str, parameters: Mapping[str, Any] | None = None) -> Chapter[A
 
         for name, value in opened.glued().items():
             glue(name, value, display=False)
+        show_tables(opened.cite)
     return opened

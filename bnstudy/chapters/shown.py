@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from bnstudy.analysis import page
+from bnstudy.analysis.chinese import chinese_svg
 from bnstudy.analysis.judged.wording import Language
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import inline_svg
@@ -66,6 +67,8 @@ class Shown:
     def drawing(self, figure: Figure, name: str, text: str, caption: str) -> str:
         """Return a figure as it stands in the page, with ``text`` for who doesn't see it."""
         svg = inline_svg(figure, name, text)
+        if self.language == "zh":
+            svg = chinese_svg(svg)
         plt.close(figure)
         return f'<figure class="drawing">{svg}<figcaption>{caption}</figcaption></figure>'
 

@@ -160,6 +160,10 @@ _OF_PACKAGE = {
 def translate(html: str, page: str, titles: dict[str, str], project: str) -> str:
     """Return a built Chinese page with all in Chinese that its author didn't write."""
     html = html.replace(f"&#8212; {project}</title>", f"&#8212; {TITLE}</title>")
+    html = html.replace(
+        f'<meta property="og:site_name" content="{project}"',
+        f'<meta property="og:site_name" content="{TITLE}"',
+    )
     start, end = html.index("<body"), html.index("<article")
     after = html.index("</article>")
     before = _NAVIGATION.sub(lambda listed: navigation(listed[0], page, titles), html[start:end])

@@ -58,6 +58,21 @@ def chapter():
     return DecayChapter(frames, frames.study, frames.runs)
 
 
+def test_the_decay_slider_opens_at_the_step_where_the_decays_part_most(chapter):
+    rows = chapter.evaluation.query(
+        "split == 'test' and schedule == 'constant' and statistics == 'moving' and zero_debias == 'none'"
+    )
+    apart = {}
+    for step, now in rows.groupby("step"):
+        means = [of_decay["accuracy"].sum() / len(of_decay) for _, of_decay in now.groupby("decay")]
+        apart[step] = max(means) - min(means)
+    assert chapter.apart() == pytest.approx(list(apart.values()))
+    last = len(apart) - 1
+    opens = list(apart).index(max(apart, key=apart.get))
+    assert 0 < opens <= last
+    assert f'max="{last}" step="1" value="{opens}"' in chapter.slider("steps", "Training so far")
+
+
 def examples() -> list:
     found = []
     for path in (BOOK.parent / "README.md", BOOK / "reproduce.md", *sorted((BOOK / "api").glob("*.md"))):

@@ -212,6 +212,11 @@ def test_each_part_of_a_claim_leads_to_the_records_of_its_own_study():
     assert 'href="covariate_shift.html#records" title="From 1 record: aa"' in other
 
 
+def test_the_slider_opens_where_the_arms_shift_most_unlike():
+    # Adam's shift is the same for all arms; SGD's a fifth to four fifths, which is two doublings.
+    assert chapter(tables()).apart() == pytest.approx([2.0, 0.0], abs=0.05)
+
+
 def test_every_figure_has_an_arm_a_curve_and_a_training_a_panel():
     made = tables()
     drawn = figures.over_training(cs.drift(made), "drift")

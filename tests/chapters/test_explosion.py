@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import json
 import math
+import re
 
 import matplotlib
 import numpy as np
@@ -10,7 +13,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from bnstudy.chapters.explosion import figures
+from bnstudy.analysis.saying import Writer
+from bnstudy.analysis.words import Sources
+from bnstudy.chapters.explosion import figures, headlines
 from bnstudy.chapters.explosion import rules as ex
 from bnstudy.chapters.explosion.page import ExplosionChapter
 from bnstudy.chapters.explosion.study import ExplosionStudy
@@ -41,6 +46,14 @@ batch_size: 32
 
 def whole(page):
     return page.you_see() + page.answer()
+
+
+def numbers(text):
+    return re.findall(r"<a [^>]*>([^<]*)</a>", text)
+
+
+def plain(text):
+    return re.sub(r"<a [^>]*>|</a>", "", text)
 
 
 def tables(planted=PLANTED, arms=("none", "batch")):
@@ -152,10 +165,29 @@ def test_the_sentence_counts_every_run_once():
     )
 
 
+def test_a_number_of_runs_opens_to_their_records_by_seed():
+    made = chapter(tables())
+    opened = re.findall(r"data-behind='([^']*)'[^>]*>(\d+)</a> (\w+)", made.finding())
+    behind = {(word, n): json.loads(html.unescape(text)) for text, n, word in opened}
+    diverged = behind["diverged", "8"]
+    ended = ex.endings(tables())
+    counted = ended[(ended["end"] == "diverged") & (ended["arm"] == "none")]
+    assert sorted(run for runs in diverged["runs"] for run in runs) == sorted(counted["run"])
+    for seed, runs in zip(diverged["seeds"], diverged["runs"], strict=True):
+        assert {run.split()[-1] for run in runs} == {str(seed)}
+    assert "values" not in diverged
+    assert diverged["interval"] == [8.0, None, None]
+    # None of them have no records.
+    assert "data-behind" not in re.findall(r"<a [^>]*>0</a> diverged", made.finding())[0]
+    said = headlines.explored(tables(), Writer(Sources("explosion", ["aa"]), "en"))["C1"]
+    assert plain(said).startswith("8 of 25 trainings without batch norm diverged, and 0 of 25 with it.")
+    assert said.count("data-behind") == 3
+
+
 def test_dead_runs_are_said_apart_from_diverged_ones():
     without, with_norm, failed = chapter(tables()).dead().splitlines()
-    assert [part.split("<")[0] for part in without.split('">')[1:]] == ["17", "5", "5"]
-    assert [part.split("<")[0] for part in with_norm.split('">')[1:]] == ["25", "1", "0"]
+    assert numbers(without) == ["17", "5", "5"]
+    assert numbers(with_norm) == ["25", "1", "0"]
     # Of five trainings fail, without: 2 for seeds 0 and 1, else 3; with: 1 for seed 4, else none.
     assert ">+48.0 percentage points" in failed
 
@@ -163,7 +195,7 @@ def test_dead_runs_are_said_apart_from_diverged_ones():
 def test_runs_that_blow_up_behind_their_first_update_are_counted():
     said = chapter(tables()).when()
     # Runs were planted to diverge at the step of their seed plus two; with SGD, from seed 2 on.
-    assert [part.split("<")[0] for part in said.split('">')[1:]] == ["0", "3", "1", "5"]
+    assert numbers(said) == ["0", "3", "1", "5"]
     assert "that diverged with Adam without batch norm" in said
     assert chapter(tables({})).when() == "No run diverged."
 
@@ -228,6 +260,23 @@ def test_figures_have_an_optimiser_a_panel_and_every_run_a_mark():
         for one, other in zip(frames[0].figure.axes, frame.figure.axes, strict=True):
             assert one.get_ylim() == other.get_ylim()
     plt.close("all")
+
+
+def test_the_slider_opens_where_the_arms_end_most_unlike():
+    made = chapter(tables())
+    trained = {
+        (arm, training): sum(
+            1
+            for seed in SEEDS
+            if PLANTED.get((arm, training), ("trained", 0))[0] == "trained"
+            or seed < PLANTED[arm, training][1]
+        )
+        for arm in ("none", "batch")
+        for training in TRAININGS
+    }
+    shares = [abs(trained["none", t] - trained["batch", t]) / len(SEEDS) for t in TRAININGS]
+    assert made.apart() == pytest.approx(shares)
+    assert shares.index(max(shares)) > 0
 
 
 def test_limits_leave_out_what_is_no_finite_positive_number():

@@ -133,6 +133,17 @@ def test_the_slider_changes_the_size_and_not_the_axis():
     plt.close("all")
 
 
+def test_the_slider_opens_where_the_flags_part_most():
+    made = chapter(tables())
+    # Of False 0.6: True is off by 0.4 and 0.4, by 0 and 0.5, by 0.1 and 0.3.
+    assert made.apart() == pytest.approx([0.4, 0.25, 0.2], abs=0.01)
+    turned = tables()
+    of_true = (turned["flag"]["statistics"] == "batch") & (turned["flag"]["test_batch_size"] == 100)
+    turned["flag"].loc[of_true, "accuracy"] = 0.0
+    assert 'max="2" step="1" value="2"' in chapter(turned).slider("sizes", "Test batch")
+    assert 'value="0"' in made.slider("sizes", "Test batch")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("sizes", "judged"), [("[1, 100]", True), ("[64]", False)])
 def test_the_chapter_trains_what_it_shows(tmp_path, sizes, judged):

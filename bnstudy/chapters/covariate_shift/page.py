@@ -257,6 +257,12 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
                 figures.shift_by_layer(relative, cosine, training),
             )
 
+    def apart(self) -> list[float]:
+        """Return how far apart the arms' relative shifts lie at each training, in doublings."""
+        doublings = by_run(shift(self.tables)).map(math.log2).groupby(["training", "arm"]).mean().unstack()
+        apart = doublings.max(axis="columns") - doublings.min(axis="columns")
+        return apart.reindex(self.labels("training")).tolist()
+
 
 def _without_over_with(values: pd.Series[float]) -> pd.Series[float]:
     """Return log2 of a quantity's geometric mean without batch norm over that with it, by seed."""

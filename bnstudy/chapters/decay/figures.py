@@ -109,7 +109,7 @@ def error_by_decay(evaluation: pd.DataFrame) -> Figure:
         axis.axhline(0, color=NEUTRAL, lw=0.8)
         axis.set(ylabel="test accuracy lost\n(percentage points)", title=f"{schedule} learning rate")
         axis.set_xticks(range(len(decays)), [f"{d:g}" for d in decays])
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     axes[-1].set_xlabel("decay")
     axes[0].legend(loc="upper left")
     return figure

@@ -137,9 +137,7 @@ class DecayChapter(Chapter[DecayStudy]):
 
     def frames(self) -> Iterator[Frame]:
         """Yield one drawing a recorded step: accuracy by decay, for the slider over training."""
-        test = self.evaluation[
-            (self.evaluation["split"] == "test") & (self.evaluation["schedule"] == self.schedule)
-        ]
+        test = self._along_training
         for step in sorted(test["step"].unique()):
             now = test[test["step"] == step]
             said = []
@@ -155,6 +153,13 @@ class DecayChapter(Chapter[DecayStudy]):
                 f"Test accuracy after {step:,} training steps: {', '.join(said)}.",
                 figures.accuracy_by_decay(self.evaluation, self.schedule, int(step)),
             )
+
+    def apart(self) -> list[float]:
+        """Return by how much the best decay's mean accuracy is above the worst's, at each recorded step."""
+        test = self._along_training
+        plain = test[(test["statistics"] == "moving") & (test["zero_debias"] == "none")]
+        reached = plain.pivot_table("accuracy", "step", "decay")
+        return (reached.max(axis="columns") - reached.min(axis="columns")).tolist()
 
     def table(self) -> pd.DataFrame:
         """Return test accuracy at the last step by statistics and schedule: mean [95 % interval]."""
@@ -187,6 +192,12 @@ class DecayChapter(Chapter[DecayStudy]):
         if self.asked is None:
             return Markdown("Every decay that was asked of this page is recorded, and shown above.")
         return asked.shown(self.asked, self.study.name)
+
+    @property
+    def _along_training(self) -> pd.DataFrame:
+        """The test evaluations under the schedule of the verdicts."""
+        of_schedule = self.evaluation["schedule"] == self.schedule
+        return self.evaluation[(self.evaluation["split"] == "test") & of_schedule]
 
     def _effect(self, finding: Finding) -> str:
         return self.cite(write_effect(finding.effect, finding.rule.unit))

@@ -56,7 +56,7 @@ def points_lost(
     ``lost`` has columns setting, seed, decay and lost; a cell is the mean over seeds, and one of a setting
     without any is left empty. ``rows`` has the settings by panel and label. Framed: ``fitting``.
     """
-    cells = 100 * lost.pivot_table("lost", "setting", "decay")
+    cells = (100 * lost.pivot_table("lost", "setting", "decay")).round(1) + 0.0  # no cell says -0.0
     decays = list(cells.columns)
     largest = max(1.0, float(np.nanmax(cells.to_numpy()))) if decays else 1.0
     heights = [len(settings) for settings in rows.values()]
@@ -69,13 +69,12 @@ def points_lost(
     )
     for axis, (quantity, settings) in zip(axes[:, 0], rows.items(), strict=True):
         here = cells.reindex(list(settings.values()))
-        if here.isna().all(axis=None):
-            continue
-        sns.heatmap(
-            here.set_axis(list(settings)),
-            ax=axis, cmap=POINTS_LOST, vmin=0, vmax=largest, cbar=False, annot=True, fmt=".1f",
-            annot_kws={"fontsize": SMALL}, linewidths=1, linecolor="none",
-        )  # fmt: skip
+        if here.notna().any(axis=None):
+            sns.heatmap(
+                here.set_axis(list(settings)),
+                ax=axis, cmap=POINTS_LOST, vmin=0, vmax=largest, cbar=False, annot=True, fmt=".1f",
+                annot_kws={"fontsize": SMALL},
+            )  # fmt: skip
         for text in axis.texts:
             # Black or white, whichever the cell contrasts with more.
             cell = colormaps[POINTS_LOST](float(text.get_text()) / largest)

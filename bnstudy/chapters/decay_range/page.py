@@ -11,7 +11,7 @@ import pandas as pd
 from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.own_study import OwnVerdicts, judge_own
 from bnstudy.analysis.rules import Answer, Finding, Verdict
-from bnstudy.analysis.statistics import Interval, bootstrap_interval
+from bnstudy.analysis.statistics import Amount, Interval, bootstrap_interval
 from bnstudy.analysis.tables import NotMeasuredError, Tables, in_percent, paired, seed_means
 from bnstudy.analysis.words import Markdown, write_effect, write_p
 from bnstudy.chapters.base import Chapter
@@ -99,8 +99,13 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         """Return the test accuracy lost, in points, by decay, a column a setting: mean [95 % interval]."""
         lines = []
         for decay, of_decay in self.lost.groupby("decay"):
-            cells = {s: in_percent(of_decay[of_decay["setting"] == s]["lost"]) for s in self.settings}
-            lines.append({"decay": f"{decay:g}", **cells})
+            line: dict[str, str] = {"decay": f"{decay:g}"}
+            for setting in self.settings:
+                written = in_percent(of_decay[of_decay["setting"] == setting].set_index("seed")["lost"])
+                if isinstance(written, Amount):
+                    written = Amount.of(written, written.interval, "points")
+                line[setting] = written
+            lines.append(line)
         return pd.DataFrame(lines, columns=["decay", *self.settings])
 
     def contrasts(self) -> dict[str, Values]:
@@ -172,7 +177,7 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
                 row = rows.iloc[0]
                 decay = "" if pd.isna(row["decay"]) else f"{row['decay']:g}"
                 cell = cells.setdefault((statistics_name(row), decay), {})
-                cell[setting] = in_percent(rows["accuracy"])
+                cell[setting] = in_percent(rows.set_index("seed")["accuracy"])
             seeds = of_setting["seed"].nunique()
             cells.setdefault(("seeds that came to their end", ""), {})[setting] = (
                 f"{seeds} of {self.study.seeds}"

@@ -39,11 +39,10 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
     ended = endings(tables)
     count = {}
     for arm in ("none", "batch"):
-        ends = ended[ended["arm"] == arm]["end"]
-        if ends.empty:
+        runs = ended[ended["arm"] == arm]
+        if runs.empty:
             return {}
-        count[arm] = {end: write.cite(int((ends == end).sum())) for end in ("diverged", "died")}
-        count[arm]["runs"] = write.cite(len(ends))
+        count[arm] = {"diverged": write.count(runs[runs["end"] == "diverged"]), "runs": write.count(runs)}
     none, batch = count["none"], count["batch"]
     return {
         "C1": write.say(

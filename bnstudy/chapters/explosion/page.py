@@ -40,12 +40,12 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
 
     def finding(self) -> str:
         """Return how the runs of each arm ended, in one sentence."""
-        said = []
+        told = []
         for arm in self.labels("arm"):
-            ended = self.ended[self.ended["arm"] == arm]["end"]
-            counts = [f"{self.cite(int((ended == end).sum()))} {words}" for end, words in ENDS.items()]
-            said.append(f"of {self.cite(len(ended))} runs {NAMES[arm]}, {_listed(counts)}")
-        text = "; ".join(said)
+            runs = self.ended[self.ended["arm"] == arm]
+            counts = [f"{self.sources.count(runs[runs['end'] == end])} {said}" for end, said in ENDS.items()]
+            told.append(f"of {self.sources.count(runs)} runs {NAMES[arm]}, {_listed(counts)}")
+        text = "; ".join(told)
         return f"{text[0].upper()}{text[1:]}."
 
     def dead(self) -> Markdown:
@@ -54,11 +54,11 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
         for arm in self.labels("arm"):
             ended = self.ended[(self.ended["arm"] == arm) & (self.ended["diverged"] == 0)]
             idle = ended[ended["end"] != "trained"]
-            nothing = int((idle["last_gradient"] == 0).sum())
+            count = self.sources.count
             lines.append(
-                f"- {NAMES[arm]}: of {self.cite(len(ended))} runs that did not diverge, "
-                f"{self.cite(len(idle))} learned nothing; the last gradient that was probed is exactly zero "
-                f"in {self.cite(nothing)} of these."
+                f"- {NAMES[arm]}: of {count(ended)} runs that did not diverge, "
+                f"{count(idle)} learned nothing; the last gradient that was probed is exactly zero "
+                f"in {count(idle[idle['last_gradient'] == 0])} of these."
             )
         difference = mean_interval(self._share_lost())
         lines.append(
@@ -75,10 +75,9 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
             return Markdown("No run diverged.")
         parts = []
         for (arm, optimizer), runs in gone.groupby(["arm", "optimizer"], sort=False):
-            at_once = int((runs["blew_up_at"] == 2).sum())
             parts.append(
-                f"{self.cite(at_once)} of {self.cite(len(runs))} that diverged with "
-                f"{OPTIMIZERS[str(optimizer)]} {NAMES[str(arm)]}"
+                f"{self.sources.count(runs[runs['blew_up_at'] == 2])} of {self.sources.count(runs)} that "
+                f"diverged with {OPTIMIZERS[str(optimizer)]} {NAMES[str(arm)]}"
             )
         return Markdown(
             "A loss that has blown up at the second step did so behind the first update of the weights, "
@@ -142,6 +141,12 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
                     DEAD_LOSS,
                 ),
             )
+
+    def apart(self) -> list[float]:
+        """Return by how much the shares of the arms' runs that trained differ, at each training."""
+        trained = self.ended.assign(trained=self.ended["end"] == "trained")
+        shares = trained.pivot_table("trained", "training", "arm").reindex(self.labels("training"))
+        return (shares.max(axis="columns") - shares.min(axis="columns")).tolist()
 
     def _ends(self, training: str, arm: str) -> str:
         ends = self.ended[(self.ended["training"] == training) & (self.ended["arm"] == arm)]["end"]

@@ -76,6 +76,14 @@ class TrainFlagChapter(Chapter[TrainFlagStudy]):
                 figures.accuracy_at_size(self.tables["flag"], size),
             )
 
+    def apart(self) -> list[float]:
+        """Return how far apart the accuracies of the two flags lie at each size, mean over the orders."""
+        gaps = {
+            order: [tf.against_false(self.tables, "batch", order, size).mean() for size in self.sizes]
+            for order in tf.ORDERS
+        }
+        return pd.DataFrame(gaps).abs().mean(axis="columns").tolist()
+
     def table(self) -> pd.DataFrame:
         """Return test accuracy in percent by order, size and flag: mean over seeds [95 % interval]."""
         lines = []
