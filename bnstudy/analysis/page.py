@@ -99,12 +99,10 @@ def rules_table(
     columns = {}
     for claim, verdict in verdicts.items():
         for finding in verdict.findings:
-            bootstrapped, student = _bootstrapped(finding), write_effect(finding.student, finding.rule.unit)
+            shown = [_bootstrapped(finding), write_effect(finding.student, finding.rule.unit)]
             if cite is not None:
-                student = Html(cite(student, finding))
-                bootstrapped = (
-                    Html(cite(bootstrapped, finding)) if isinstance(bootstrapped, Amount) else bootstrapped
-                )
+                shown = [Html(cite(said, finding)) if isinstance(said, Amount) else said for said in shown]
+            bootstrapped, student = shown
             name = claim if len(verdict.claim.rules) == 1 else f"{claim}: {finding.rule.part}"
             columns[name] = {
                 "quantity": finding.rule.quantity,

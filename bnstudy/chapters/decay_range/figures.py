@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ def points_lost(
     without any is left empty. ``rows`` has the settings by panel and label. Framed: ``fitting``.
     """
     cells = (100 * lost.pivot_table("lost", "setting", "decay")).round(1) + 0.0  # no cell says -0.0
-    decays = list(cells.columns)
+    decays: list[Any] = list(cells.columns)
     largest = max(1.0, float(np.nanmax(cells.to_numpy()))) if decays else 1.0
     heights = [len(settings) for settings in rows.values()]
     figure, axes = panels(

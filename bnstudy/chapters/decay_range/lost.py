@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -56,7 +57,7 @@ def ends(table: pd.DataFrame, settings: Sequence[str]) -> tuple[float, str, floa
     if means.empty:
         return None
     worst = means.max(axis="columns")
-    mildest = worst.idxmin()
+    mildest: Any = worst.idxmin()
     large = LARGE if LARGE in means.index else means.index.max()
     between = []
     if large != mildest and len(means.columns) > 1:

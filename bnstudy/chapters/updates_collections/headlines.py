@@ -31,9 +31,9 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
     )
     return {
         "C11": write.say(
-            f"Forgetting <code>UPDATE_OPS</code> takes test accuracy from {there} to {never}. Training itself is the "
+            f"Forgetting <code>UPDATE_OPS</code> takes test accuracy from {there} to {never}. Training is the "
             "same bit for bit, in place or by <code>UPDATE_OPS</code>.",
-            f"忘记执行 <code>UPDATE_OPS</code> 会使测试准确率从 {there} 降到 {never}。训练本身则逐位相同，无论就地更新还是用 "
-            "<code>UPDATE_OPS</code>。",
+            f"忘记执行 <code>UPDATE_OPS</code>，测试准确率就从 {there} 降到 {never}。就地更新还是用 "
+            "<code>UPDATE_OPS</code>，训练逐位相同。",
         )
     }

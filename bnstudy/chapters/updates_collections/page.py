@@ -37,7 +37,7 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
         return self.own.answer(f"Measured {self.setting()}.")
 
     def finding(self) -> str:
-        """Return what evaluation makes of averages never updated, and whether training is the same."""
+        """Return what an update that is forgotten costs, and whether training is the same under every arm."""
         compared = self.agreement()
         compared = compared[compared["of"].isin(TRAINING)]
         same = (compared["equal"] == compared["compared"]).all()
@@ -47,10 +47,9 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
             told.append(f"{of}, {equal} of {of_all}")
         in_place, never = (mean_interval(self._last(arm)).percent() for arm in ("in place", "never"))
         return (
-            f"At the last step, the moving averages give a test accuracy of {self.cite(in_place)} where they "
-            f"are updated in place, and of {self.cite(never)} where they never are. "
-            f"Training {'is' if same else 'is not'} the same under every arm: compared with *{uc.FIRST}*, "
-            f"equal in every bit are {'; '.join(told)}."
+            f"where the moving averages are updated in place, test accuracy ends at {self.cite(in_place)}; "
+            f"where they never are, at {self.cite(never)}. Training {'is' if same else 'is not'} the same "
+            f"under every arm: compared with *{uc.FIRST}*, equal in every bit are {'; '.join(told)}."
         )
 
     def agreement(self) -> pd.DataFrame:
