@@ -42,6 +42,7 @@ CONSTANTS = {
     "zh/regularisation.md": "0.9 2018 C5",
     "zh/knobs.md": "0 0.9 0.99 3 5 2017 C8 C9 C12",
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
+    "zh/glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
     "zh/first_round.md": "C1 C2 C3 C4 C5 C8 C9 C10 C11 C12 C13",
     "first_round.md": "C1 C2 C3 C4 C5 C8 C9 C10 C11 C12 C13",

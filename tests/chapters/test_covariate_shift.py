@@ -152,6 +152,41 @@ def test_layers_that_a_probe_did_not_see_are_named():
     assert "C2" not in said
 
 
+def test_smoothness_and_shape_are_stated_apart_from_the_shift():
+    made = tables()
+    flat = made["gradient_predictiveness"]
+    without = flat["arm"] == "none"
+    flat.loc[without & (flat["quantity"] == "loss_max"), "value"] = 1.75  # a range of 0.75 against 0.25
+    constant = flat["quantity"] == "beta_smoothness"
+    flat.loc[without & constant, "value"] = (
+        2 * flat.loc[flat["arm"].eq("batch") & constant, "value"].to_numpy()
+    )
+    page = chapter(made)
+    smoother, shape = (re.sub("<[^>]+>", "", said) for said in (page.smoother(), page.shape()))
+    assert "the loss ranges 3.00 [3.00, 3.00] times as widely without batch norm" in smoother
+    assert "beta-smoothness is 2.00 [2.00, 2.00] times as large" in smoother
+    # Planted: 0.2, 0.9 and 1, but for a hundredth of noise.
+    distance, skewness, kurtosis = (
+        float(re.search(f"{said} (-?[0-9.]+) \\[", shape)[1]) for said in ("lie", "skewness is", "kurtosis")
+    )
+    assert (distance, skewness, kurtosis) == pytest.approx((0.2, 0.9, 1.0), rel=0.02)
+    # What the first figure shows is the shift alone.
+    assert "gradient" not in page.finding()
+    # The Chinese page quotes the same numbers.
+    quoted = page.smoother("zh") + page.shape("zh")
+    assert {"3.00 [3.00, 3.00]", "2.00 [2.00, 2.00]"} <= set(re.findall(r"[0-9.]+ \[[^\]]+\]", quoted))
+    assert page.shape("zh").count("<a ") == page.shape().count("<a ") == 3
+
+
+def test_smoothness_needs_both_arms_and_shape_batch_norm():
+    two = {arm: SHIFT[arm] for arm in ("none", "batch")}
+    partial = chapter(tables(shift=two), norms=["none", "batch"])
+    assert partial.smoother() == ""
+    assert "standard Gaussian" in partial.shape()
+    plain = {"none": SHIFT["none"]}
+    assert chapter(tables(shift=plain), norms=["none"]).shape() == ""
+
+
 def test_verdicts_need_every_arm():
     assert chapter(tables()).verdicts["C3"].answer == "refuted"
     assert chapter(tables()).verdicts["C1"].answer == "not measured yet"

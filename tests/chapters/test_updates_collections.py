@@ -137,6 +137,8 @@ def test_the_answer_counts_what_is_equal_and_does_not_say_it_otherwise():
     said = plain(whole(chapter(tables(), tensorflow=False)))
     assert "C11 is refuted" in said
     assert "Training is the same under every arm" in said
+    # What forgetting costs is the first thing said.
+    assert said.index("10.2 % [10.0, 10.4]") < said.index("Training is the same")
     assert "losses of training steps, 300 of 300; digests of parameters, 90 of 90" in said
     assert "60.2 % [60.0, 60.4]" in said
     assert "10.2 % [10.0, 10.4]" in said

@@ -8,11 +8,14 @@ from functools import cached_property
 
 import pandas as pd
 
+from bnstudy.analysis.judged.wording import Language
+from bnstudy.analysis.page import Glued
 from bnstudy.analysis.rules import Finding, Unit
+from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import Frame
 from bnstudy.analysis.statistics import bootstrap_interval, mean_interval
 from bnstudy.analysis.tables import NotMeasuredError, Tables, paired, rows
-from bnstudy.analysis.words import Markdown, write_effect
+from bnstudy.analysis.words import Html, Markdown, write_effect
 from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.covariate_shift import figures
 from bnstudy.chapters.covariate_shift.figures import NAMES as ARMS
@@ -21,6 +24,7 @@ from bnstudy.chapters.covariate_shift.rules import (
     by_run,
     drift,
     loss_range,
+    normality,
     over_seeds,
     shift,
     smoothness,
@@ -89,27 +93,64 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
         return pd.DataFrame(lines)
 
     def finding(self) -> str:
-        """Return how far outputs move, and how the loss lies along the gradient, without over with.
+        """Return how far outputs move, without batch norm over with it; nothing, where an arm is lacking."""
+        if self.incomplete():
+            return ""
+        ratio = self.cite(write_effect(bootstrap_interval(_without_over_with(drift(self.tables))), "factor"))
+        return (
+            f"without batch norm a step moves the convolutions' outputs {ratio} as far as with it, "
+            "geometric mean over trainings, steps and layers."
+        )
+
+    def smoother(self, language: Language = "en") -> Html:
+        """Return how the loss lies along the gradient without batch norm, a sentence for each measure.
 
         Nothing, where an arm is lacking.
         """
         if self.incomplete():
-            return ""
-        ratio = {}
-        for name, values in (
-            ("drift", drift(self.tables)),
-            ("range", loss_range(self.tables)),
-            ("smoothness", smoothness(self.tables)),
-        ):
-            logs = values.map(math.log2).groupby(["arm", "training", "seed"]).mean()
-            means = {arm: logs.xs(arm, level="arm").groupby("seed").mean() for arm in ("none", "batch")}
-            effect = bootstrap_interval(paired(means["none"], means["batch"]))
-            ratio[name] = self.cite(write_effect(effect, "factor"))
-        return (
-            f"without batch norm a step moves the convolutions' outputs {ratio['drift']} as far as with it, "
-            "geometric mean over trainings, steps and layers. Along the gradient its loss ranges "
-            f"{ratio['range']} as widely, and its effective smoothness constant is {ratio['smoothness']}."
+            return Html("")
+        write = Writer(self.sources, language)
+        ranged, constant = (
+            write.factor(_without_over_with(values))
+            for values in (loss_range(self.tables), smoothness(self.tables))
         )
+        said = write.say(
+            f"Along the gradient, the loss ranges {ranged} times as widely without batch norm as with it. "
+            f"Its effective beta-smoothness is {constant} times as large. Both are geometric means over "
+            "trainings and steps, with 95 % intervals over seeds (bootstrap-t).",
+            f"沿梯度方向，无批归一化时损失的变化范围是有批归一化时的 {ranged} 倍。"
+            f"有效 β 平滑度是其 {constant} 倍。两者都是各组训练和各步的几何平均，"
+            "方括号内为种子间 95 % 区间（学生化自助法）。",
+        )
+        return Html(f"<p>{said}</p>")
+
+    def shape(self, language: Language = "en") -> Html:
+        """Return how far normalised values are from a Gaussian at the end; nothing without batch norm."""
+        if "batch" not in self.labels("arm"):
+            return Html("")
+        write = Writer(self.sources, language)
+        distance, skewness, kurtosis = (
+            write.number(normality(quantity)(self.tables))
+            for quantity in ("normal_distance", "skewness", "excess_kurtosis")
+        )
+        said = write.say(
+            f"Normalised values lie {distance} standard deviations from a standard Gaussian. Their "
+            f"absolute skewness is {skewness}, and their excess kurtosis {kurtosis}; a Gaussian has 0 of "
+            "each. All are means over units, layers and trainings at the last step, with 95 % intervals "
+            "over seeds (bootstrap-t).",
+            f"归一化后的值与标准高斯分布相距 {distance} 个标准差，偏度绝对值为 {skewness}，"
+            f"超额峰度为 {kurtosis}；高斯分布的这三个量都是 0。均为末步各单元、各层和各组训练的平均，"
+            "方括号内为种子间 95 % 区间（学生化自助法）。",
+        )
+        return Html(f"<p>{said}</p>")
+
+    def glued(self) -> dict[str, Glued]:
+        """Return what other pages quote, with what the Chinese page says of smoothness and shape."""
+        own: dict[str, Glued] = {
+            "covariate_shift_smoother_zh": self.smoother("zh"),
+            "covariate_shift_shape_zh": self.shape("zh"),
+        }
+        return super().glued() | own
 
     def noisy(self) -> str:
         """Return in how many trainings noisy batch norm has more shift than without and still learns more.
@@ -221,6 +262,13 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
         doublings = by_run(shift(self.tables)).map(math.log2).groupby(["training", "arm"]).mean().unstack()
         apart = doublings.max(axis="columns") - doublings.min(axis="columns")
         return apart.reindex(self.labels("training")).tolist()
+
+
+def _without_over_with(values: pd.Series[float]) -> pd.Series[float]:
+    """Return log2 of a quantity's geometric mean without batch norm over that with it, by seed."""
+    logs = values.map(math.log2).groupby(["arm", "training", "seed"]).mean()
+    without, with_norm = (logs.xs(arm, level="arm").groupby("seed").mean() for arm in ("none", "batch"))
+    return paired(without, with_norm)
 
 
 def _layers(table: pd.DataFrame) -> set[str]:

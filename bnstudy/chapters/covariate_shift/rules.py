@@ -100,7 +100,9 @@ def _cosine(tables: Tables) -> pd.Series[float]:
     return paired(with_norm, without)
 
 
-def _normality(quantity: str) -> Measure:
+def normality(quantity: str) -> Measure:
+    """Return what measures a quantity of normalised values' shape at the last step, as ``"skewness"``."""
+
     def measure(tables: Tables) -> pd.Series[float]:
         last = {"gaussianity": last_step(rows(tables, "gaussianity", arm="batch"))}
         return seed_means(probed(last, "gaussianity", "batch", f"normalised_{quantity}"))
@@ -165,7 +167,7 @@ C3 = Claim(
             quantity="Wasserstein distance of normalised values to the standard Gaussian, mean over units",
             contrast="at the last step, against 0",
             threshold=0.1,
-            measure=_normality("normal_distance"),
+            measure=normality("normal_distance"),
             side="below",
             unit="number",
             level=True,
@@ -177,7 +179,7 @@ C3 = Claim(
             quantity="absolute skewness of normalised values, mean over units",
             contrast="at the last step, against 0",
             threshold=0.5,
-            measure=_normality("skewness"),
+            measure=normality("skewness"),
             side="below",
             unit="number",
             level=True,
