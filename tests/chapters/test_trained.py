@@ -222,6 +222,12 @@ def test_beside_a_verdict_stands_what_no_verdict_rests_on(folder, tmp_path):
     assert trained.beside("knobs", "C8", "en", folder) == ""
 
 
+def test_what_forgetting_the_updates_costs_stays_beside_the_cost_of_a_step():
+    said = read(trained.beside("updates_collections", "C11")).get_text()
+    assert re.search(r"^In the first round: Forgetting UPDATE_OPS takes .*\d %.*to \d", said)
+    assert described("updates_collections") == ""
+
+
 def test_an_epoch_without_evaluations_is_named(folder):
     assert len(shown(folder, "decay").at("checkpoints", BEFORE[0] + 3.75)) > 0
     with pytest.raises(LookupError, match="epoch is 2: 'checkpoints' has no row of step 20"):
