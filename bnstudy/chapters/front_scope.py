@@ -34,7 +34,8 @@ def judged(data_dir: str | os.PathLike[str], language: Any) -> str:
     store = Store(data_dir or default_data_dir())
     study: Any = plan_of("core", {})
     state = status(study, store)
-    write = Writer(Sources("second_round", state.recorded), language)
+    # Where all of them are listed: claims of that chapter read both networks.
+    write = Writer(Sources("convergence", state.recorded), language)
     epochs = study.runs()[0].spec.epochs
     if not state.complete:
         count = f"{write.cite(len(state.recorded))} / {write.cite(state.needed)}"
