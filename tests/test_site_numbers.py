@@ -167,7 +167,7 @@ def test_the_chinese_page_shows_the_notebook_s_figures_and_numbers(visit: Any) -
     assert chinese.locator("html").get_attribute("lang") == "zh-Hans"
     assert [chinese.locator("code:has-text('Figure size')").count(), chinese.locator("figure").count()] == [
         0,
-        4,
+        3,
     ]
     names = {image.rpartition("/")[2] for image in sources(english)}
     shown = {image.rpartition("/")[2] for image in sources(chinese)}

@@ -70,7 +70,7 @@ class Shown:
         if self.language == "zh":
             svg = chinese_svg(svg)
         plt.close(figure)
-        return f'<figure class="drawing">{svg}<figcaption>{caption}</figcaption></figure>'
+        return f'<div class="drawing">{svg}<p class="drawing-caption">{caption}</p></div>'
 
     def table(self, rows: pd.DataFrame) -> str:
         """Return a table as HTML."""

@@ -45,8 +45,14 @@ def _prose(page: nodes.document) -> Iterator[nodes.Text]:
                 break
             inside = inside or isinstance(above, nodes.paragraph)
             above = above.parent
-        if above is None and inside:
+        if above is None and inside and not _opens_a_link(text):
             yield text
+
+
+def _opens_a_link(text: nodes.Text) -> bool:
+    """Return whether text follows the opening tag of a link that is written as HTML."""
+    before = text.parent.index(text) - 1
+    return before >= 0 and text.parent[before].astext().startswith("<a ")
 
 
 def explain(page: nodes.document, words: dict[str, tuple[str, str]], address: str) -> None:
