@@ -154,7 +154,7 @@ class Front:
                 f'<a href="{claim.chapter}.html">{claim.id}</a>',
                 marked(write_claim(claim, self.language)),
                 words.answers[self.first[claim.id].answer],
-                in_language(VERDICTS[self.judged[claim.id].verdict], self.language),
+                in_language(VERDICTS[self._second(claim.id)], self.language),
             )
             for claim in CLAIMS
         ]
@@ -177,7 +177,7 @@ class Front:
             headline = self._explored(claim)
             return Card(
                 claim.id, said, href, "missing", in_language(VERDICTS["not measured yet"], self.language),
-                self._basis("first"), headline.found, headline.advice, self._chips(self.judged[claim.id]),
+                self._basis("first"), headline.found, headline.advice, self._chips(self.judged.get(claim.id)),
             )  # fmt: skip
         headline = self._confirmed(claim, judgement)
         return Card(
@@ -186,6 +186,10 @@ class Front:
             self._basis("second" if judgement.findings else "test"),
             headline.found, headline.advice, self._chips(judgement),
         )  # fmt: skip
+
+    def _second(self, claim: str) -> Verdict:
+        found = self.judged.get(claim)
+        return found.verdict if found else "not measured yet"
 
     def _judgement(self, claim: str) -> Judgement | None:
         found = self.judged.get(claim)
@@ -233,7 +237,9 @@ class Front:
         space = "" if self.language == "zh" else " "
         return space.join(in_language(said.parts[v.name], self.language) for v in judgement.claim.verified)
 
-    def _chips(self, judgement: Judgement) -> tuple[Chip, ...]:
+    def _chips(self, judgement: Judgement | None) -> tuple[Chip, ...]:
+        if judgement is None:  # a claim without rules of the second round
+            return ()
         claim = judgement.claim
         parts: list[tuple[str, Answer | None]] = [
             (f.part.name, None if f.estimate.missing else f.answer) for f in judgement.findings

@@ -47,10 +47,13 @@ class Bars:
         return [bar for claim in CLAIMS for bar in self._of(claim.id)]
 
     def _of(self, claim: str) -> list[Bar]:
-        judgement = self.judged[claim]
+        explored = [self._explored(claim, f) for f in self.first[claim].findings]
+        judgement = self.judged.get(claim)
+        if judgement is None:  # a claim without rules of the second round
+            return explored
         bars = [self._measured(claim, f) for f in judgement.findings if not f.estimate.missing]
         if judgement.claim.parts and not bars:
-            bars = [self._explored(claim, f) for f in self.first[claim].findings]
+            bars = explored
         return bars + [self._verified(claim, each) for each in judgement.claim.verified]
 
     def _measured(self, claim: str, finding: Finding) -> Bar:

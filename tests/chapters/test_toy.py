@@ -126,7 +126,7 @@ def notebook() -> nbformat.NotebookNode:
 def test_a_chapter_dropped_in_stands_on_the_front_page(tmp_path):
     for name in ("bnstudy", "book/_ext", "book/_static"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("_config.yml", "book/index.md"):
+    for name in ("_config.yml", "book/index.md", "book/first_round.md"):
         shutil.copy(ROOT / name, tmp_path / name)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
@@ -136,7 +136,9 @@ def test_a_chapter_dropped_in_stands_on_the_front_page(tmp_path):
     for name, text in FOLDER.items():
         (folder / name).write_text(text.lstrip())
     nbformat.write(notebook(), tmp_path / "book" / "toy.ipynb")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\nchapters:\n- file: book/toy\n")
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n- file: book/toy\n- file: book/first_round\n"
+    )
 
     done = subprocess.run(
         [Path(sys.executable).with_name("jupyter-book"), "build", tmp_path],
@@ -149,8 +151,13 @@ def test_a_chapter_dropped_in_stands_on_the_front_page(tmp_path):
     assert all(file.read_bytes() == content for file, content in before.items())
 
     front = BeautifulSoup((tmp_path / "_build/html/book/index.html").read_text(), "html.parser")
+    card = front.select_one("#card-c14")
+    assert card.select_one(".claim-said").get_text(strip=True) == "A toy can be wrong."
+    assert "exploratory" in card.select_one(".claim-head").get_text()
+    assert card.select_one(".claim-head a")["href"] == "toy.html"
+    first = BeautifulSoup((tmp_path / "_build/html/book/first_round.html").read_text(), "html.parser")
     row = {
-        cells[0].get_text(): cells for tr in front.select(".verdicts tbody tr") if (cells := tr.select("td"))
+        cells[0].get_text(): cells for tr in first.select(".verdicts tbody tr") if (cells := tr.select("td"))
     }
     claim, verdict, effect = (cell.get_text(" ", strip=True) for cell in row["C14"][1:])
     assert claim == "A toy can be wrong."

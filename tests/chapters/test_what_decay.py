@@ -265,12 +265,15 @@ def test_it_opens_with_the_decay_chapter_s_training(browser, written, page):
         assert told.half == "693 steps (88,678 images)"
         steps = int(shown.get_by_label("Training steps").input_value())
         assert told.left == f"{100 * 0.999**steps:.3g} %"
+        # Two studies may have looked after as many steps, at other rates: the page shows one of them.
         (loss,) = [
             found
             for found in page.losses
-            if found.decay == 0.999 and found.setting.schedule == "constant" and found.setting.steps == steps
+            if found.decay == 0.999
+            and found.setting.schedule == "constant"
+            and found.setting.steps == steps
+            and found.plain.percent().replace(" %", "") in told.nearest
         ]
-        assert loss.plain.percent().replace(" %", "") in told.nearest
         assert shown.locator(".apart").inner_text().startswith("It has your inputs.")
         rows = shown.locator("tbody tr")
         assert rows.count() == len([found for found in page.losses if found.setting == loss.setting])
