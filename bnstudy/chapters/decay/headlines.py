@@ -11,11 +11,11 @@ from bnstudy.chapters.decay.rules import accuracy, difference, error_split
 
 FOUND = {
     "annealed: decay 0.9 minus decay 0": Said(
-        "Annealed, averages of decay 0.9 are {} ahead of the last batch alone (decay 0).",
+        "Annealed, decay 0.9 leads the last batch alone by {}.",
         "学习率退火后，衰减率 0.9 的滑动平均比最后一批的统计量（衰减率 0）高 {}。",
     ),
     "annealed: decay 0.9 minus the test batch's own": Said(
-        "They are {} ahead of each test batch's own.", "比测试批自身的统计量高 {}。"
+        "It leads each test batch's own by {}.", "比测试批自身的统计量高 {}。"
     ),
     "constant rate: decay 0.9 minus decay 0": Said(
         "Under a constant rate it is {} against the last batch", "学习率不变时，与最后一批的统计量相比为 {}，"
@@ -24,11 +24,11 @@ FOUND = {
         "and {} against the test batch.", "与测试批自身的统计量相比为 {}。"
     ),
     "lost by decay 0.999 and won back with the same weights": Said(
-        "Precise statistics of the same weights win back what 0.999 loses ({} beyond nine tenths),",
+        "Precise statistics win back what 0.999 loses ({} beyond nine tenths),",
         "衰减率 0.999 的损失，用同样的权重换上精确统计量即可收回（超出九成的部分为 {}），",
     ),
     "lost by decay 0.999 on training images too": Said(
-        "and training images lose it too ({} beyond nine tenths): no overfitting where both are above 0.",
+        "and training images lose it ({} beyond nine tenths): no overfitting if both exceed 0.",
         "训练图像也有同样的损失（超出九成的部分为 {}）。两者都大于 0 时就不是过拟合。",
     ),
 }
@@ -44,7 +44,7 @@ ADVICE = {
     "C7": {
         "supported": Said("Keep the decay small.", "衰减率不要取大。"),
         "": Said(
-            "Take decay 0.9 (PyTorch: momentum 0.1); with 0.999 recalibrate the statistics before you evaluate.",
+            "Take decay 0.9 (PyTorch: momentum 0.1); with 0.999 recalibrate.",
             "衰减率取 0.9（PyTorch 的 momentum 取 0.1）。若用 0.999，评估之前先重新校准统计量；不要当作过拟合来处理。",
         ),
     },

@@ -46,7 +46,7 @@ def _cost_of_a_large_decay(shown: Shown) -> str:
     cost = shown.lost(_mean_lost(early(shown), {**PLAIN, "decay": USUAL}, {**PLAIN, "decay": LARGE}, "test"))
     first, last = f"{LAGGING[0]:g}", f"{LAGGING[-1]:g}"
     return shown.write.say(
-        f"Early on (epochs {first} to {last}) decay {LARGE:g} costs {cost} points against {USUAL:g}.",
+        f"Early on decay {LARGE:g} costs {cost} points against {USUAL:g}.",
         f"学习率不变，第 {first} 至 {last} 轮之后，衰减率 {LARGE:g} 比 {USUAL:g} 低 {cost} 个百分点。",
     )
 
