@@ -165,12 +165,13 @@ def test_a_study_whose_sample_is_processes_gets_one_a_run(tmp_path, monkeypatch,
         asked.append((count, fresh))
         yield InProcess()
 
-    monkeypatch.setattr(run, "processes", given)
+    given_workers = executors.processes
+    monkeypatch.setattr(executors, "processes", given)
     plan = StepCostsStudy(dataset="digits", seeds=2, rounds=1, steps=1, batch_size=8)
     if workers is None:
         run.run_plan(plan, data_dir=tmp_path, progress=False)
     else:
-        with executors.processes(workers) as pool:
+        with given_workers(workers) as pool:
             run.run_plan(plan, data_dir=tmp_path, progress=False, executor=pool)
     assert asked == [(1, True)]
     assert len(list((tmp_path / "runs").iterdir())) == 2

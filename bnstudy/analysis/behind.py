@@ -11,7 +11,7 @@ from html import escape
 from typing import Literal
 
 from bnstudy.analysis.statistics import Amount, Interval, Scale
-from bnstudy.analysis.trail import NO_TRAIL, Trail
+from bnstudy.analysis.trail import NO_TRAIL, Trail, trail_of
 
 Bound = tuple[Literal["above", "below", "within"], float]
 
@@ -102,12 +102,8 @@ class Behind:
 
 def behind_count(counted: Iterable[tuple[int, str]]) -> Behind:
     """Return what is behind a number of runs: their records by seed. ``counted`` has the two of each."""
-    by_seed: dict[int, list[str]] = {}
-    for seed, run in counted:
-        by_seed.setdefault(int(seed), []).append(str(run))
-    seeds = sorted(by_seed)
-    count = sum(map(len, by_seed.values()))
-    trail = Trail(seeds, runs=[sorted(by_seed[seed]) for seed in seeds])
+    trail = trail_of(counted)
+    count = sum(map(len, trail.runs))
     return Behind(Interval(count, math.nan, math.nan, count), "number", trail=trail)
 
 

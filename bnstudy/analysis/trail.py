@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -31,6 +31,16 @@ class Trail:
 
 
 NO_TRAIL = Trail()
+
+
+def trail_of(runs: Iterable[tuple[int, str]]) -> Trail:
+    """Return the trail of runs whose seeds and names are given: their records by seed, in order."""
+    by_seed: dict[int, list[str]] = {}
+    for seed, run in runs:
+        by_seed.setdefault(int(seed), []).append(str(run))
+    seeds = sorted(by_seed)
+    return Trail(seeds, runs=[sorted(by_seed[seed]) for seed in seeds])
+
 
 Pair = tuple["pd.Series[float]", "pd.Series[float]"]
 

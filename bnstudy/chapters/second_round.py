@@ -20,7 +20,7 @@ from bnstudy.analysis.judged.topping_up import seeds_for
 from bnstudy.analysis.judged.training import Bytes
 from bnstudy.analysis.judged.verdicts import Estimate, Judgement, decided, estimate
 from bnstudy.analysis.statistics import Interval
-from bnstudy.analysis.trail import Trail
+from bnstudy.analysis.trail import Trail, trail_of
 from bnstudy.chapters.claims import ONCE
 from bnstudy.chapters.found import EXPERIMENTS
 from bnstudy.chapters.judged import claims, deviations, digests, family
@@ -89,12 +89,10 @@ def trails(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> dict[
     found = {}
     for quantity in judgement.claim.quantities():
         arms = [(block, arm) for block, names in quantity.reads for arm in names]
-        by_seed: dict[int, list[str]] = {}
-        for record in records:
-            if any(block.has(arm, record.spec) for block, arm in arms):
-                by_seed.setdefault(record.spec.seed, []).append(record.spec.name)
-        seeds = sorted(by_seed)
-        found[quantity.name] = Trail(seeds=seeds, runs=[sorted(by_seed[seed]) for seed in seeds])
+        specs = [record.spec for record in records]
+        found[quantity.name] = trail_of(
+            (spec.seed, spec.name) for spec in specs if any(block.has(arm, spec) for block, arm in arms)
+        )
     return found
 
 

@@ -22,7 +22,7 @@ from bnstudy.analysis.simulate import largest_false_share, read
 from bnstudy.analysis.simulate.command import ALLOWED
 from bnstudy.analysis.simulate.record import FILE as SIMULATION
 from bnstudy.analysis.simulate.tables import false_table, power_table
-from bnstudy.analysis.trail import Trail
+from bnstudy.analysis.trail import Trail, trail_of
 from bnstudy.analysis.words import Html, Markdown, Sources
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import chapter_of, claims, deviations, family, words
@@ -305,11 +305,11 @@ class SecondRound:
         arms = [(block, arm) for block, names in quantity.reads for arm in names]
         planned = {run.spec.name: run.spec for b in self.recorded.values() for run in b.study.runs()}
         there = {name for block in self.recorded.values() for name in block.state.recorded}
-        by_seed: dict[int, list[str]] = {}
-        for name in sorted(there & planned.keys()):
-            if any(block.has(arm, planned[name]) for block, arm in arms):
-                by_seed.setdefault(planned[name].seed, []).append(name)
-        return Trail(sorted(by_seed), runs=[by_seed[seed] for seed in sorted(by_seed)])
+        return trail_of(
+            (planned[name].seed, name)
+            for name in there & planned.keys()
+            if any(block.has(arm, planned[name]) for block, arm in arms)
+        )
 
 
 def planned_by(block: Block) -> str:

@@ -3,8 +3,9 @@
 A chapter that has something to show of a block of trainings has a file ``trained.py`` with
 
 * ``BLOCK``: the name of the study whose records it reads, such as ``"core"``;
-* ``described(shown)``: what it says of them, in the language of ``shown`` (``bnstudy.chapters.shown``);
-* ``BESIDE``: for some claims, what is said beside the verdict in one sentence, by the claim, likewise.
+* ``described(shown)``, if it has a part of the page for them: what it says, in the language of ``shown``
+  (``bnstudy.chapters.shown``);
+* ``BESIDE``, if there is any: what is said beside the verdict on some claims, a sentence each, by the claim.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ def described(
     if chapter not in parts("trained"):
         return Html("")
     module: Any = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
+    say: Callable[[Shown], str] | None = getattr(module, "described", None)
+    if say is None:
+        return Html("")
     try:
         frames = load(module.BLOCK, data_dir, **parameters)
     except NotRecordedError:
         return Html(_still_training(module.BLOCK, language, data_dir, parameters))
-    say: Callable[[Shown], str] = module.described
     return Html(say(Shown(frames, chapter, language)))
 
 
@@ -60,7 +63,7 @@ def beside(chapter: str, claim: str, language: Language = "en", data_dir: str | 
     if chapter not in parts("trained"):
         return ""
     module: Any = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
-    say: Callable[[Shown], str] | None = module.BESIDE.get(claim)
+    say: Callable[[Shown], str] | None = getattr(module, "BESIDE", {}).get(claim)
     try:
         return say(Shown(load(module.BLOCK, data_dir), chapter, language)) if say else ""
     except NotRecordedError:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnstudy.records.store import NewerError, Store
-from bnstudy.study.executors import Processes, processes
 from bnstudy.study.frames import Frames
 from bnstudy.study.needs import Needs, needs
 from bnstudy.study.openmp import spin_briefly
@@ -119,10 +118,12 @@ def _train(
 @contextmanager
 def _where(plan: Study, executor: Executor | None) -> Iterator[Executor | None]:
     """Give where a study's runs are trained: a process each, one after the other, if it asks for that."""
-    if not plan.apart or not (executor is None or isinstance(executor, Processes)):
+    from bnstudy.study import executors
+
+    if not plan.apart or not (executor is None or isinstance(executor, executors.Processes)):
         yield executor
         return
-    with processes(1, fresh=True) as pool:
+    with executors.processes(1, fresh=True) as pool:
         yield pool
 
 

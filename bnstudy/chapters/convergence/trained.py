@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -112,10 +111,6 @@ def _ladder_in_words(rungs: pd.DataFrame) -> str:
     return f"Points with error bars: steps to each target. {'; '.join(said)}."
 
 
-# The ladder and the table are for the page; a card has what is judged.
-BESIDE: dict[str, Callable[[Shown], str]] = {}
-
-
 def own(shown: Shown, epoch: float, arm: str, split: str) -> pd.DataFrame:
     """Return an arm's evaluations after so many epochs by its own statistics: none, or decay 0.9's averages."""
     rows = shown.at("checkpoints", epoch)
@@ -137,10 +132,8 @@ def table(shown: Shown) -> pd.DataFrame:
             for split, images in (("test", say("test", "测试")), ("train", say("training", "训练"))):
                 rows = own(shown, epoch, arm, split)
                 line[f"{images}: {say('accuracy, %', '准确率，%')}"] = in_percent(rows["accuracy"])
-                loss = mean_interval(rows["loss"]) if len(rows) else None
-                line[f"{images}: {say('loss', '损失')}"] = (
-                    f"{loss.mean:.3f} [{loss.low:.3f}, {loss.high:.3f}]" if loss else "–"
-                )
+                loss = mean_interval(rows["loss"]).plain(3) if len(rows) else "–"
+                line[f"{images}: {say('loss', '损失')}"] = loss
             lines.append(line)
     return pd.DataFrame(lines)
 

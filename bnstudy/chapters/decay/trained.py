@@ -8,7 +8,7 @@ from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import ANNEALING, END, LAGGING
 from bnstudy.chapters.decay import figures
-from bnstudy.chapters.decay.rules import PARTS, accuracy, error_split
+from bnstudy.chapters.decay.rules import PARTS, accuracy, difference, error_split
 from bnstudy.chapters.shown import Shown
 
 BLOCK = "core"
@@ -74,7 +74,8 @@ def to_split(shown: Shown) -> pd.DataFrame:
 
 def early(shown: Shown) -> pd.DataFrame:
     """Return the evaluations while averages of a large decay lag: epochs 3 to 8, at a constant rate."""
-    return pd.concat([shown.at("checkpoints", epoch) for epoch in LAGGING], ignore_index=True)
+    rows = [shown.at("checkpoints", epoch).assign(schedule="constant") for epoch in LAGGING]
+    return pd.concat(rows, ignore_index=True)
 
 
 def table(shown: Shown) -> pd.DataFrame:
@@ -102,10 +103,7 @@ def table(shown: Shown) -> pd.DataFrame:
         for phase, head in heads.items():
             now = choice[choice["schedule"] == phase]
             line[f"{head}: {say('test accuracy, %', '测试准确率，%')}"] = in_percent(now["accuracy"])
-            loss = mean_interval(now["loss"])
-            line[f"{head}: {say('test loss', '测试损失')}"] = (
-                f"{loss.mean:.3f} [{loss.low:.3f}, {loss.high:.3f}]"
-            )
+            line[f"{head}: {say('test loss', '测试损失')}"] = mean_interval(now["loss"]).plain(3)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -176,14 +174,6 @@ def _mean_lost(
     rows: pd.DataFrame, better: dict[str, object], worse: dict[str, object], split: str
 ) -> pd.Series[float]:
     """Return each seed's mean difference in accuracy over the checkpoints."""
-    index = ["seed", "step"]
-
-    def of(where: dict[str, object]) -> pd.Series[float]:
-        kept = rows[rows["split"] == split]
-        for column, value in where.items():
-            kept = kept[kept[column] == value]
-        return kept.set_index(index)["accuracy"]
-
-    difference = of(better).sub(of(worse))
-    means: pd.Series[float] = difference.groupby("seed").mean()
+    of_split = {"split": split}
+    means: pd.Series[float] = difference(rows, better | of_split, worse | of_split).groupby("seed").mean()
     return means

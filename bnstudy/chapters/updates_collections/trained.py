@@ -8,11 +8,6 @@ from bnstudy.chapters.updates_collections.headlines import explored
 BLOCK = "updates_collections"
 
 
-def described(shown: Shown) -> str:
-    """Return nothing: the page itself is about these trainings."""
-    return ""
-
-
 def _forgotten(shown: Shown) -> str:
     return shown.write.say("In the first round: ", "第一轮：") + explored(shown.frames, shown.write)["C11"]
 
