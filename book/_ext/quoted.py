@@ -129,15 +129,26 @@ class Translate(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         """Translate all HTML in what was quoted, and the drawings in what was glued."""
         if is_chinese(self.env.docname):
-            for raw in self.document.findall(nodes.raw):
+            for raw in list(self.document.findall(nodes.raw)):
                 if "<svg" in raw.astext():
                     raw.children = [nodes.Text(chinese_svg(raw.astext()))]
+                if '<table class="dataframe' in raw.astext() and not _in_a_box(raw):
+                    # What is glued comes without the box in which a notebook's tables scroll.
+                    raw.replace_self(nodes.container("", raw.deepcopy(), classes=["cell_output"]))
         for quoted in self.document.findall(lambda n: isinstance(n, nodes.Element) and "quoted" in n):
             for raw in quoted.findall(nodes.raw):
                 text = chinese_html(raw.astext())
                 if quoted["quoted"]:
                     text = _FRAME.sub(rf"\g<1>{escape(quoted['quoted'])}（\g<2>）\g<3>", text)
                 raw.children = [nodes.Text(text)]
+
+
+def _in_a_box(node: nodes.Node) -> bool:
+    while node.parent is not None:
+        node = node.parent
+        if "cell_output" in node.get("classes", ()):
+            return True
+    return False
 
 
 def setup(app: Any) -> dict[str, bool]:
