@@ -21,7 +21,10 @@ JUDGED = {
     "step_costs": "cost",
 }
 # Arms that are shown beside, without a verdict.
-BESIDE = {"in_turn": {"batch", "group", "He"}}
+BESIDE = {
+    "in_turn": {"batch", "group", "He"},
+    "shift": {"half the rate, sgd", "half the rate, adam"},
+}
 
 
 def test_every_block_of_the_rules_is_a_study():

@@ -189,6 +189,10 @@ LABELS: Final[dict[str, str]] = {
     "trains at up to": "训练成功",
     "largest gradient norm": "最大的梯度范数",
     "norm of the gradient": "梯度的范数",
+    "no norm, all layers at once": "无归一化，各层同时更新",
+    "no norm, one layer a step": "无归一化，每步一层",
+    "no norm, He's initialisation": "无归一化，He 初始化",
+    "group norm": "组归一化",
     "share of seeds that diverged": "发散的种子所占比例",
     "step at which the run diverged": "发散的训练步",
     # convergence

@@ -99,6 +99,22 @@ def mean_interval(values: Iterable[float], level: float = 0.95) -> Interval:
     )
 
 
+def share_interval(yes: int, of: int, level: float = 0.95) -> Interval:
+    """Return the share of yes among so many answers, with its exact interval (Clopper & Pearson 1934).
+
+    Raises:
+        ValueError: more answers are yes than there are, or there is none.
+    """
+    from scipy.special import betaincinv
+
+    if not 0 <= yes <= of or of < 1:
+        raise ValueError(f"yes is {yes} of {of}; allowed: 0 to the number of answers, which is at least 1")
+    tail = (1 - level) / 2
+    low = float(betaincinv(yes, of - yes + 1, tail)) if yes else 0.0
+    high = float(betaincinv(yes + 1, of - yes, 1 - tail)) if yes < of else 1.0
+    return Interval(yes / of, low, high, of, level)
+
+
 def bootstrap_interval(values: Iterable[float], level: float = 0.95) -> Interval:
     """Return the mean of independent values with its studentised bootstrap interval (bootstrap-t).
 

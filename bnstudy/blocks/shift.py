@@ -7,18 +7,21 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from bnstudy.records.spec import DatasetName, Precision, Rate, read_list
-from bnstudy.study.plan import UNSET, Axis, Study, by_default
+from bnstudy.study.plan import UNSET, Axis, PlannedRun, Study, by_default
 
 Doses = Annotated[tuple[Rate, ...], BeforeValidator(read_list), Field(min_length=1)]
 
 PROBES = ("gradient_health", "internal_covariate_shift")
+
+HALF_RATE = "half the rate"
 
 
 class ShiftStudy(Study):
     """What internal covariate shift does, and what batch norm keeps in place (C1, C2, C3).
 
     Each optimiser trains at a published rate. Half an epoch, in whole batches: noise that stays is the same
-    for batches of one size.
+    for batches of one size. The network without batch norm trains at half of each rate, too: what that does
+    to a probe's quantity is a yardstick for what batch norm does to it, and is judged by nothing.
     """
 
     name: ClassVar[str] = "shift"
@@ -72,3 +75,9 @@ class ShiftStudy(Study):
                 "adam": {"optimizer": "adam", "learning_rate": self.rate_adam},
             },
         }
+
+    def runs(self) -> list[PlannedRun]:
+        """Return every run, those of the yardstick last."""
+        halved = self.model_copy(update={"rate_sgd": self.rate_sgd / 2, "rate_adam": self.rate_adam / 2})
+        yardstick = [run for run in Study.runs(halved) if run.arms["arm"] == "none"]
+        return super().runs() + [PlannedRun({**r.arms, "arm": HALF_RATE}, r.spec) for r in yardstick]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from bnstudy.analysis.style import (
@@ -19,6 +20,7 @@ from bnstudy.analysis.style import (
     legend_above,
     panels,
     plain_ticks,
+    row_labels,
     sample,
 )
 
@@ -94,6 +96,31 @@ def endings_by_rate(ended: pd.DataFrame) -> Figure:
         sample(ENDS[end], COLOURS[end], marker, ls="", ms=7, mew=0) for end, marker in END_MARKERS.items()
     ]
     legend_above(figure, handles, handletextpad=0.2)
+    return figure
+
+
+def endings_by_arm(ended: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw how many seeds ended in which way: a bar an arm, in the order of ``names``, which labels them.
+
+    ``ended`` has the columns arm and end, a row a run.
+    """
+    figure, axis = panels(0.5 * len(names) + 1.4)
+    counts = ended.groupby(["arm", "end"]).size().unstack(fill_value=0).reindex(list(names), fill_value=0)
+    left = np.zeros(len(names))
+    for end in ENDS:
+        if end not in counts:
+            continue
+        width = counts[end].to_numpy(dtype=float)
+        axis.barh(range(len(names)), width, left=left, height=0.62, color=COLOURS[end], lw=0)
+        for row in np.flatnonzero(width):
+            middle = left[row] + width[row] / 2
+            axis.text(middle, row, f"{width[row]:g}", color="white", ha="center", va="center", fontsize=SMALL)
+        left += width
+    axis.set(xlabel="seeds", xlim=(0, left.max()), ylim=(len(names) - 0.5, -0.5))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    row_labels(axis, list(names.values()))
+    handles = [Patch(color=COLOURS[end], label=words) for end, words in ENDS.items()]
+    legend_above(figure, handles, handlelength=1.0)
     return figure
 
 

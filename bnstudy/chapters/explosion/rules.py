@@ -24,7 +24,14 @@ CLOSE = 0.01
 
 
 def endings(tables: Tables) -> pd.DataFrame:
-    """Return how each run ended: arm, optimizer, learning_rate, training, seed, diverged, end and more.
+    """Return how each run of a grid of trainings ended: ``how_ended``, with optimizer and learning_rate."""
+    made = how_ended(tables)
+    optimizer, rate = (made["training"].str.split(" ").str[i] for i in (0, 1))
+    return made.assign(optimizer=optimizer, learning_rate=rate.astype("float64"))
+
+
+def how_ended(tables: Tables) -> pd.DataFrame:
+    """Return how each run ended: the columns of "runs", ``end`` and more.
 
     ``end`` is "diverged" where training was stopped for its loss, and otherwise: "trained", with a
     test accuracy above LEARNED; "dead", below, with a mean training loss of the last tenth of its steps
@@ -37,10 +44,7 @@ def endings(tables: Tables) -> pd.DataFrame:
     evaluation = tables["evaluation"]
     accuracy = last_step(evaluation[evaluation["split"] == "test"]).set_index("run")["accuracy"]
     gradient = total_norm(tables).groupby("run")["value"].last()
-    optimizer, rate = (runs["training"].str.split(" ").str[i] for i in (0, 1))
     made = runs.assign(
-        optimizer=optimizer,
-        learning_rate=rate.astype("float64"),
         blew_up_at=runs["outcome"].str.extract(r"at step (\d+)$", expand=False).astype("float64"),
         accuracy=by_run.map(accuracy),
         last_loss=by_run.map(last_losses(rows(tables, "training"))),

@@ -1,0 +1,268 @@
+"""What the second round's probes saw beside the verdicts: by layer, by dose of noise, and a yardstick."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bnstudy.analysis.statistics import mean_interval
+from bnstudy.analysis.tables import paired
+from bnstudy.analysis.words import write_effect
+from bnstudy.blocks.shift import HALF_RATE
+from bnstudy.chapters.covariate_shift import seen, seen_figures
+from bnstudy.chapters.covariate_shift.judged import NOT_GAUSSIAN
+from bnstudy.chapters.covariate_shift.seen_figures import TRAININGS
+from bnstudy.chapters.shown import Shown
+
+BLOCK = "shift"
+
+PUBLISHED = 1.0
+LOGITS = "conv5"
+
+
+def described(shown: Shown) -> str:
+    """Return shift and drift by layer, the shape of normalised values, and what noise does."""
+    return "".join((_layers(shown), _shape(shown), _noise(shown)))
+
+
+def _layers(shown: Shown) -> str:
+    say = shown.write.say
+    moved, angle = seen.drift(shown.frames), seen.cosine(shown.frames)
+    return "".join(
+        (
+            f"<p>{_yardstick(shown, angle)}</p>",
+            shown.drawing(
+                seen_figures.by_layer(moved, angle),
+                f"trained-layers-{shown.language}",
+                _layers_in_words(shown, moved, angle),
+                say(
+                    "How far a training step moves what each convolution is given (top), and the cosine of its "
+                    "gradients before and after the earlier layers' update (bottom), means over probed steps. Bars: "
+                    "95 % intervals over seeds (Student's t; of the logarithm above).",
+                    "一步训练使各卷积层的输入移动多远（上），以及前面各层更新前后本层梯度的余弦（下），对各测量步取平均。"
+                    "误差线：种子间 95 % 区间（Student t；上图取对数计算）。",
+                ),
+            ),
+            shown.table(layers_table(shown, moved, angle)),
+        )
+    )
+
+
+def layers_table(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> pd.DataFrame:
+    """Return drift's ratio and the cosines by training and layer: mean [95 % interval]."""
+    say = shown.write.say
+    lines = []
+    for training, name in TRAININGS.items():
+        for layer in sorted(moved["layer"].unique()):
+            apart = paired(*(_of(moved, training, arm, layer) for arm in ("none", "batch")))
+            line = {
+                say("training", "训练"): name,
+                say("layer", "层"): layer,
+                say("moved, without over with batch norm", "移动距离，无批归一化与有之比"): _factor(apart),
+            }
+            for arm, head in (
+                ("none", say("cosine, without", "余弦，无")),
+                (HALF_RATE, say("cosine, without, half the rate", "余弦，无，学习率减半")),
+                ("batch", say("cosine, with", "余弦，有")),
+            ):
+                line[head] = mean_interval(_of(angle, training, arm, layer)).plain(3)
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
+    write = shown.write
+    changed = {
+        (training, arm): write.number(
+            paired(_over_layers(angle, training, arm), _over_layers(angle, training, "none"))
+        )
+        for training in TRAININGS
+        for arm in (HALF_RATE, "batch")
+    }
+    seeds = write.cite(str(angle["seed"].nunique()))
+    return write.say(
+        f"A yardstick for the cosine ({seeds} seeds, mean over convolutions 2 to 5): halving the learning rate of the "
+        f"network without batch norm changes it by {changed['sgd', HALF_RATE]} with SGD and by "
+        f"{changed['adam', HALF_RATE]} with Adam; batch norm changes it by {changed['sgd', 'batch']} and by "
+        f"{changed['adam', 'batch']}.",
+        f"余弦的参照（{seeds} 个种子，对第 2 至 5 个卷积取平均）：把无批归一化的网络的学习率减半，SGD 下余弦改变 "
+        f"{changed['sgd', HALF_RATE]}，Adam 下改变 {changed['adam', HALF_RATE]}；批归一化使它改变 "
+        f"{changed['sgd', 'batch']} 和 {changed['adam', 'batch']}。",
+    )
+
+
+def _layers_in_words(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> str:
+    say = shown.write.say
+    said = []
+    for training, name in TRAININGS.items():
+        for arm, en, zh in (("none", "without batch norm", "无批归一化"), ("batch", "with it", "有批归一化")):
+            distance = 2 ** _over_layers(moved, training, arm).mean()
+            cosine = _over_layers(angle, training, arm).mean()
+            said.append(
+                say(
+                    f"{name} {en} {distance:.2g} and {cosine:.2f}",
+                    f"{name} {zh} {distance:.2g} 和 {cosine:.2f}",
+                )
+            )
+    listed = "; ".join(said)
+    return say(
+        f"Points by layer; distance moved and cosine, means over layers: {listed}.",
+        f"按层的散点；移动距离和余弦，对各层取平均：{listed}。",
+    )
+
+
+def _shape(shown: Shown) -> str:
+    say = shown.write.say
+    table = seen.shape(shown.frames)
+    return "".join(
+        (
+            f"<p>{_shape_in_short(shown, table)}</p>",
+            shown.drawing(
+                seen_figures.shape(table, NOT_GAUSSIAN),
+                f"trained-shape-{shown.language}",
+                _shape_in_words(shown, table),
+                say(
+                    "Kolmogorov's distance of each layer's normalised values, standardised, to a Gaussian, mean over "
+                    "units. Dotted: the distance from which on they are called not Gaussian. Dashed: a Gaussian "
+                    "sample of the same size. Bands: 95 % intervals over seeds (Student's t).",
+                    "各层归一化后的值（标准化）与高斯分布的柯尔莫哥洛夫距离，对各单元取平均。点线：达到此距离即不算高斯。"
+                    "虚线：同样大小的高斯样本。色带：种子间 95 % 区间（Student t）。",
+                ),
+            ),
+        )
+    )
+
+
+def _shape_in_short(shown: Shown, table: pd.DataFrame) -> str:
+    write = shown.write
+    by_seed = table.groupby(["layer", "seed"])["value"].mean()
+    means = by_seed.groupby("layer").mean()
+    hidden = means.drop(LOGITS)
+    nearest, farthest = str(hidden.idxmin()), str(hidden.idxmax())
+    said = {layer: write.number(by_seed[layer]) for layer in (nearest, farthest, LOGITS)}
+    drawn = write.cite(f"{table['sample'].mean():.3f}")
+    return write.say(
+        f"By layer, over all probed steps and both optimisers, the hidden layers' distance goes from {said[nearest]} "
+        f"({nearest}) to {said[farthest]} ({farthest}); that of the logits is {said[LOGITS]}. A Gaussian sample of "
+        f"that size has {drawn}.",
+        f"按层看，对所有测量步和两种优化器取平均，隐藏层的距离从 {said[nearest]}（{nearest}）到 {said[farthest]}（{farthest}），"
+        f"logit 层为 {said[LOGITS]}。同样大小的高斯样本为 {drawn}。",
+    )
+
+
+def _shape_in_words(shown: Shown, table: pd.DataFrame) -> str:
+    means = table.groupby("layer")["value"].mean()
+    listed = ", ".join(f"{layer} {value:.3f}" for layer, value in means.items())
+    return shown.write.say(
+        f"Lines over training steps, one a layer; means: {listed}.",
+        f"随训练步变化的折线，每层一条；平均：{listed}。",
+    )
+
+
+def _noise(shown: Shown) -> str:
+    say = shown.write.say
+    runs = seen.noise(shown.frames)
+    return "".join(
+        (
+            f"<p>{_published_noise(shown, runs)}</p>",
+            shown.drawing(
+                seen_figures.noise(runs),
+                f"trained-noise-{shown.language}",
+                _noise_in_words(shown, runs),
+                say(
+                    "Noise behind every batch norm, drawn anew at each pass (which shifts the layers' distributions) "
+                    "or frozen (which doesn't), by its amount: relative shift with the noise of the next pass, largest "
+                    "gradient norm, test accuracy at the end of half an epoch. Level lines: networks without noise. "
+                    "Bands: 95 % intervals over seeds (Student's t).",
+                    "在每次批归一化之后加噪声：每次前向重新抽取（使各层分布偏移），或固定不变（不偏移）。横轴为噪声的量。"
+                    "自上而下：计入下一次前向噪声的相对偏移、最大梯度范数、半轮训练结束时的测试准确率。水平线为不加噪声的网络。"
+                    "色带：种子间 95 % 区间（Student t）。",
+                ),
+            ),
+            shown.table(noise_table(shown, runs)),
+        )
+    )
+
+
+def noise_table(shown: Shown, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return fresh against frozen noise by training and dose: mean [95 % interval], and who diverged."""
+    say = shown.write.say
+    lines = []
+    for training, name in TRAININGS.items():
+        for dose in sorted(runs["dose"].dropna().unique()):
+            pair = [_run(runs, training, f"{kind} {dose:g}") for kind in seen.NOISES]
+            apart = {q: paired(*(half[q] for half in pair)) for q in ("shift", "gradient", "accuracy")}
+            points = write_effect(mean_interval(apart["accuracy"]), "points").replace(
+                " percentage points", ""
+            )
+            lines.append(
+                {
+                    say("training", "训练"): name,
+                    say("amount of noise", "噪声的量"): f"{dose:g}",
+                    say("relative shift, fresh over frozen", "相对偏移，重新抽取与固定之比"): _factor(
+                        apart["shift"]
+                    ),
+                    say("largest gradient, fresh over frozen", "最大梯度，重新抽取与固定之比"): _factor(
+                        apart["gradient"]
+                    ),
+                    say(
+                        "test accuracy, fresh minus frozen, points", "测试准确率，重新抽取减固定，百分点"
+                    ): points,
+                    say("diverged, fresh and frozen", "发散，重新抽取与固定"): " / ".join(
+                        str(int(half["diverged"].sum())) for half in pair
+                    ),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _published_noise(shown: Shown, runs: pd.DataFrame) -> str:
+    write = shown.write
+    said = []
+    for training, name in TRAININGS.items():
+        noisy, plain = (_run(runs, training, arm) for arm in (f"fresh {PUBLISHED:g}", "none"))
+        shift = shown.times(mean_interval(paired(noisy["shift"], plain["shift"])))
+        gain = write.points(paired(noisy["accuracy"], plain["accuracy"]), mean_interval)
+        said.append(
+            write.say(
+                f"with {name} {shift} times the relative shift of the network without batch norm, and {gain} points "
+                "of test accuracy against it",
+                f"{name} 下，相对偏移是无批归一化的网络的 {shift} 倍，测试准确率相差 {gain} 个百分点",
+            )
+        )
+    return write.say(
+        f"Batch norm with fresh noise of the published amount has, {'; '.join(said)}.",
+        f"批归一化加上文献所用的量、每次重新抽取的噪声：{'；'.join(said)}。",
+    )
+
+
+def _noise_in_words(shown: Shown, runs: pd.DataFrame) -> str:
+    said = []
+    for (training, kind, dose), group in runs[runs["kind"] != ""].groupby(["training", "kind", "dose"]):
+        accuracy = 100 * group["accuracy"].mean()
+        said.append(
+            f"{TRAININGS[str(training)]}, {kind} {dose:g}: {2 ** group['shift'].mean():.2f}, {accuracy:.1f} %"
+        )
+    listed = "; ".join(said)
+    return shown.write.say(
+        f"Curves by amount of noise; relative shift and test accuracy: {listed}.",
+        f"随噪声的量变化的曲线；相对偏移和测试准确率：{listed}。",
+    )
+
+
+def _run(runs: pd.DataFrame, training: str, arm: str) -> pd.DataFrame:
+    """Return an arm's runs by seed; what no probe saw, as where a run diverged before, is left out."""
+    return runs[(runs["training"] == training) & (runs["arm"] == arm)].set_index("seed")
+
+
+def _of(table: pd.DataFrame, training: str, arm: str, layer: str) -> pd.Series[float]:
+    chosen = (table["training"] == training) & (table["arm"] == arm) & (table["layer"] == layer)
+    return table[chosen].set_index("seed")["value"]
+
+
+def _over_layers(table: pd.DataFrame, training: str, arm: str) -> pd.Series[float]:
+    chosen = (table["training"] == training) & (table["arm"] == arm)
+    return table[chosen].groupby("seed")["value"].mean()
+
+
+def _factor(logs: pd.Series[float]) -> str:
+    return write_effect(mean_interval(logs), "factor").replace(" ×", "")

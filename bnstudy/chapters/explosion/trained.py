@@ -1,0 +1,113 @@
+"""How trainings end at a rate at which updating all layers at once diverges, and what else prevents it."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from bnstudy.analysis.statistics import share_interval
+from bnstudy.chapters.explosion import figures
+from bnstudy.chapters.explosion.figures import ENDS
+from bnstudy.chapters.explosion.rules import how_ended, total_norm
+from bnstudy.chapters.shown import Shown
+
+BLOCK = "in_turn"
+
+# Each arm in English and in Chinese: what is updated when, or what the network is like.
+ARMS = {
+    "at once": ("no norm, all layers at once", "无归一化，各层同时更新"),
+    "in turn": ("no norm, one layer a step", "无归一化，每步一层"),
+    "He": ("no norm, He's initialisation", "无归一化，He 初始化"),
+    "group": ("group norm", "组归一化"),
+    "batch": ("batch norm", "批归一化"),
+}
+ENDS_ZH = {"trained": "训练成功", "at chance": "停在随机猜测水平", "dead": "死掉", "diverged": "发散"}
+
+
+def described(shown: Shown) -> str:
+    """Return which arms diverged, a figure of how every seed ended, and a table."""
+    ended = how_ended(shown.frames)
+    names = {arm: en for arm, (en, _) in ARMS.items()}
+    return "".join(
+        (
+            f"<p>{_sentences(shown, ended)}</p>",
+            shown.drawing(
+                figures.endings_by_arm(ended, names),
+                f"trained-endings-{shown.language}",
+                _in_words(shown, ended),
+                shown.write.say(
+                    "How each seed's training ended, by what is updated when and what the network is like. The "
+                    "verdict rests on the second row alone.",
+                    "各种子的训练如何结束，按每步更新哪些层以及网络的构造分行。判定只依据第二行。",
+                ),
+            ),
+            shown.table(table(shown, ended)),
+        )
+    )
+
+
+def table(shown: Shown, ended: pd.DataFrame) -> pd.DataFrame:
+    """Return each arm's seeds by how they ended, where they diverged, and medians over the seeds."""
+    say = shown.write.say
+    norms = total_norm(shown.frames)
+    # A norm that is no number any more is larger than any that is.
+    largest = norms.fillna({"value": math.inf}).groupby("run")["value"].max()
+    lines = []
+    for arm in ARMS:
+        runs = ended[ended["arm"] == arm]
+        steps = runs["blew_up_at"].dropna().astype(int)
+        whole = runs[runs["diverged"] == 0]
+        diverged = int((runs["end"] == "diverged").sum())
+        lines.append(
+            {say("training", "训练"): say(*ARMS[arm])}
+            | {say(said, ENDS_ZH[end]): int((runs["end"] == end).sum()) for end, said in ENDS.items()}
+            | {
+                say("diverged, 95 %", "发散，95 %"): share_interval(diverged, len(runs)).percent(),
+                say("diverged at step", "发散于第几步"): _span(steps),
+                say("largest gradient norm", "最大的梯度范数"): _median(runs["run"].map(largest), "{:.3g}"),
+                say("test accuracy, %", "测试准确率，%"): _median(100 * whole["accuracy"], "{:.1f}"),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _sentences(shown: Shown, ended: pd.DataFrame) -> str:
+    write = shown.write
+    seeds = write.cite(str(ended["seed"].nunique()))
+    gone = ended[ended["diverged"] == 1]
+    count = {arm: write.count(gone[gone["arm"] == arm]) for arm in ARMS}
+    rate = f"{shown.frames.study.model_dump()['rate']:g}"
+    return write.say(
+        f"SGD at rate {rate}, {seeds} seeds. Without normalization, {count['at once']} diverge when all layers are "
+        f"updated at once, and {count['in turn']} when one layer is updated a step, in turn. No layer's update then "
+        "meets an earlier layer's, so that the internal covariate shift is zero by definition: what diverges "
+        "there diverges without it. Of what else might prevent it: with He's initialisation and no "
+        f"normalization {count['He']} diverge, with group norm {count['group']}, with batch norm "
+        f"{count['batch']}. A training that doesn't diverge may still have died.",
+        f"SGD，学习率 {rate}，{seeds} 个种子。无归一化时，各层同时更新有 {count['at once']} 个发散；每步只更新一层、轮流进行，"
+        f"有 {count['in turn']} 个发散。这样没有哪一层的更新会遇上前面各层的更新，按定义不存在内部协变量偏移，因此此处的发散与它无关。"
+        f"还有什么能防止发散：不做归一化而用 He 初始化，{count['He']} 个发散；组归一化 {count['group']} 个；批归一化 "
+        f"{count['batch']} 个。没有发散的训练也可能已经死掉。",
+    )
+
+
+def _in_words(shown: Shown, ended: pd.DataFrame) -> str:
+    say = shown.write.say
+    said = []
+    for arm, names in ARMS.items():
+        ends = ended[ended["arm"] == arm]["end"]
+        counts = [f"{(ends == end).sum()} {say(words, ENDS_ZH[end])}" for end, words in ENDS.items()]
+        said.append(f"{say(*names)}: {', '.join(counts)}")
+    return f"{say('Bars by training.', '按训练分行的条形图。')} {'; '.join(said)}."
+
+
+def _span(steps: pd.Series[int]) -> str:
+    if steps.empty:
+        return "–"
+    first, last = steps.min(), steps.max()
+    return f"{first}" if first == last else f"{first}–{last}"
+
+
+def _median(values: pd.Series[float], write: str) -> str:
+    return write.format(values.median()) if values.notna().any() else "–"
