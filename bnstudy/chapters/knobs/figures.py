@@ -78,14 +78,33 @@ def differences(accuracies: Mapping[str, pd.Series[float]], contrasts: Sequence[
     return figure
 
 
+def accuracy_by_arm(ends: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw test accuracy (in percent) by arm and statistics, a row an arm, in the order of ``names``.
+
+    ``ends`` has the columns arm, statistics, seed and accuracy.
+    """
+    figure, axis = panels(0.6 * len(names) + 1.3)
+    kinds = [statistics for statistics in SHOWN if statistics in set(ends["statistics"])]
+    for i, arm in enumerate(names):
+        for statistics in kinds:
+            reached = ends[(ends["arm"] == arm) & (ends["statistics"] == statistics)].set_index("seed")[
+                "accuracy"
+            ]
+            place = i + ASIDE[statistics]
+            seed_points(axis, 100 * reached, place, ARMS[SHOWN[statistics]], MARKERS[statistics])
+    row_labels(axis, list(names.values()))
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_xlabel("test accuracy (%)")
+    _legend(figure, kinds)
+    return figure
+
+
 def _power(epsilon: str) -> str:
     """Return ``"$10^{-3}$"`` for ``"0.001"``, and any other number than a power of ten as it is."""
     exponent = np.log10(float(epsilon))
     return f"$10^{{{exponent:.0f}}}$" if abs(exponent - round(exponent)) < 1e-9 else epsilon
 
 
-def _legend(figure: Figure) -> None:
-    handles = [
-        sample(name, ARMS[name], MARKERS[statistics], ls="", ms=5.5) for statistics, name in SHOWN.items()
-    ]
+def _legend(figure: Figure, kinds: Sequence[str] = tuple(SHOWN)) -> None:
+    handles = [sample(SHOWN[kind], ARMS[SHOWN[kind]], MARKERS[kind], ls="", ms=5.5) for kind in kinds]
     legend_above(figure, handles, handletextpad=0.2)
