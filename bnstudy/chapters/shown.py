@@ -55,6 +55,21 @@ class Shown:
         # What is logged of training may be every tenth step alone, and end before the last.
         return float(self.frames["checkpoints"]["step"].max()) / max(epochs)
 
+    @cached_property
+    def phases(self) -> dict[str, float]:
+        """Epochs after which a constant rate ends, and its annealing: by ``"constant"``, ``"annealed"``."""
+        specs = [run.spec for run in self.frames.study.runs() if isinstance(run.spec, RunSpec)]
+        end = max(spec.epochs for spec in specs)
+        return {"constant": float(end - max(spec.annealed_epochs for spec in specs)), "annealed": float(end)}
+
+    @property
+    def phase_names(self) -> dict[str, str]:
+        """What a table calls the phases."""
+        return {
+            "constant": self.write.say("constant rate", "学习率不变"),
+            "annealed": self.write.say("annealed", "退火后"),
+        }
+
     def lost(self, values: Iterable[float]) -> str:
         """Return a mean loss of accuracy in points, with Student's interval over seeds."""
         return self.write.lost(values, mean_interval)
