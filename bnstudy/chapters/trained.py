@@ -77,8 +77,8 @@ def _carried(
         return _still_training(SECOND, language, data_dir, parameters)
     lines = "".join(f"<li><strong>{claim}</strong> {say(shown)}</li>" for claim, say in said.items())
     intro = shown.write.say(
-        "On a second network, a ResNet of eight layers on the same images ({} seeds), described and judged by "
-        "nothing:",
+        "On a second network, a ResNet of eight layers on the same images ({} seeds), described and judged "
+        "by nothing:",
         "在第二个网络（同样图像上的八层 ResNet，{} 个种子）上，仅作描述，不作判定之用：",
     ).format(shown.write.cite(str(shown.frames["runs"]["seed"].nunique())))
     return f"<p>{intro}</p><ul>{lines}</ul>"

@@ -6,12 +6,11 @@ import pandas as pd
 
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import paired
-from bnstudy.analysis.words import write_effect
 from bnstudy.blocks.shift import HALF_RATE
 from bnstudy.chapters.covariate_shift import seen, seen_figures
 from bnstudy.chapters.covariate_shift.judged import NOT_GAUSSIAN
 from bnstudy.chapters.covariate_shift.seen_figures import TRAININGS
-from bnstudy.chapters.shown import Shown
+from bnstudy.chapters.shown import Shown, in_points, ratio
 
 BLOCK = "shift"
 
@@ -57,7 +56,7 @@ def layers_table(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> pd.D
             line = {
                 say("training", "训练"): name,
                 say("layer", "层"): layer,
-                say("moved, without over with batch norm", "移动距离，无批归一化与有之比"): _factor(apart),
+                say("moved, without over with batch norm", "移动距离，无批归一化与有之比"): ratio(apart),
             }
             for arm, head in (
                 ("none", say("cosine, without", "余弦，无")),
@@ -69,17 +68,20 @@ def layers_table(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> pd.D
     return pd.DataFrame(lines)
 
 
+def _changed(shown: Shown, angle: pd.DataFrame, arm: str, training: str) -> str:
+    """Return by how much an arm's cosine differs from that without batch norm."""
+    values = paired(*(_over_layers(angle, training, a) for a in (arm, "none")))
+    return shown.write.number(values)
+
+
 def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
-    write = shown.write
     changed = {
-        (training, arm): write.number(
-            paired(_over_layers(angle, training, arm), _over_layers(angle, training, "none"))
-        )
+        (training, arm): _changed(shown, angle, arm, training)
         for training in TRAININGS
         for arm in (HALF_RATE, "batch")
     }
-    seeds = write.cite(str(angle["seed"].nunique()))
-    return write.say(
+    seeds = shown.write.cite(str(angle["seed"].nunique()))
+    return shown.write.say(
         f"A yardstick for the cosine ({seeds} seeds, mean over convolutions 2 to 5): halving the learning rate of the "
         f"network without batch norm changes it by {changed['sgd', HALF_RATE]} with SGD and by "
         f"{changed['adam', HALF_RATE]} with Adam; batch norm changes it by {changed['sgd', 'batch']} and by "
@@ -88,6 +90,19 @@ def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
         f"{changed['sgd', HALF_RATE]}，Adam 下改变 {changed['adam', HALF_RATE]}；批归一化使它改变 "
         f"{changed['sgd', 'batch']} 和 {changed['adam', 'batch']}。",
     )
+
+
+def _halving(shown: Shown) -> str:
+    angle = seen.cosine(shown.frames)
+    sgd, adam = (_changed(shown, angle, HALF_RATE, training) for training in ("sgd", "adam"))
+    return shown.write.say(
+        f"Halving the learning rate changes the cosine between a layer's gradients before and after the earlier layers' "
+        f"update by {sgd} with SGD and by {adam} with Adam.",
+        f"学习率减半，前面各层更新前后本层梯度的余弦在 SGD 下改变 {sgd}，在 Adam 下改变 {adam}。",
+    )
+
+
+BESIDE = {"C2": _halving}
 
 
 def _layers_in_words(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> str:
@@ -191,22 +206,19 @@ def noise_table(shown: Shown, runs: pd.DataFrame) -> pd.DataFrame:
         for dose in sorted(runs["dose"].dropna().unique()):
             pair = [_run(runs, training, f"{kind} {dose:g}") for kind in seen.NOISES]
             apart = {q: paired(*(half[q] for half in pair)) for q in ("shift", "gradient", "accuracy")}
-            points = write_effect(mean_interval(apart["accuracy"]), "points").replace(
-                " percentage points", ""
-            )
             lines.append(
                 {
                     say("training", "训练"): name,
                     say("amount of noise", "噪声的量"): f"{dose:g}",
-                    say("relative shift, fresh over frozen", "相对偏移，重新抽取与固定之比"): _factor(
+                    say("relative shift, fresh over frozen", "相对偏移，重新抽取与固定之比"): ratio(
                         apart["shift"]
                     ),
-                    say("largest gradient, fresh over frozen", "最大梯度，重新抽取与固定之比"): _factor(
+                    say("largest gradient, fresh over frozen", "最大梯度，重新抽取与固定之比"): ratio(
                         apart["gradient"]
                     ),
                     say(
                         "test accuracy, fresh minus frozen, points", "测试准确率，重新抽取减固定，百分点"
-                    ): points,
+                    ): in_points(apart["accuracy"]),
                     say("diverged, fresh and frozen", "发散，重新抽取与固定"): " / ".join(
                         str(int(half["diverged"].sum())) for half in pair
                     ),
@@ -262,7 +274,3 @@ def _of(table: pd.DataFrame, training: str, arm: str, layer: str) -> pd.Series[f
 def _over_layers(table: pd.DataFrame, training: str, arm: str) -> pd.Series[float]:
     chosen = (table["training"] == training) & (table["arm"] == arm)
     return table[chosen].groupby("seed")["value"].mean()
-
-
-def _factor(logs: pd.Series[float]) -> str:
-    return write_effect(mean_interval(logs), "factor").replace(" ×", "")

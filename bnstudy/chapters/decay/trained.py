@@ -140,7 +140,7 @@ def table(shown: Shown) -> pd.DataFrame:
             say("decay", "衰减率"): f"{decay:g}" if float(str(decay)) >= 0 else "",
         }
         for phase, head in shown.phase_names.items():
-            now = choice[choice["schedule"] == phase]
+            now = choice[choice["schedule"] == phase].set_index("seed")
             line[f"{head}: {say('test accuracy, %', '测试准确率，%')}"] = in_percent(now["accuracy"])
             line[f"{head}: {say('test loss', '测试损失')}"] = mean_interval(now["loss"]).plain(3)
         lines.append(line)

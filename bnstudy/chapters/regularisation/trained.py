@@ -118,7 +118,7 @@ def _losses(shown: Shown) -> str:
 def table(shown: Shown) -> pd.DataFrame:
     """Return each arm at the end of training: accuracies, losses, and the temperature that is best."""
     say = shown.write.say
-    looks, scaled = shown.frames["checkpoints"], shown.frames["calibration"]
+    looks, scaled = (shown.frames[name].set_index("seed") for name in ("checkpoints", "calibration"))
     last = looks[looks["step"] == looks["step"].max()]
     lines = []
     for arm, names in NAMES.items():
@@ -135,7 +135,7 @@ def table(shown: Shown) -> pd.DataFrame:
                 ).plain(3),
                 say("temperature", "温度"): mean_interval(own["temperature"]).plain(2),
                 say("training loss", "训练损失"): mean_interval(of["train"]["loss"]).plain(3),
-                say("seeds", "种子数"): str(of["test"]["seed"].nunique()),
+                say("seeds", "种子数"): str(of["test"].index.nunique()),
             }
         )
     return pd.DataFrame(lines)
