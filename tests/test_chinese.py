@@ -89,7 +89,7 @@ def test_no_name_is_both_kept_and_translated():
 
 
 LISTED = """<nav class="bd-links bd-docs-nav" aria-label="Main"><p><span>Answers</span></p><ul>
-<li class="toctree-l1"><a class="reference internal" href="../ten_minutes.html">In ten minutes</a></li>
+<li class="toctree-l1"><a class="reference internal" href="../log.html">Log</a></li>
 <li class="toctree-l1"><a class="reference internal" href="../decay.html">Decay · C6, C7</a></li>
 <li class="toctree-l1"><a class="reference internal" href="../knobs.html">The remaining arguments</a></li>
 </ul><ul><li class="toctree-l1"><a class="reference internal" href="../methods.html">Methods</a></li>
@@ -105,7 +105,7 @@ def test_the_list_of_pages_has_each_page_once_and_in_chinese_if_it_is_there():
     listed = chinese_pages.navigation(LISTED, "book/zh/decay", titles)
     links = re.findall(r'<a class="([^"]*)" href="([^"]*)"[^>]*>([^<]*)</a>', listed)
     assert links == [
-        ("reference internal", "../ten_minutes.html", "十分钟了解批归一化（英文）"),
+        ("reference internal", "../log.html", "日志（英文）"),
         ("current reference internal", "#", "衰减率 · C6, C7"),
         ("reference internal", "knobs.html", "其余参数"),
         ("reference internal", "../methods.html", "方法（英文）"),

@@ -66,7 +66,7 @@ def test_tables_and_sliders_have_no_label_without_a_translation(html: Path, name
         if re.search(r"<table dataframe>|<div slider>", at) and "<a number>" not in at
     ]
     assert [text for text in quoted if chinese(text) != text] == []
-    if name not in ("zh", "zh/first_round", "zh/glossary"):
+    if name not in ("zh", "zh/first_round", "zh/glossary", "zh/ten_minutes"):
         assert len(quoted) > 20
 
 

@@ -38,6 +38,9 @@ _PATTERNS: Final = tuple(
         (rf"seed {_NUMBER}", "种子 {0}"),
         (rf"epsilon {_NUMBER}", "epsilon {0}"),
         (rf"{_NUMBER} images", "{0} 张图像"),
+        (rf"ch\. {_NUMBER}", "通道 {0}"),
+        (rf"batches of {_NUMBER}", "每批 {0} 张"),
+        (rf"times gamma {_NUMBER}, plus beta {_NUMBER}", "乘以 gamma {0}，加上 beta {1}"),
         (rf"{_NUMBER} of {_NUMBER}", "{1} 中的 {0}"),
         (
             rf"training steps to a test accuracy of {_NUMBER}, each arm at its best learning rate",

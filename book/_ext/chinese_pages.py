@@ -66,7 +66,6 @@ _TEXTS = (
 )
 # The English pages that have no translation yet, as the list of pages calls them.
 PAGES = {
-    "book/ten_minutes": "十分钟了解批归一化",
     "book/is_it_batch_norm": "是批归一化的问题吗？",
     "book/doctor": "诊断工具",
     "book/performance": "性能",

@@ -1,4 +1,4 @@
-"""Sphinx extension: a translated page shows the figures and tables of the notebook that it translates.
+"""Sphinx extension: a translated page shows the figures, tables and texts of the notebook that it translates.
 
 No notebook is executed twice: ``book/zh/decay.md`` has the words, ``book/decay.ipynb`` all that is computed.
 What the package labels in English is put into Chinese where it is shown.
@@ -15,6 +15,9 @@ from typing import Any
 from docutils import nodes
 from docutils.parsers.rst import directives
 from editions import is_chinese
+from markdown_it import MarkdownIt
+from myst_nb.ext.glue.crossref import read_glue_cache
+from myst_nb.ext.glue.utils import PendingGlueReference
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -24,6 +27,7 @@ from bnstudy.analysis.chinese import chinese_html, chinese_svg
 logger = logging.getLogger(__name__)
 
 FIGURE = "图"
+_MARKDOWN = MarkdownIt("commonmark")
 _FRAME = re.compile(r'(data-label="([^"]*)".*?<svg [^>]*?aria-label=")[^"]*(")', re.S)
 
 
@@ -120,6 +124,27 @@ def _html_of(cell: nodes.container) -> list[nodes.container]:
     return [b for b in bundles if any(form.get("mime_type") == "text/html" for form in b.children)]
 
 
+class QuoteMarkdown(SphinxPostTransform):
+    """Show what another page glued as Markdown, which MyST-NB leaves to that page itself."""
+
+    # Before MyST-NB fills in what else is glued elsewhere.
+    default_priority = 4
+
+    def run(self, **kwargs: Any) -> None:
+        """Fill the places of all that is nothing but Markdown."""
+        for place in list(self.document.findall(PendingGlueReference)):
+            glued = read_glue_cache(self.env.mystnb_config.output_folder, place.refdoc)
+            data = glued.get(place.key, {}).get("data", {})
+            if "text/markdown" not in data or "text/html" in data:
+                continue
+            within = place.parent
+            if isinstance(within, nodes.paragraph) and len(within.children) == 1:
+                within.replace_self(nodes.raw("", _MARKDOWN.render(data["text/markdown"]), format="html"))
+            else:
+                inline = _MARKDOWN.renderInline(data["text/markdown"])
+                place.replace_self(nodes.raw("", inline, format="html"))
+
+
 class Translate(SphinxPostTransform):
     """Put into Chinese what tables and sliders say that were written for the English page."""
 
@@ -157,5 +182,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_directive("figure-of", FigureOf)
     app.add_directive("table-of", TableOf)
     app.add_post_transform(FillPlaces)
+    app.add_post_transform(QuoteMarkdown)
     app.add_post_transform(Translate)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

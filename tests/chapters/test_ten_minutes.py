@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from bnstudy import doctor
+from bnstudy.analysis.chinese import chinese
 from bnstudy.chapters.ten_minutes.lesson import CHANNEL, SHOWN, Lesson
 from bnstudy.chapters.ten_minutes.page import DRAWN, TenMinutes
 from bnstudy.chapters.ten_minutes.words import PICTURES
@@ -20,6 +22,7 @@ from bnstudy.chapters.ten_minutes.words import PICTURES
 matplotlib.use("agg")
 
 NOTEBOOK = Path(__file__).parents[2] / "book" / "ten_minutes.ipynb"
+CHINESE = NOTEBOOK.parent / "zh" / "ten_minutes.md"
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +134,28 @@ def test_the_doctor_says_what_the_page_is_about(lesson):
     assert "never-updated" in {finding.code for finding in doctor.scan(lesson.forgotten).findings}
 
 
+def test_the_chinese_page_has_the_same_pictures_and_numbers_and_no_english_label(page):
+    shown = page.chinese()
+    for name in DRAWN:
+        english, said = PICTURES["en"][name], PICTURES["zh"][name]
+        assert sorted(re.findall(r"{(\w+)}", said.seen)) == sorted(re.findall(r"{(\w+)}", english.seen))
+        html = shown[f"ten_minutes_{name}_zh"]
+        assert html.count('role="img"') == 1
+        assert "{" not in html[html.index("<figcaption>你会看到：") :]
+        drawn = [" ".join(unescape(text).split()) for text in re.findall(r"<text[^>]*>([^<]*)</text>", html)]
+        assert [text for text in drawn if chinese(text) is None] == []
+    text = CHINESE.read_text(encoding="utf-8")
+    quoted = set(re.findall(r"\.\./ten_minutes\.ipynb::(\w+)", text))
+    assert quoted <= set(page.numbers) | set(shown)
+    assert set(shown) <= quoted
+    assert text.count("**练习。**") == text.count(":::{dropdown} 答案") == 7
+    cells = nbformat.read(NOTEBOOK, 4).cells
+    asked = {number for cell in cells for number in re.findall(r"\{glue:text\}`(\w+)`", cell.source)}
+    assert quoted - set(shown) == asked
+
+
 def test_every_picture_has_words_and_every_number_is_there(page):
-    assert set(DRAWN) == set(PICTURES)
+    assert set(DRAWN) == set(PICTURES["en"]) == set(PICTURES["zh"])
     for name in DRAWN:
         html = page.picture(name)
         assert html.count("<svg") == html.count('role="img"') == 1

@@ -78,7 +78,7 @@ WORDS = {
             "下图：最后一步时用各滑动平均归一化后的输出，衰减率越大，离零越远。"
         ),
         seen=(
-            "可以看到：{steps} 步内，该通道的均值从 {first} 移到 {mean}，滑动平均跟得较晚。"
+            "你会看到：{steps} 步内，该通道的均值从 {first} 移到 {mean}，滑动平均跟得较晚。"
             "衰减率 {usual_decay} 的最多落后批标准差的 {usual_most} 倍（第 {usual_step} 步）；"
             "衰减率 {large_decay} 的最后停在 {large_mean}，相差 {large_off} 倍，"
             "初始值的权重尚存 {large_left} %。"

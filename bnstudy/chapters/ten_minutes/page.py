@@ -8,8 +8,10 @@ from html import escape
 
 from matplotlib import pyplot as plt
 
+from bnstudy import doctor
+from bnstudy.analysis.judged.wording import Language
 from bnstudy.analysis.slider import inline_svg
-from bnstudy.analysis.words import Html
+from bnstudy.analysis.words import Html, Markdown
 from bnstudy.chapters.moving_picture import page as moving_picture
 from bnstudy.chapters.ten_minutes import pictures
 from bnstudy.chapters.ten_minutes.lesson import CHANNEL, SHOWN, Lesson
@@ -80,8 +82,8 @@ class TenMinutes:
             "shuffled": share[f"batches of {SHOWN}"],
         }
 
-    def picture(self, name: str) -> Html:
-        """Return one of ``DRAWN`` with its caption.
+    def picture(self, name: str, language: Language = "en") -> Html:
+        """Return one of ``DRAWN`` with its caption. Its labels are put into Chinese where they are shown.
 
         Raises:
             ValueError: there is no such picture.
@@ -90,17 +92,29 @@ class TenMinutes:
             raise ValueError(f"name is {name!r}; allowed: {', '.join(map(repr, DRAWN))}")
         figure = DRAWN[name](self.lesson)
         anchor = f"picture-{name.replace('_', '-')}"
-        drawing = inline_svg(figure, anchor, PICTURES[name].text)
+        said = PICTURES[language][name]
+        drawing = inline_svg(figure, anchor, said.text)
         plt.close(figure)
-        seen = escape(PICTURES[name].seen.format(**self.numbers))
+        seen = escape(said.seen.format(**self.numbers))
         return Html(
             f'<figure class="picture" id="{anchor}" data-needs="ten_minutes">'
             f'<div class="drawn">{drawing}</div><figcaption>{seen}</figcaption></figure>'
         )
 
-    def moving(self) -> Html:
+    def chinese(self) -> dict[str, Html | Markdown]:
+        """Return what the Chinese page quotes beside the numbers, by name.
+
+        The doctor's report is in English there, and marked as such.
+        """
+        report = doctor.scan(self.lesson.forgotten)._repr_html_()
+        shown: dict[str, Html | Markdown] = {name: self.picture(name, "zh") for name in DRAWN}
+        shown["moving"] = self.moving("zh")
+        shown["made"] = moving_picture.made("zh")
+        shown["report"] = Html(f'<div lang="en">{report}</div>')
+        return {f"ten_minutes_{name}_zh": piece for name, piece in shown.items()}
+
+    def moving(self, language: Language = "en") -> Html:
         """Return the moving picture with its caption."""
-        seen = escape(moving_picture.seen())
-        return Html(
-            f'<figure class="picture">{moving_picture.figure()}<figcaption>{seen}</figcaption></figure>'
-        )
+        seen = escape(moving_picture.seen(language))
+        drawing = moving_picture.figure(language=language)
+        return Html(f'<figure class="picture">{drawing}<figcaption>{seen}</figcaption></figure>')

@@ -1,8 +1,10 @@
-"""What is to be seen in each picture of the page; ``{name}`` is where a number goes."""
+"""What is to be seen in each picture of the page, by language; ``{name}`` is where a number goes."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from bnstudy.analysis.judged.wording import Language
 
 
 class Said(NamedTuple):
@@ -12,7 +14,7 @@ class Said(NamedTuple):
     seen: str
 
 
-PICTURES = {
+_ENGLISH = {
     "axes": Said(
         "Digits in a column, and beside each its maps of five channels. A frame runs around one channel's "
         "maps of all images.",
@@ -54,3 +56,41 @@ PICTURES = {
         "with its mean.",
     ),
 }
+
+_CHINESE = {
+    "axes": Said(
+        "一列手写数字图像，每张旁边是它的五个通道；其中一个通道在所有图像上的部分加了框。",
+        "你会看到：一批中的六张图像，以及卷积层由它们算出的结果，每列一个通道。"
+        "加框的是通道 {channel}：所有图像、所有位置上的值共用一个均值和一个方差，"
+        "这一批 {shown} 张图像共有 {values} 个值。这样的均值有 {means} 个，每个通道一个。",
+    ),
+    "gamma_and_beta": Said(
+        "上下排列的三个直方图：批归一化之前，归一化之后，缩放和平移之后。",
+        "你会看到：通道 {channel} 输入时均值为 {before_mean}，标准差为 {before_std}；"
+        "批归一化把它们变成 0 和 1；gamma 和 beta 由训练学得，"
+        "在这里把标准差变成 {set_gamma}，把均值变成 {set_beta}。直方图的形状不变。",
+    ),
+    "company": Said(
+        "高低不同的点，同一张图像所在的每一批各一个；另有一条水平线。",
+        "你会看到：图像相同，权重也相同。训练模式下，输出取决于同批的其他图像，"
+        "在 {lowest} 到 {highest} 之间；评估模式下总是 {alone}，与同批的其他图像无关。",
+    ),
+    "updates": Said(
+        "四个测试准确率的横条：执行了更新；忘了更新；忘了更新，改用测试批的统计量；忘了更新，之后重新校准。",
+        "你会看到：执行了更新的网络，测试图像分对 {run}；忘了更新的，分对 {forgotten}。两者的权重相同："
+        "用测试批的统计量归一化，分对 {by_the_batch}；重新校准统计量之后，分对 {recalibrated}。",
+    ),
+    "scatter": Said(
+        "批越大，点越低，沿一条直线下降；两轴都是对数坐标。",
+        "你会看到：批越大，批均值就越少取决于其中是哪些图像。批大小从 2 增加到 128，"
+        "批均值的波动缩小到原来的 {whole} 分之一；直线按批大小的平方根下降。",
+    ),
+    "hurts": Said(
+        "四个测试准确率的横条：滑动平均，打乱的测试批，每批两张图像，按类别排序的测试批。",
+        "你会看到：评估模式下的网络分对 {averages}；同一个网络若忘了切换，"
+        "在每批 {shown} 张的乱序测试批上分对 {shuffled}，每批两张时分对 {pairs}，"
+        "按类别排序时分对 {sorted}。这时整批图像都有这一类的特征，它进了批均值，也就随均值一起被减掉了。",
+    ),
+}
+
+PICTURES: dict[Language, dict[str, Said]] = {"en": _ENGLISH, "zh": _CHINESE}
