@@ -87,6 +87,11 @@ class Shown:
         plt.close(figure)
         return f'<div class="drawing">{svg}<p class="drawing-caption">{caption}</p></div>'
 
+    def seen(self, text: str) -> str:
+        """Return what is to be seen in the figure above, as its second caption."""
+        you_see = self.write.say("<em>You see:</em> ", "<em>你会看到：</em>")
+        return f"<p>{you_see}{text}</p>"
+
     def table(self, rows: pd.DataFrame) -> str:
         """Return a table as HTML; its numbers open to their values by seed."""
         return str(page.show(rows, self.write.sources.cite))

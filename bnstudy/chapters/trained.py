@@ -28,6 +28,12 @@ from bnstudy.study.status import status
 # The block of the network that judges nothing: what of a finding carries over to it.
 SECOND = "second_network"
 
+STANDING = (
+    "Trained to the end by the plan that was frozen beforehand. The sentences at the top of the page have "
+    "what the verdicts rest on; all else here is described, with 95 % intervals, and judged by nothing.",
+    "按运行前冻结的计划训练到底。判定所依据的数字见页首；其余只是描述（95 % 区间），不作判定之用。",
+)
+
 
 def described(
     chapter: str, language: Language = "en", data_dir: str | os.PathLike[str] = "", **parameters: Any

@@ -25,7 +25,6 @@ def described(shown: Shown) -> str:
     rungs = ladder(shown)
     return "".join(
         (
-            f"<p>{_climbed(shown, rungs)}</p>",
             shown.drawing(
                 figures.ladder(rungs),
                 f"trained-ladder-{shown.language}",
@@ -38,6 +37,7 @@ def described(shown: Shown) -> str:
                     "大点与误差线为几何平均与 95 % 区间（Student t，取对数）。",
                 ),
             ),
+            shown.seen(_climbed(shown, rungs)),
             f"<p>{_sentences(shown)}</p>",
             shown.table(table(shown)),
         )

@@ -28,7 +28,6 @@ def _layers(shown: Shown) -> str:
     moved, angle = seen.drift(shown.frames), seen.cosine(shown.frames)
     return "".join(
         (
-            f"<p>{_yardstick(shown, angle)}</p>",
             shown.drawing(
                 seen_figures.by_layer(moved, angle),
                 f"trained-layers-{shown.language}",
@@ -41,6 +40,8 @@ def _layers(shown: Shown) -> str:
                     "误差线：种子间 95 % 区间（Student t；上图取对数计算）。",
                 ),
             ),
+            shown.seen(_first_and_last(shown, moved, angle)),
+            f"<p>{_yardstick(shown, angle)}</p>",
             shown.table(layers_table(shown, moved, angle)),
         )
     )
@@ -66,6 +67,31 @@ def layers_table(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> pd.D
                 line[head] = mean_interval(_of(angle, training, arm, layer)).plain(3)
             lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _first_and_last(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> str:
+    layers = sorted(moved["layer"].unique())
+    ends = layers[0], layers[-1]
+    said: dict[str, list[str]] = {"en": [], "zh": []}
+    for training, name in TRAININGS.items():
+        far, turned = [], []
+        for layer in ends:
+            far.append(
+                shown.write.cite(ratio(paired(*(_of(moved, training, a, layer) for a in ("none", "batch")))))
+            )
+            turned.append(
+                shown.write.number(paired(*(_of(angle, training, a, layer) for a in ("batch", "none"))))
+            )
+        said["en"].append(
+            f"with {name} a step moves what {ends[0]} is given {far[0]} times as far without batch norm, and what "
+            f"{ends[1]} is given {far[1]} times; the cosine changes by {turned[0]} in {ends[0]} and by {turned[1]} in "
+            f"{ends[1]} with it"
+        )
+        said["zh"].append(
+            f"{name} 下，无批归一化时一步使 {ends[0]} 的输入移动 {far[0]} 倍远，使 {ends[1]} 的输入移动 {far[1]} 倍远；"
+            f"有批归一化时余弦在 {ends[0]} 改变 {turned[0]}，在 {ends[1]} 改变 {turned[1]}"
+        )
+    return shown.write.say("; ".join(said["en"]) + ".", "；".join(said["zh"]) + "。")
 
 
 def _changed(shown: Shown, angle: pd.DataFrame, arm: str, training: str) -> str:
@@ -130,7 +156,6 @@ def _shape(shown: Shown) -> str:
     table = seen.shape(shown.frames)
     return "".join(
         (
-            f"<p>{_shape_in_short(shown, table)}</p>",
             shown.drawing(
                 seen_figures.shape(table, NOT_GAUSSIAN),
                 f"trained-shape-{shown.language}",
@@ -143,6 +168,7 @@ def _shape(shown: Shown) -> str:
                     "虚线：同样大小的高斯样本。色带：种子间 95 % 区间（Student t）。",
                 ),
             ),
+            shown.seen(_shape_in_short(shown, table)),
         )
     )
 
@@ -178,7 +204,6 @@ def _noise(shown: Shown) -> str:
     runs = seen.noise(shown.frames)
     return "".join(
         (
-            f"<p>{_published_noise(shown, runs)}</p>",
             shown.drawing(
                 seen_figures.noise(runs),
                 f"trained-noise-{shown.language}",
@@ -193,6 +218,7 @@ def _noise(shown: Shown) -> str:
                     "色带：种子间 95 % 区间（Student t）。",
                 ),
             ),
+            shown.seen(_published_noise(shown, runs)),
             shown.table(noise_table(shown, runs)),
         )
     )

@@ -21,7 +21,6 @@ def described(shown: Shown) -> str:
     """Return sentences, the split of the loss, and a table of every choice of statistics."""
     return "".join(
         (
-            f"<p>{_early(shown)}</p><p>{_late(shown)}</p>",
             shown.drawing(
                 figures.error_by_decay(to_split(shown)),
                 f"trained-split-{shown.language}",
@@ -36,6 +35,8 @@ def described(shown: Shown) -> str:
                     "而这一批比其余的小。",
                 ),
             ),
+            shown.seen(_early(shown)),
+            f"<p>{_late(shown)}</p>",
             shown.table(table(shown)),
         )
     )

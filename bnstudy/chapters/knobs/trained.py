@@ -35,7 +35,6 @@ def described(shown: Shown) -> str:
     names = {arm: en for arm, (en, _) in NAMES.items()}
     return "".join(
         (
-            f"<p>{_sentences(shown, rows)}</p>",
             shown.drawing(
                 figures.accuracy_by_arm(rows, names),
                 f"trained-knobs-{shown.language}",
@@ -48,6 +47,7 @@ def described(shown: Shown) -> str:
                     "判定依据用精确统计量时的差，见上文。",
                 ),
             ),
+            shown.seen(_sentences(shown, rows)),
             shown.table(table(shown, rows)),
         )
     )

@@ -32,7 +32,6 @@ def described(shown: Shown) -> str:
     say = shown.write.say
     return "".join(
         (
-            f"<p>{_at_equal_training(shown, rungs)}</p>",
             shown.drawing(
                 figures.courses(shown.frames["checkpoints"], PLAIN),
                 f"trained-courses-{shown.language}",
@@ -43,6 +42,7 @@ def described(shown: Shown) -> str:
                     "不加 L2 和 dropout 的网络在训练过程中的测试准确率与训练准确率，每次评估一个点：各种子的平均与 95 % 区间（Student t）。",
                 ),
             ),
+            shown.seen(_at_equal_training(shown, rungs)),
             f"<p>{_losses(shown)}</p>",
             shown.table(table(shown)),
         )

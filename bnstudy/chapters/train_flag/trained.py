@@ -22,7 +22,6 @@ def described(shown: Shown) -> str:
     """Return who wins at which size of test batch, a figure and a table."""
     return "".join(
         (
-            f"<p>{_sentences(shown)}</p>",
             shown.drawing(
                 figures.accuracy_by_size(flags(shown, END)),
                 f"trained-flag-{shown.language}",
@@ -36,6 +35,7 @@ def described(shown: Shown) -> str:
                     "色带为种子间 95 % 区间（Student t）。判定只依据打乱的、每批四张的情形，其余仅作描述。",
                 ),
             ),
+            shown.seen(_sentences(shown)),
             shown.table(table(shown)),
         )
     )
