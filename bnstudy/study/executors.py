@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from bnstudy.records.spec import SpecError
+from bnstudy.study.memory import keep_memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,7 +59,8 @@ class Processes(Executor):
     def __init__(self, count: int, threads: int, *, fresh: bool = False) -> None:
         # Spawned, since PyTorch's threads don't survive a fork.
         self._context = multiprocessing.get_context("spawn")
-        self._initial = (threads,)
+        # A process that times a step is like any other's; one that trains is there for nothing else.
+        self._initial = (threads, not fresh)
         self._runs_each = 1 if fresh else None
         self._hands = ThreadPoolExecutor(count, "worker")
         self._own = threading.local()  # each hand's process
@@ -93,10 +95,12 @@ class Processes(Executor):
         return pool
 
 
-def _prepare_worker(threads: int) -> None:
+def _prepare_worker(threads: int, keeps: bool) -> None:
     # A terminal sends Ctrl-C to the workers too; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if keeps:
+        keep_memory()
     import torch
 
     torch.set_num_threads(threads)
