@@ -45,6 +45,7 @@ CONSTANTS = {
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "zh/glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
+    "zh/second_round.md": "",
     "zh/first_round.md": "C1 C2 C3 C4 C5 C8 C9 C10 C11 C12 C13",
     "first_round.md": "C1 C2 C3 C4 C5 C8 C9 C10 C11 C12 C13",
     "is_it_batch_norm.md": "",

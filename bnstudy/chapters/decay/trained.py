@@ -26,7 +26,7 @@ def described(shown: Shown) -> str:
             shown.drawing(
                 figures.error_by_decay(to_split(shown)),
                 f"trained-split-{shown.language}",
-                f"Points with error bars: {_split_in_words(shown)}",
+                _split_in_words(shown),
                 shown.write.say(
                     "The second round's networks before and after annealing: test accuracy lost to precise "
                     "statistics of the same weights, split into what each remedy wins back. Bars: 95 % intervals "
@@ -159,15 +159,23 @@ def _late(shown: Shown) -> str:
 
 
 def _split_in_words(shown: Shown) -> str:
+    say = shown.write.say
     split = error_split(to_split(shown))
+    phases = {"constant": "学习率不变", "annealed": "退火后"}
     said = []
     for phase in PHASES:
         for part in PARTS:
             rows = split[(split["schedule"] == phase) & (split["part"] == part)]
             values = rows.groupby("decay")["loss_of_accuracy"].mean()
-            listed = ", ".join(f"{decay:g}: {100 * value:.1f}" for decay, value in values.items())
-            said.append(f"{phase} rate, {part}, points by decay {listed}")
-    return "; ".join(said) + "."
+            listed = [f"{decay:g}: {100 * value:.1f}" for decay, value in values.items()]
+            said.append(
+                say(
+                    f"{phase} rate, {part}, points by decay {', '.join(listed)}",
+                    f"{phases[phase]}，{PARTS_ZH[part]}，各衰减率的百分点："
+                    f"{'，'.join(listed).replace(': ', '：')}",
+                )
+            )
+    return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点：{'；'.join(said)}。")
 
 
 def _mean_lost(
