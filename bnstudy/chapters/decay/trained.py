@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import ANNEALING, END, LAGGING
@@ -167,12 +168,14 @@ def _split_in_words(shown: Shown) -> str:
         for part in PARTS:
             rows = split[(split["schedule"] == phase) & (split["part"] == part)]
             values = rows.groupby("decay")["loss_of_accuracy"].mean()
-            listed = [f"{decay:g}: {100 * value:.1f}" for decay, value in values.items()]
+            listed = [
+                say(f"{decay:g}: {100 * value:.1f}", f"衰减率 {decay:g} 为 {100 * value:.1f}")
+                for decay, value in values.items()
+            ]
             said.append(
                 say(
                     f"{phase} rate, {part}, points by decay {', '.join(listed)}",
-                    f"{phases[phase]}，{PARTS_ZH[part]}，各衰减率的百分点："
-                    f"{'，'.join(listed).replace(': ', '：')}",
+                    f"{phases[phase]}，{chinese(part) or part}（百分点）：{'，'.join(listed)}",
                 )
             )
     return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点：{'；'.join(said)}。")

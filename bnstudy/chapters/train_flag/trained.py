@@ -142,12 +142,14 @@ def _in_words(shown: Shown) -> str:
         for statistics, (name, *_) in figures.FLAGS.items():
             kept = rows[(rows["order"] == order) & (rows["statistics"] == statistics)]
             means = kept.groupby("test_batch_size")["accuracy"].apply(lambda v: mean_interval(v).mean)
-            listed = [f"{size}: {100 * mean:.1f} %" for size, mean in means.items()]
+            listed = [
+                say(f"{size}: {100 * mean:.1f} %", f"每批 {size} 张为 {100 * mean:.1f} %")
+                for size, mean in means.items()
+            ]
             said.append(
                 say(
                     f"{order}, {name}, by size {', '.join(listed)}",
-                    f"{ORDERS_ZH[order]}，{chinese(name) or name}，各批大小："
-                    f"{'，'.join(listed).replace(': ', '：')}",
+                    f"{ORDERS_ZH[order]}，{chinese(name) or name}：{'，'.join(listed)}",
                 )
             )
     return say(
