@@ -83,7 +83,6 @@ PAGES = {
     "book/api/index": "软件包",
     "book/api/loops": "用在自己的训练循环里",
     "book/api/records": "运行、记录与分析",
-    "book/methods": "方法",
     "book/references": "参考文献",
     "book/log": "日志",
     "book/changelog": "更新记录",
