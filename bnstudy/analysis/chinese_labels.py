@@ -155,6 +155,7 @@ LABELS: Final[dict[str, str]] = {
     "fastest round": "最快的一轮",
     "updates in place over updates run with the step": "就地更新与随步更新之比",
     # covariate shift
+    "convolution": "卷积",
     "without, half the rate": "无批归一化，学习率减半",
     "inputs moved by a step": "一步使输入移动",
     "(standard deviations)": "（标准差）",

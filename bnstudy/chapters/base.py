@@ -98,12 +98,17 @@ class Chapter(Generic[AStudy]):
 
         Nothing, where the study isn't as planned: then its own runs are what the page is about.
         """
-        if self.study != type(self.study)():
+        if not self._as_planned:
             return Html("")
         return described(self.study.name, language, self._frames().root)
 
+    @property
+    def _as_planned(self) -> bool:
+        """Whether the study has its defaults: verdicts and descriptions are of those."""
+        return self.study == type(self.study)()
+
     def _judged(self) -> dict[str, Judgement]:
-        if self.study != type(self.study)():
+        if not self._as_planned:
             return {}
         return {name: j for name, j in judgements().items() if j.verdict != "not measured yet"}
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from bnstudy.analysis import page
 from bnstudy.analysis.chinese import chinese_svg
 from bnstudy.analysis.judged.wording import Language
+from bnstudy.analysis.rules import Unit
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import inline_svg
 from bnstudy.analysis.statistics import Amount, Interval, mean_interval
@@ -55,14 +56,28 @@ class Shown:
         # What is logged of training may be every tenth step alone, and end before the last.
         return float(self.frames["checkpoints"]["step"].max()) / max(epochs)
 
+    @cached_property
+    def phases(self) -> dict[str, float]:
+        """Epochs after which a constant rate ends, and its annealing: by ``"constant"``, ``"annealed"``."""
+        specs = [run.spec for run in self.frames.study.runs() if isinstance(run.spec, RunSpec)]
+        end = max(spec.epochs for spec in specs)
+        return {"constant": float(end - max(spec.annealed_epochs for spec in specs)), "annealed": float(end)}
+
+    @property
+    def phase_names(self) -> dict[str, str]:
+        """What a table calls the phases."""
+        return {
+            "constant": self.write.say("constant rate", "学习率不变"),
+            "annealed": self.write.say("annealed", "退火后"),
+        }
+
     def lost(self, values: Iterable[float]) -> str:
         """Return a mean loss of accuracy in points, with Student's interval over seeds."""
         return self.write.lost(values, mean_interval)
 
     def times(self, logs: Interval) -> str:
         """Return 2 to the mean of binary logarithms with its interval: ``"2.14 [1.62, 2.83]"``."""
-        text = write_effect(logs, "factor").replace(" ×", "")
-        return self.write.cite(Amount.of(text, logs, "factor"))
+        return self.write.cite(_without_unit(logs, "factor", " ×"))
 
     def drawing(self, figure: Figure, name: str, text: str, caption: str) -> str:
         """Return a figure as it stands in the page, with ``text`` for who doesn't see it."""
@@ -72,6 +87,25 @@ class Shown:
         plt.close(figure)
         return f'<div class="drawing">{svg}<p class="drawing-caption">{caption}</p></div>'
 
+    def seen(self, text: str) -> str:
+        """Return what is to be seen in the figure above, as its second caption."""
+        you_see = self.write.say("<em>You see:</em> ", "<em>你会看到：</em>")
+        return f"<p>{you_see}{text}</p>"
+
     def table(self, rows: pd.DataFrame) -> str:
-        """Return a table as HTML."""
-        return str(page.show(rows))
+        """Return a table as HTML; its numbers open to their values by seed."""
+        return str(page.show(rows, self.write.sources.cite))
+
+
+def ratio(logs: Iterable[float]) -> Amount:
+    """Return a table's cell: 2 to the mean of binary logarithms, ``"2.14 [1.62, 2.83]"`` (Student's t)."""
+    return _without_unit(mean_interval(logs), "factor", " ×")
+
+
+def in_points(values: Iterable[float]) -> Amount:
+    """Return a table's cell: a mean difference of shares in points, ``"+8.1 [+6.2, +8.8]"`` (Student's t)."""
+    return _without_unit(mean_interval(values), "points", " percentage points")
+
+
+def _without_unit(found: Interval, unit: Unit, written: str) -> Amount:
+    return Amount.of(write_effect(found, unit).replace(written, ""), found, unit)

@@ -5,6 +5,7 @@ A chapter that has something to show of a block of trainings has a file ``traine
 * ``BLOCK``: the name of the study whose records it reads, such as ``"core"``;
 * ``described(shown)``, if it has a part of the page for them: what it says, in the language of ``shown``
   (``bnstudy.chapters.shown``);
+* ``CARRIED``, if there is any: what the second network shows of some claims, a sentence each, by the claim;
 * ``BESIDE``, if there is any: what is said beside the verdict on some claims, a sentence each, by the claim.
 """
 
@@ -23,6 +24,15 @@ from bnstudy.chapters.shown import Shown
 from bnstudy.records.store import Store
 from bnstudy.study.run import NotRecordedError, default_data_dir
 from bnstudy.study.status import status
+
+# The block of the network that judges nothing: what of a finding carries over to it.
+SECOND = "second_network"
+
+STANDING = (
+    "Trained to the end by the plan that was frozen beforehand. The sentences at the top of the page have "
+    "what the verdicts rest on; all else here is described, with 95 % intervals, and judged by nothing.",
+    "按运行前冻结的计划训练到底。判定所依据的数字见页首；其余只是描述（95 % 区间），不作判定之用。",
+)
 
 
 def described(
@@ -51,7 +61,33 @@ def described(
         frames = load(module.BLOCK, data_dir, **parameters)
     except NotRecordedError:
         return Html(_still_training(module.BLOCK, language, data_dir, parameters))
-    return Html(say(Shown(frames, chapter, language)))
+    return Html(
+        say(Shown(frames, chapter, language)) + _carried(module, chapter, language, data_dir, parameters)
+    )
+
+
+def _carried(
+    module: Any,
+    chapter: str,
+    language: Language,
+    data_dir: str | os.PathLike[str],
+    parameters: Mapping[str, Any],
+) -> str:
+    """Return what the second network shows of a chapter's claims, where it can show something."""
+    said: Mapping[str, Callable[[Shown], str]] = getattr(module, "CARRIED", {})
+    if not said:
+        return ""
+    try:
+        shown = Shown(load(SECOND, data_dir, **parameters), chapter, language)
+    except NotRecordedError:
+        return _still_training(SECOND, language, data_dir, parameters)
+    lines = "".join(f"<li><strong>{claim}</strong> {say(shown)}</li>" for claim, say in said.items())
+    intro = shown.write.say(
+        "On a second network, a ResNet of eight layers on the same images ({} seeds), described and judged "
+        "by nothing:",
+        "在第二个网络（同样图像上的八层 ResNet，{} 个种子）上，仅作描述，不作判定之用：",
+    ).format(shown.write.cite(str(shown.frames["runs"]["seed"].nunique())))
+    return f"<p>{intro}</p><ul>{lines}</ul>"
 
 
 def beside(chapter: str, claim: str, language: Language = "en", data_dir: str | os.PathLike[str] = "") -> str:

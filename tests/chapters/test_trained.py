@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from bs4 import BeautifulSoup
 
 from bnstudy import chapters
 from bnstudy.blocks.core import ANNEALING, BEFORE, END, LAGGING, CoreStudy
+from bnstudy.blocks.second_network import SecondNetworkStudy
 from bnstudy.chapters import trained
 from bnstudy.chapters.convergence import trained as of_ends
 from bnstudy.chapters.decay import trained as of_decays
@@ -106,6 +108,65 @@ def folder(tmp_path_factory):
             run.spec, {"device": "planted", "wall_seconds": 1.0, "source": "planted"}, "finished", tables
         )
     return root
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    """The second network's block alone: its looks are core's, of other epochs."""
+    root = tmp_path_factory.mktemp("second")
+    store = Store(root)
+    study = SecondNetworkStudy(dataset="digits", seeds=len(SEEDS))
+    renamed = {round(e * AN_EPOCH): round(f * AN_EPOCH) for e, f in ((ANNEALING, 12), (END, 16))}
+    for run in study.runs():
+        rows = evaluations(run.spec.seed, run.arms["arm"])
+        rows = [(renamed[row[0]], *row[1:]) for row in rows if row[0] in renamed and row[2] != "frozen"]
+        rows = [row for row in rows if row[4] != "both"]
+        tables = {
+            "checkpoints": dict(zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True)),
+            "arrivals": dict(
+                zip(
+                    COLUMNS,
+                    map(list, zip(*arrivals(run.spec.seed, run.arms["arm"]), strict=True)),
+                    strict=True,
+                )
+            ),
+        }
+        store.write(
+            run.spec, {"device": "planted", "wall_seconds": 1.0, "source": "planted"}, "finished", tables
+        )
+    return root
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_carries_over_stands_below_and_says_of_which_network_it_is(folder, second, tmp_path, language):
+    both = tmp_path / "both"
+    for part in (folder, second):
+        shutil.copytree(part, both, dirs_exist_ok=True)
+    of = {"dataset": "digits", "seeds": len(SEEDS)}
+    said = {c: read(described(c, language, both, **of)) for c in ("decay", "train_flag", "convergence")}
+    lines = {c: [li.get_text() for li in html.select("li")] for c, html in said.items()}
+    assert {c: [line[:3].strip() for line in found] for c, found in lines.items()} == {
+        "decay": ["C6", "C7"],
+        "train_flag": ["C10"],
+        "convergence": ["C4", "C13"],
+    }
+    assert all("ResNet" in html.get_text() for html in said.values())
+    if language == "en":
+        # Annealed, nothing of what an average loses is left; the test batch's own lose two points.
+        assert re.search(
+            r"by \+?0\.0 \[.*after annealing and by \+1\.0 \[.*and of each.*by \+2\.0 ", lines["decay"][0]
+        )
+        assert re.search(
+            r"0\.999 loses 30\.0 .*before annealing and 0\.0 .*decay 0\.9 3\.0 ", lines["decay"][1]
+        )
+        assert re.search(r"batches of 128 .*costs 2\.0 .* and -1\.0 ", lines["train_flag"][0])
+        assert re.search(r"takes 2\.00 .*times the steps to 50%", lines["convergence"][0])
+        assert re.search(r"ahead by \+7\.0 .*by -0\.070 ", lines["convergence"][1])
+
+
+def test_a_second_network_that_is_still_training_is_counted(folder):
+    said = read(described("decay", "en", folder, dataset="digits", seeds=2)).get_text()
+    assert "second_network, are not recorded in full yet (0 / 4)" in said
 
 
 def shown(folder, chapter, language="en"):

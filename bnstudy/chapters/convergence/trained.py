@@ -10,7 +10,6 @@ import pandas as pd
 from bnstudy.analysis.judged.times import arrival
 from bnstudy.analysis.statistics import Interval, mean_interval
 from bnstudy.analysis.tables import in_percent, paired
-from bnstudy.blocks.core import ANNEALING, END
 from bnstudy.chapters.convergence import figures
 from bnstudy.chapters.convergence.judged import TARGETS
 from bnstudy.chapters.shown import Shown
@@ -26,7 +25,6 @@ def described(shown: Shown) -> str:
     rungs = ladder(shown)
     return "".join(
         (
-            f"<p>{_climbed(shown, rungs)}</p>",
             shown.drawing(
                 figures.ladder(rungs),
                 f"trained-ladder-{shown.language}",
@@ -39,10 +37,30 @@ def described(shown: Shown) -> str:
                     "大点与误差线为几何平均与 95 % 区间（Student t，取对数）。",
                 ),
             ),
+            shown.seen(_climbed(shown, rungs)),
             f"<p>{_sentences(shown)}</p>",
             shown.table(table(shown)),
         )
     )
+
+
+def _faster(shown: Shown) -> str:
+    return _climbed(shown, ladder(shown))
+
+
+def _higher(shown: Shown) -> str:
+    end = shown.phases["annealed"]
+    test = [own(shown, end, arm, "test") for arm in ("batch", "none")]
+    points, loss = (paired(*(rows[value] for rows in test)) for value in ("accuracy", "loss"))
+    accuracy, nats = shown.write.points(points, mean_interval), shown.write.number(loss)
+    return shown.write.say(
+        f"After annealing the network with batch norm is ahead by {accuracy} points of test accuracy, and by {nats} "
+        "of test loss (nats; negative is better).",
+        f"退火之后，有批归一化的网络测试准确率领先 {accuracy} 个百分点，测试损失相差 {nats}（nat，负值更好）。",
+    )
+
+
+CARRIED = {"C4": _faster, "C13": _higher}
 
 
 def ladder(shown: Shown) -> pd.DataFrame:
@@ -137,7 +155,10 @@ def table(shown: Shown) -> pd.DataFrame:
     say = shown.write.say
     named = {"none": say("without batch norm", "无批归一化"), "batch": say("with batch norm", "有批归一化")}
     lines = []
-    for phase, epoch in ((say("before annealing", "退火前"), ANNEALING), (say("annealed", "退火后"), END)):
+    phases = zip(
+        (say("before annealing", "退火前"), say("annealed", "退火后")), shown.phases.values(), strict=True
+    )
+    for phase, epoch in phases:
         for arm in ARMS:
             line = {say("epoch", "轮数"): f"{epoch:g}, {phase}", say("network", "网络"): named[arm]}
             for split, images in (("test", say("test", "测试")), ("train", say("training", "训练"))):
@@ -150,9 +171,9 @@ def table(shown: Shown) -> pd.DataFrame:
 
 
 def _sentences(shown: Shown) -> str:
-    write = shown.write
+    write, end = shown.write, shown.phases["annealed"]
     apart = {
-        (split, value): paired(own(shown, END, "batch", split)[value], own(shown, END, "none", split)[value])
+        (split, value): paired(*(own(shown, end, arm, split)[value] for arm in ("batch", "none")))
         for split in ("test", "train")
         for value in ("accuracy", "loss")
     }

@@ -12,8 +12,8 @@ FOUND = {
         "无批归一化时，一步训练使各层输入移动的距离是有批归一化的 {}。",
     ),
     "cosine of gradients before and after the earlier layers' update, batch norm minus none": Said(
-        "How far a layer's gradient still points the same way once the earlier layers have moved differs by {}.",
-        "前面各层更新之后，本层梯度与更新前的余弦相差 {}。",
+        "Batch norm changes the cosine between a layer's gradients before and after the earlier layers' update by {}.",
+        "批归一化使前面各层更新前后本层梯度的余弦改变 {}。",
     ),
     "Kolmogorov distance to a Gaussian, hidden layers": Said(
         "Normalised values of hidden layers are {} from a Gaussian (Kolmogorov's distance).",
@@ -35,7 +35,10 @@ ADVICE = {
         ),
     },
     "C3": {
-        "supported": Said("Treat normalised values as Gaussian.", "可以把归一化后的值当作高斯分布。"),
+        "supported": Said(
+            "For rough probabilities treat normalised values as Gaussian; not in the tails.",
+            "粗略估计概率时，可以把归一化后的值当作高斯分布；尾部除外。",
+        ),
         "": Said(
             "Rely on mean 0 and variance 1, and on nothing else of the shape.",
             "只依赖均值为 0、方差为 1，不要依赖分布的其他形状。",

@@ -49,11 +49,12 @@ def by_layer(drift: pd.DataFrame, cosine: pd.DataFrame) -> Figure:
             for i, arm in enumerate(NAMES):
                 of_arm = table[(table["training"] == training) & (table["arm"] == arm)]
                 _marks(axis, of_arm, layers, arm, (i - 1) * 0.2, log)
-        axes[1, column].set_xticks(range(len(layers)), layers)
+        axes[1, column].set_xticks(range(len(layers)), [layer.removeprefix("conv") for layer in layers])
     axes[0, 0].set(yscale="log", ylabel="inputs moved by a step\n(standard deviations)")
     axes[0, 0].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     plain_ticks(axes[0, 0].yaxis)
     axes[1, 0].set_ylabel("cosine")
+    figure.supxlabel("convolution", fontsize=SMALL + 1, color=NEUTRAL)
     legend_above(figure, [sample(n, COLOURS[a], MARKS[a], ls="", ms=6, mew=0) for a, n in NAMES.items()])
     return figure
 
@@ -103,6 +104,8 @@ def noise(table: pd.DataFrame) -> Figure:
             values = part.assign(y=2 ** part[quantity] if log else 100 * part[quantity])
             if log:
                 axis.set_yscale("log")
+                axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                plain_ticks(axis.yaxis)
             for arm in ("none", "batch"):
                 level = part[part["arm"] == arm][quantity].mean()
                 axis.axhline(2**level if log else 100 * level, color=COLOURS[arm], lw=1.2, ls="--")

@@ -6,12 +6,11 @@ import pandas as pd
 
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import paired
-from bnstudy.analysis.words import write_effect
 from bnstudy.blocks.shift import HALF_RATE
 from bnstudy.chapters.covariate_shift import seen, seen_figures
 from bnstudy.chapters.covariate_shift.judged import NOT_GAUSSIAN
 from bnstudy.chapters.covariate_shift.seen_figures import TRAININGS
-from bnstudy.chapters.shown import Shown
+from bnstudy.chapters.shown import Shown, in_points, ratio
 
 BLOCK = "shift"
 
@@ -29,7 +28,6 @@ def _layers(shown: Shown) -> str:
     moved, angle = seen.drift(shown.frames), seen.cosine(shown.frames)
     return "".join(
         (
-            f"<p>{_yardstick(shown, angle)}</p>",
             shown.drawing(
                 seen_figures.by_layer(moved, angle),
                 f"trained-layers-{shown.language}",
@@ -42,6 +40,8 @@ def _layers(shown: Shown) -> str:
                     "误差线：种子间 95 % 区间（Student t；上图取对数计算）。",
                 ),
             ),
+            shown.seen(_first_and_last(shown, moved, angle)),
+            f"<p>{_yardstick(shown, angle)}</p>",
             shown.table(layers_table(shown, moved, angle)),
         )
     )
@@ -57,7 +57,7 @@ def layers_table(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> pd.D
             line = {
                 say("training", "训练"): name,
                 say("layer", "层"): layer,
-                say("moved, without over with batch norm", "移动距离，无批归一化与有之比"): _factor(apart),
+                say("moved, without over with batch norm", "移动距离，无批归一化与有之比"): ratio(apart),
             }
             for arm, head in (
                 ("none", say("cosine, without", "余弦，无")),
@@ -69,17 +69,45 @@ def layers_table(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> pd.D
     return pd.DataFrame(lines)
 
 
-def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
-    write = shown.write
-    changed = {
-        (training, arm): write.number(
-            paired(_over_layers(angle, training, arm), _over_layers(angle, training, "none"))
+def _first_and_last(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> str:
+    layers = sorted(moved["layer"].unique())
+    ends = layers[0], layers[-1]
+    said: dict[str, list[str]] = {"en": [], "zh": []}
+    for training, name in TRAININGS.items():
+        far, turned = [], []
+        for layer in ends:
+            far.append(
+                shown.write.cite(ratio(paired(*(_of(moved, training, a, layer) for a in ("none", "batch")))))
+            )
+            turned.append(
+                shown.write.number(paired(*(_of(angle, training, a, layer) for a in ("batch", "none"))))
+            )
+        said["en"].append(
+            f"with {name} a step moves what {ends[0]} is given {far[0]} times as far without batch norm, and what "
+            f"{ends[1]} is given {far[1]} times; the cosine changes by {turned[0]} in {ends[0]} and by {turned[1]} in "
+            f"{ends[1]} with it"
         )
+        said["zh"].append(
+            f"{name} 下，无批归一化时一步使 {ends[0]} 的输入移动 {far[0]} 倍远，使 {ends[1]} 的输入移动 {far[1]} 倍远；"
+            f"有批归一化时余弦在 {ends[0]} 改变 {turned[0]}，在 {ends[1]} 改变 {turned[1]}"
+        )
+    return shown.write.say("; ".join(said["en"]) + ".", "；".join(said["zh"]) + "。")
+
+
+def _changed(shown: Shown, angle: pd.DataFrame, arm: str, training: str) -> str:
+    """Return by how much an arm's cosine differs from that without batch norm."""
+    values = paired(*(_over_layers(angle, training, a) for a in (arm, "none")))
+    return shown.write.number(values)
+
+
+def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
+    changed = {
+        (training, arm): _changed(shown, angle, arm, training)
         for training in TRAININGS
         for arm in (HALF_RATE, "batch")
     }
-    seeds = write.cite(str(angle["seed"].nunique()))
-    return write.say(
+    seeds = shown.write.cite(str(angle["seed"].nunique()))
+    return shown.write.say(
         f"A yardstick for the cosine ({seeds} seeds, mean over convolutions 2 to 5): halving the learning rate of the "
         f"network without batch norm changes it by {changed['sgd', HALF_RATE]} with SGD and by "
         f"{changed['adam', HALF_RATE]} with Adam; batch norm changes it by {changed['sgd', 'batch']} and by "
@@ -88,6 +116,19 @@ def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
         f"{changed['sgd', HALF_RATE]}，Adam 下改变 {changed['adam', HALF_RATE]}；批归一化使它改变 "
         f"{changed['sgd', 'batch']} 和 {changed['adam', 'batch']}。",
     )
+
+
+def _halving(shown: Shown) -> str:
+    angle = seen.cosine(shown.frames)
+    sgd, adam = (_changed(shown, angle, HALF_RATE, training) for training in ("sgd", "adam"))
+    return shown.write.say(
+        f"Halving the learning rate changes the cosine between a layer's gradients before and after the earlier layers' "
+        f"update by {sgd} with SGD and by {adam} with Adam.",
+        f"学习率减半，前面各层更新前后本层梯度的余弦在 SGD 下改变 {sgd}，在 Adam 下改变 {adam}。",
+    )
+
+
+BESIDE = {"C2": _halving}
 
 
 def _layers_in_words(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> str:
@@ -115,7 +156,6 @@ def _shape(shown: Shown) -> str:
     table = seen.shape(shown.frames)
     return "".join(
         (
-            f"<p>{_shape_in_short(shown, table)}</p>",
             shown.drawing(
                 seen_figures.shape(table, NOT_GAUSSIAN),
                 f"trained-shape-{shown.language}",
@@ -128,6 +168,7 @@ def _shape(shown: Shown) -> str:
                     "虚线：同样大小的高斯样本。色带：种子间 95 % 区间（Student t）。",
                 ),
             ),
+            shown.seen(_shape_in_short(shown, table)),
         )
     )
 
@@ -163,7 +204,6 @@ def _noise(shown: Shown) -> str:
     runs = seen.noise(shown.frames)
     return "".join(
         (
-            f"<p>{_published_noise(shown, runs)}</p>",
             shown.drawing(
                 seen_figures.noise(runs),
                 f"trained-noise-{shown.language}",
@@ -178,6 +218,7 @@ def _noise(shown: Shown) -> str:
                     "色带：种子间 95 % 区间（Student t）。",
                 ),
             ),
+            shown.seen(_published_noise(shown, runs)),
             shown.table(noise_table(shown, runs)),
         )
     )
@@ -191,22 +232,19 @@ def noise_table(shown: Shown, runs: pd.DataFrame) -> pd.DataFrame:
         for dose in sorted(runs["dose"].dropna().unique()):
             pair = [_run(runs, training, f"{kind} {dose:g}") for kind in seen.NOISES]
             apart = {q: paired(*(half[q] for half in pair)) for q in ("shift", "gradient", "accuracy")}
-            points = write_effect(mean_interval(apart["accuracy"]), "points").replace(
-                " percentage points", ""
-            )
             lines.append(
                 {
                     say("training", "训练"): name,
                     say("amount of noise", "噪声的量"): f"{dose:g}",
-                    say("relative shift, fresh over frozen", "相对偏移，重新抽取与固定之比"): _factor(
+                    say("relative shift, fresh over frozen", "相对偏移，重新抽取与固定之比"): ratio(
                         apart["shift"]
                     ),
-                    say("largest gradient, fresh over frozen", "最大梯度，重新抽取与固定之比"): _factor(
+                    say("largest gradient, fresh over frozen", "最大梯度，重新抽取与固定之比"): ratio(
                         apart["gradient"]
                     ),
                     say(
                         "test accuracy, fresh minus frozen, points", "测试准确率，重新抽取减固定，百分点"
-                    ): points,
+                    ): in_points(apart["accuracy"]),
                     say("diverged, fresh and frozen", "发散，重新抽取与固定"): " / ".join(
                         str(int(half["diverged"].sum())) for half in pair
                     ),
@@ -262,7 +300,3 @@ def _of(table: pd.DataFrame, training: str, arm: str, layer: str) -> pd.Series[f
 def _over_layers(table: pd.DataFrame, training: str, arm: str) -> pd.Series[float]:
     chosen = (table["training"] == training) & (table["arm"] == arm)
     return table[chosen].groupby("seed")["value"].mean()
-
-
-def _factor(logs: pd.Series[float]) -> str:
-    return write_effect(mean_interval(logs), "factor").replace(" ×", "")

@@ -7,7 +7,7 @@ import pandas as pd
 from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import in_percent, paired
-from bnstudy.blocks.core import ANNEALING, END, LAGGING
+from bnstudy.blocks.core import LAGGING
 from bnstudy.chapters.decay import figures
 from bnstudy.chapters.decay.rules import PARTS, accuracy, difference, error_split
 from bnstudy.chapters.shown import Shown
@@ -16,14 +16,12 @@ BLOCK = "core"
 
 PLAIN = {"statistics": "moving", "zero_debias": "none"}
 USUAL, LARGE = 0.9, 0.999
-PHASES = {"constant": ANNEALING, "annealed": END}
 
 
 def described(shown: Shown) -> str:
     """Return sentences, the split of the loss, and a table of every choice of statistics."""
     return "".join(
         (
-            f"<p>{_early(shown)}</p><p>{_late(shown)}</p>",
             shown.drawing(
                 figures.error_by_decay(to_split(shown)),
                 f"trained-split-{shown.language}",
@@ -38,6 +36,8 @@ def described(shown: Shown) -> str:
                     "而这一批比其余的小。",
                 ),
             ),
+            shown.seen(_early(shown)),
+            f"<p>{_late(shown)}</p>",
             shown.table(table(shown)),
         )
     )
@@ -55,9 +55,53 @@ def _cost_of_a_large_decay(shown: Shown) -> str:
 BESIDE = {"C7": _cost_of_a_large_decay}
 
 
+def _steadier(shown: Shown) -> str:
+    """Return how far averages of the usual decay are ahead of the last batch and of each test batch."""
+    rows = by_phase(shown)
+    ahead = {}
+    for phase in shown.phases:
+        now = rows[rows["schedule"] == phase]
+        usual = accuracy(now, **PLAIN, decay=USUAL)
+        for other, theirs in (
+            ("last", accuracy(now, **PLAIN, decay=0.0)),
+            ("own", accuracy(now, statistics="batch")),
+        ):
+            ahead[phase, other] = shown.write.points(paired(usual, theirs), mean_interval)
+    return shown.write.say(
+        f"Averages of decay {USUAL:g} are ahead of the last batch's statistics (decay 0) by {ahead['annealed', 'last']} "
+        f"points after annealing and by {ahead['constant', 'last']} before it, and of each test batch's own by "
+        f"{ahead['annealed', 'own']} and {ahead['constant', 'own']}.",
+        f"衰减率 {USUAL:g} 的滑动平均领先最后一批的统计量（衰减率 0）：退火后 {ahead['annealed', 'last']} 个百分点，退火前 "
+        f"{ahead['constant', 'last']} 个；领先每个测试批自身的统计量 {ahead['annealed', 'own']} 和 {ahead['constant', 'own']} 个。",
+    )
+
+
+def _lagging(shown: Shown) -> str:
+    """Return what a large decay and the usual one lose to precise statistics, before and after annealing."""
+    rows = by_phase(shown)
+    lost = {}
+    for phase in shown.phases:
+        now = rows[rows["schedule"] == phase]
+        for decay in (LARGE, USUAL):
+            apart = paired(accuracy(now, statistics="precise"), accuracy(now, **PLAIN, decay=decay))
+            lost[phase, decay] = shown.lost(apart)
+    return shown.write.say(
+        f"Decay {LARGE:g} loses {lost['constant', LARGE]} points to precise statistics of the same weights before "
+        f"annealing and {lost['annealed', LARGE]} after it, decay {USUAL:g} {lost['constant', USUAL]} and "
+        f"{lost['annealed', USUAL]}.",
+        f"与同样权重的精确统计量相比，衰减率 {LARGE:g} 在退火前损失 {lost['constant', LARGE]} 个百分点，退火后 "
+        f"{lost['annealed', LARGE]} 个；衰减率 {USUAL:g} 为 {lost['constant', USUAL]} 和 {lost['annealed', USUAL]} 个。",
+    )
+
+
+CARRIED = {"C6": _steadier, "C7": _lagging}
+
+
 def by_phase(shown: Shown) -> pd.DataFrame:
     """Return the evaluations of test images before and after annealing, the phase as their schedule."""
-    rows = [shown.at("checkpoints", epoch).assign(schedule=phase, step=0) for phase, epoch in PHASES.items()]
+    rows = [
+        shown.at("checkpoints", epoch).assign(schedule=phase, step=0) for phase, epoch in shown.phases.items()
+    ]
     both = pd.concat(rows, ignore_index=True)
     return both[(both["split"] == "test") & (both["statistics"] != "none")]
 
@@ -88,10 +132,6 @@ def table(shown: Shown) -> pd.DataFrame:
         "precise": say("precise", "精确"),
         "moving": say("moving average", "滑动平均"),
     }
-    heads = {
-        "constant": say("constant rate", "学习率不变"),
-        "annealed": say("annealed", "退火后"),
-    }
     lines = []
     kept = rows[
         (rows["statistics"] != "frozen") & (rows["zero_debias"].isna() | (rows["zero_debias"] == "none"))
@@ -101,8 +141,8 @@ def table(shown: Shown) -> pd.DataFrame:
             say("statistics", "统计量"): named[str(statistics)],
             say("decay", "衰减率"): f"{decay:g}" if float(str(decay)) >= 0 else "",
         }
-        for phase, head in heads.items():
-            now = choice[choice["schedule"] == phase]
+        for phase, head in shown.phase_names.items():
+            now = choice[choice["schedule"] == phase].set_index("seed")
             line[f"{head}: {say('test accuracy, %', '测试准确率，%')}"] = in_percent(now["accuracy"])
             line[f"{head}: {say('test loss', '测试损失')}"] = mean_interval(now["loss"]).plain(3)
         lines.append(line)
@@ -137,7 +177,7 @@ def _early(shown: Shown) -> str:
 def _late(shown: Shown) -> str:
     rows = by_phase(shown)
     said = []
-    for phase, epoch in PHASES.items():
+    for phase, epoch in shown.phases.items():
         now = rows[rows["schedule"] == phase]
         precise = accuracy(now, statistics="precise")
         lost = {
@@ -164,7 +204,7 @@ def _split_in_words(shown: Shown) -> str:
     split = error_split(to_split(shown))
     phases = {"constant": "学习率不变", "annealed": "退火后"}
     said = []
-    for phase in PHASES:
+    for phase in shown.phases:
         for part in PARTS:
             rows = split[(split["schedule"] == phase) & (split["part"] == part)]
             values = rows.groupby("decay")["loss_of_accuracy"].mean()

@@ -31,7 +31,6 @@ def described(shown: Shown) -> str:
     names = {arm: en for arm, (en, _) in ARMS.items()}
     return "".join(
         (
-            f"<p>{_sentences(shown, ended)}</p>",
             shown.drawing(
                 figures.endings_by_arm(ended, names),
                 f"trained-endings-{shown.language}",
@@ -42,6 +41,7 @@ def described(shown: Shown) -> str:
                     "各种子的训练如何结束，按每步更新哪些层以及网络的构造分行。判定只依据第二行。",
                 ),
             ),
+            shown.seen(_sentences(shown, ended)),
             shown.table(table(shown, ended)),
         )
     )

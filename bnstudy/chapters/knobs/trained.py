@@ -35,7 +35,6 @@ def described(shown: Shown) -> str:
     names = {arm: en for arm, (en, _) in NAMES.items()}
     return "".join(
         (
-            f"<p>{_sentences(shown, rows)}</p>",
             shown.drawing(
                 figures.accuracy_by_arm(rows, names),
                 f"trained-knobs-{shown.language}",
@@ -48,6 +47,7 @@ def described(shown: Shown) -> str:
                     "判定依据用精确统计量时的差，见上文。",
                 ),
             ),
+            shown.seen(_sentences(shown, rows)),
             shown.table(table(shown, rows)),
         )
     )
@@ -55,7 +55,7 @@ def described(shown: Shown) -> str:
 
 def ends(shown: Shown) -> pd.DataFrame:
     """Return the evaluations of test images at the end of training, with precise statistics and averages."""
-    last = shown.at("checkpoints", max(run.spec.epochs for run in shown.frames.study.runs()))
+    last = shown.at("checkpoints", shown.phases["annealed"])
     rows: pd.DataFrame = last[(last["split"] == "test") & last["statistics"].isin(COMPARED)]
     return rows
 
@@ -68,7 +68,7 @@ def table(shown: Shown, rows: pd.DataFrame) -> pd.DataFrame:
     for arm, names in NAMES.items():
         line = {say("arm", "设置"): say(*names)}
         for statistics, head in heads.items():
-            of = rows[(rows["arm"] == arm) & (rows["statistics"] == statistics)]
+            of = rows[(rows["arm"] == arm) & (rows["statistics"] == statistics)].set_index("seed")
             line[f"{head}: {say('test accuracy, %', '测试准确率，%')}"] = in_percent(of["accuracy"])
             line[f"{head}: {say('test loss', '测试损失')}"] = mean_interval(of["loss"]).plain(3)
         lines.append(line)
@@ -87,14 +87,13 @@ def _sentences(shown: Shown, rows: pd.DataFrame) -> str:
     loss = {arm: write.number(changed(rows, arm, "precise", "loss")) for arm in AGAINST}
     moving = {arm: write.points(changed(rows, arm, "moving", "accuracy"), mean_interval) for arm in AGAINST}
     epsilons = [arm for arm in AGAINST if arm.startswith("epsilon")]
-    listed = {
-        which: ", ".join(f"{values[arm]} ({NAMES[arm][0]})" for arm in epsilons)
-        for which, values in (("loss", loss), ("moving", moving))
-    }
-    zh = {
-        which: text.replace(", ", "、").replace(" (", "（").replace(")", "）")
-        for which, text in listed.items()
-    }
+    listed, zh = (
+        {
+            which: comma.join(f"{values[arm]}{opening}{NAMES[arm][0]}{closing}" for arm in epsilons)
+            for which, values in (("loss", loss), ("moving", moving))
+        }
+        for comma, opening, closing in ((", ", " (", ")"), ("、", "（", "）"))
+    )
     return write.say(
         f"Beside the accuracy ({seeds} seeds): with precise statistics gamma in the hidden layers changes the test "
         f"loss by {loss['gamma hidden']} nats, gamma in the last layer besides by {loss['gamma everywhere']}; against "

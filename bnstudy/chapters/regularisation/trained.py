@@ -32,7 +32,6 @@ def described(shown: Shown) -> str:
     say = shown.write.say
     return "".join(
         (
-            f"<p>{_at_equal_training(shown, rungs)}</p>",
             shown.drawing(
                 figures.courses(shown.frames["checkpoints"], PLAIN),
                 f"trained-courses-{shown.language}",
@@ -43,6 +42,7 @@ def described(shown: Shown) -> str:
                     "不加 L2 和 dropout 的网络在训练过程中的测试准确率与训练准确率，每次评估一个点：各种子的平均与 95 % 区间（Student t）。",
                 ),
             ),
+            shown.seen(_at_equal_training(shown, rungs)),
             f"<p>{_losses(shown)}</p>",
             shown.table(table(shown)),
         )
@@ -118,7 +118,7 @@ def _losses(shown: Shown) -> str:
 def table(shown: Shown) -> pd.DataFrame:
     """Return each arm at the end of training: accuracies, losses, and the temperature that is best."""
     say = shown.write.say
-    looks, scaled = shown.frames["checkpoints"], shown.frames["calibration"]
+    looks, scaled = (shown.frames[name].set_index("seed") for name in ("checkpoints", "calibration"))
     last = looks[looks["step"] == looks["step"].max()]
     lines = []
     for arm, names in NAMES.items():
@@ -135,7 +135,7 @@ def table(shown: Shown) -> pd.DataFrame:
                 ).plain(3),
                 say("temperature", "温度"): mean_interval(own["temperature"]).plain(2),
                 say("training loss", "训练损失"): mean_interval(of["train"]["loss"]).plain(3),
-                say("seeds", "种子数"): str(of["test"]["seed"].nunique()),
+                say("seeds", "种子数"): str(of["test"].index.nunique()),
             }
         )
     return pd.DataFrame(lines)

@@ -7,15 +7,15 @@ import pandas as pd
 from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import in_percent, paired
-from bnstudy.blocks.core import ANNEALING, END
+from bnstudy.blocks.core import END
 from bnstudy.chapters.shown import Shown
 from bnstudy.chapters.train_flag import figures
 from bnstudy.chapters.train_flag.rules import ORDERS
+from bnstudy.records.spec import RunSpec
 
 BLOCK = "core"
 
 USUAL = 0.9
-PHASES = {"constant": ANNEALING, "annealed": END}
 ORDERS_ZH = {"shuffled": "打乱", "sorted by class": "按类别排序"}
 
 
@@ -23,7 +23,6 @@ def described(shown: Shown) -> str:
     """Return who wins at which size of test batch, a figure and a table."""
     return "".join(
         (
-            f"<p>{_sentences(shown)}</p>",
             shown.drawing(
                 figures.accuracy_by_size(flags(shown, END)),
                 f"trained-flag-{shown.language}",
@@ -37,6 +36,7 @@ def described(shown: Shown) -> str:
                     "色带为种子间 95 % 区间（Student t）。判定只依据打乱的、每批四张的情形，其余仅作描述。",
                 ),
             ),
+            shown.seen(_sentences(shown)),
             shown.table(table(shown)),
         )
     )
@@ -55,6 +55,28 @@ def _largest_batches(shown: Shown) -> str:
 
 
 BESIDE = {"C10": _largest_batches}
+
+
+def _ordinary_batches(shown: Shown) -> str:
+    """Return what is_training=True costs in shuffled test batches of the training size."""
+    costs = {}
+    for phase, epoch in shown.phases.items():
+        rows = shown.at("checkpoints", epoch)
+        rows = rows[rows["split"] == "test"].set_index("seed")
+        usual = (rows["statistics"] == "moving") & (rows["decay"] == USUAL)
+        own = rows["statistics"] == "batch"
+        costs[phase] = shown.lost(paired(rows[usual]["accuracy"], rows[own]["accuracy"]))
+    size = max(run.spec.batch_size for run in shown.frames.study.runs() if isinstance(run.spec, RunSpec))
+    return shown.write.say(
+        f"In shuffled test batches of {size} <code>is_training=True</code> costs {costs['annealed']} points after "
+        f"annealing and {costs['constant']} before it (less than nothing is a gain). Other test batches were not "
+        "measured.",
+        f"在打乱的、每批 {size} 张的测试批上，<code>is_training=True</code> 在退火后损失 {costs['annealed']} 个百分点，退火前 "
+        f"{costs['constant']} 个（负值即为提高）。其他测试批未测量。",
+    )
+
+
+CARRIED = {"C10": _ordinary_batches}
 
 
 def flags(shown: Shown, epoch: float) -> pd.DataFrame:
@@ -91,12 +113,11 @@ def gap(rows: pd.DataFrame, statistics: str, order: str, size: int) -> pd.Series
 def table(shown: Shown) -> pd.DataFrame:
     """Return what is_training=True and a pass with it cost, by phase, order and size: mean [95 % interval]."""
     say = shown.write.say
-    heads = {"constant": say("constant rate", "学习率不变"), "annealed": say("annealed", "退火后")}
     costs = {
         "batch": say("True costs", "True 的损失"),
         "leaked": say("a pass with True costs", "以 True 过一遍之后的损失"),
     }
-    by_phase = {phase: flags(shown, epoch) for phase, epoch in PHASES.items()}
+    by_phase = {phase: flags(shown, epoch) for phase, epoch in shown.phases.items()}
     lines = []
     for order in ORDERS:
         for size in sorted(by_phase["annealed"]["test_batch_size"].unique()):
@@ -106,7 +127,7 @@ def table(shown: Shown) -> pd.DataFrame:
             }
             for phase, rows in by_phase.items():
                 for statistics, cost in costs.items():
-                    line[f"{heads[phase]}: {cost}, {say('points', '个百分点')}"] = in_percent(
+                    line[f"{shown.phase_names[phase]}: {cost}, {say('points', '个百分点')}"] = in_percent(
                         gap(rows, statistics, order, size)
                     )
             lines.append(line)
