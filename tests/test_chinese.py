@@ -139,6 +139,28 @@ def test_the_theme_s_words_change_and_a_page_s_own_do_not():
     )
 
 
+def test_chinese_pages_search_in_chinese():
+    form = '<form class="bd-search" action="{}search.html"><input placeholder="Search this book"></form>'
+    page = (
+        f"<html><body>{form.format('../../')}{LISTED}<article>{form.format('../../')}</article></body></html>"
+    )
+    said = chinese_pages.translate(page, "book/zh/decay", {}, "The book")
+    assert '<form class="bd-search" action="../../search-zh.html"><input placeholder="搜索本书">' in said
+    tools = '<script src="_static/searchtools.js?v=1"></script>'
+    page = (
+        '<html lang="en"><head><title>Search - The book</title></head><body>'
+        f"{LISTED.replace('../', 'book/')}<article><h1>Search</h1>{form.format('')}</article>"
+        f"{tools}</body></html>"
+    )
+    said = chinese_pages.search_page(page, {"book/zh/decay": "衰减率"}, "The book")
+    assert said.startswith('<html lang="zh-Hans"><head><title>搜索 &#8212; 批归一化：实测</title>')
+    assert (
+        '<h1>搜索</h1><form class="bd-search" action="search-zh.html"><input placeholder="搜索本书">' in said
+    )
+    assert 'href="book/zh/decay.html">衰减率</a>' in said
+    assert said.index("_static/translations-zh.js") < said.index("_static/searchtools.js")
+
+
 def test_a_figure_with_words_gets_a_chinese_one_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a.svg").write_text("<svg><text>seed</text></svg>")
     (tmp_path / "b.svg").write_text("<svg><text>0.9</text></svg>")

@@ -45,6 +45,10 @@ CONSTANTS = {
     "glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "zh/glossary.md": "0.00001 0.001 0.1 0.9 0.999",  # defaults
     "index.md": "",
+    "zh/methods.md": (  # as the English page's
+        "0 2 0.001 0.1 2×2 3×3 32×32×3 10,000 50,000 256 2009 2015 2021 1979 1981 1993 20,000 5 C1 C2 C3"
+    ),
+    "zh/second_round.md": "",
     "zh/first_round.md": "C1 C2 C3 C4 C5 C8 C9 C10 C11 C12 C13",
     "first_round.md": "C1 C2 C3 C4 C5 C8 C9 C10 C11 C12 C13",
     "is_it_batch_norm.md": "",
@@ -69,7 +73,10 @@ QUOTED = {"changelog.md", "differences.md", "log.md", "references.md"}
 
 # Tables of constants in a page that has results besides: the network's shapes, and the coverage that
 # test_the_coverage_and_the_width_on_the_methods_page_are_simulated holds to its simulation.
-TABLES = {"methods.md": ("| layer | weights |", "| array | SHA-256 |", "| values | Student's t |")}
+TABLES = {
+    "methods.md": ("| layer | weights |", "| array | SHA-256 |", "| values | Student's t |"),
+    "zh/methods.md": ("| 层 | 权重 |", "| 值的分布 | 学生 t |"),
+}
 
 
 def prose(path: Path) -> str:
@@ -79,7 +86,8 @@ def prose(path: Path) -> str:
     else:
         text = path.read_text()
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)
-    for first_line in TABLES.get(path.name, ()):
+    name = path.relative_to(BOOK).as_posix() if path.is_relative_to(BOOK) else path.name
+    for first_line in TABLES.get(name, ()):
         assert first_line in text
         text = re.sub(rf"^{re.escape(first_line)}.*\n(\|.*\n)*", "", text, flags=re.M)
     for pattern in (
@@ -124,6 +132,22 @@ def test_a_typed_result_would_be_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("With `decay=0.9` and $d = 0.99$ it reaches 71.6 % ([1](x.md#2)).\n\n```\n3 = 3\n```\n")
     assert numbers(prose(page)) == {"71.6", "1"}
+
+
+def test_the_chinese_methods_have_the_same_formulas_and_tables_of_numbers():
+    english, chinese = ((BOOK / name).read_text() for name in ("methods.md", "zh/methods.md"))
+    formulas = [re.findall(r"\$\$\n(.*?)\n\$\$", text, re.S) for text in (english, chinese)]
+    # Between two of them English goes on in the formula's sentence.
+    first, second = ([formula.rstrip(" .,") for formula in each] for each in formulas)
+    assert first == second
+    for heads in zip(TABLES["methods.md"][::2], TABLES["zh/methods.md"], strict=True):
+        tables = [
+            text.split(head)[1].split("\n\n")[0].splitlines()
+            for text, head in zip((english, chinese), heads, strict=True)
+        ]
+        first, second = ([re.findall(r"\d+(?:×\d+)*", row) for row in table] for table in tables)
+        assert first == second
+        assert len(first) > 4
 
 
 def copy(folder: Path) -> Path:

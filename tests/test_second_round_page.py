@@ -17,16 +17,21 @@ from bnstudy.analysis.judged.preregistration import Deviation, freeze
 from bnstudy.analysis.judged.verdicts import Estimate, decided
 from bnstudy.analysis.judged.wording import write_width
 from bnstudy.analysis.simulate import SimulationError
+from bnstudy.analysis.simulate.tables import TRUTHS
 from bnstudy.analysis.statistics import Interval
 from bnstudy.chapters import EXPERIMENTS, second_round_page
-from bnstudy.chapters.judged import claims, digests, family, words
-from bnstudy.chapters.second_round_page import Recorded, SecondRound, _percent, planned_by
+from bnstudy.chapters.judged import chapter_of, claims, digests, family, words
+from bnstudy.chapters.second_round_blocks import Recorded, planned_by
+from bnstudy.chapters.second_round_names import CHAPTERS, PARTS, QUANTITIES, REASONS
+from bnstudy.chapters.second_round_page import SecondRound, _percent
+from bnstudy.chapters.second_round_words import WORDS
 from bnstudy.study.status import Status
 from tests import notebooks
 
 ROOT = Path(__file__).parents[1]
 SIMULATION = ROOT / "data" / "judge" / "simulation.json"
 NOTEBOOK = ROOT / "book" / "second_round.ipynb"
+CHINESE = ROOT / "book" / "zh" / "second_round.md"
 
 
 @pytest.fixture
@@ -222,6 +227,48 @@ def test_every_part_and_grade_has_its_words():
         assert set(words()[name].parts) == parts | grades | {v.name for v in claim.verified}
         assert set(words()[name].why) == parts
         assert all(all(pair) for pair in words()[name].parts.values())
+
+
+def test_every_name_and_reason_is_there_in_chinese():
+    parts = {name for each in words().values() for name in each.parts}
+    assert set(PARTS) == parts
+    assert set(QUANTITIES) == set(family())
+    assert set(REASONS) == {why for each in words().values() for why in each.why.values()}
+    assert set(CHAPTERS) == set(chapter_of().values())
+    for english, said in {**PARTS, **QUANTITIES, **REASONS, **CHAPTERS}.items():
+        assert re.search(r"[\u4e00-\u9fff]", said)
+        numbers = [re.findall(r"\d+(?:\.\d+)?(?:e-\d+)?", text) for text in (said, english)]
+        assert sorted(numbers[0]) == sorted(numbers[1])
+
+
+def test_both_languages_have_the_same_places_for_numbers_and_names():
+    english, chinese = WORDS["en"], WORDS["zh"]
+    for field in dataclasses.fields(english):
+        two = (getattr(words_, field.name) for words_ in (english, chinese))
+        one, other = (" ".join(each) if isinstance(each, tuple) else str(each) for each in two)
+        if field.name not in ("truths", "hard"):
+            assert sorted(re.findall(r"{\w*}", one)) == sorted(re.findall(r"{\w*}", other)), field.name
+    assert set(chinese.truths) == set(TRUTHS.values())
+    assert list(chinese.hard) == list(english.hard)
+
+
+def test_the_chinese_page_has_the_same_numbers(data):
+    freeze(data, "0123abc", digests())
+    page = SecondRound(data)
+    shown = page.chinese()
+    for name, said in shown.items():
+        english = plain(str(getattr(page, name.removeprefix("second_round_").removesuffix("_zh"))()))
+        digits = [sorted(re.findall(r"\d+(?:\.\d+)?", text)) for text in (plain(said), english)]
+        # The claims are the article's sentences there, and a part's Chinese may name what its English means.
+        if name != "second_round_claims_zh":
+            assert digits[0] == digits[1], name
+        assert not re.search(r"{\w*}", said)
+    assert page.language == "en"
+    text = CHINESE.read_text(encoding="utf-8")
+    assert set(re.findall(r"::(second_round_\w+_zh)", text)) == set(shown)
+    lines = [line for line in shown["second_round_claims_zh"].splitlines() if line.startswith("- ")]
+    assert len(lines) == sum(len(claim.parts) + len(claim.verified) for claim in claims().values())
+    assert sum(line.endswith("尚未测量。") for line in lines) == sum(len(c.parts) for c in claims().values())
 
 
 def test_a_block_that_no_study_plans_is_refused():

@@ -11,7 +11,7 @@ import pytest
 
 from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.chinese_labels import KEPT
-from tests.site_book import CHAPTERS, PHONE, WIDE
+from tests.site_book import CHAPTERS, PHONE, WIDE, watch
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +105,31 @@ def test_the_list_of_pages_leads_to_every_chinese_page_and_stays_in_place(html: 
         assert len(targets) == len(set(targets))
         assert set(PAGES) - {"zh", name} <= set(targets)
         assert listed.count('href="#"') == (name != "zh")
+
+
+def test_a_chinese_page_is_searched_in_chinese(browser: Any, html: Path, served: str) -> None:
+    seen = watch(browser.new_page())
+    seen.page.goto(f"{served}/book/zh/decay.html")
+    action = seen.page.locator("form.bd-search").first.evaluate("form => form.action")
+    seen.page.goto(f"{action}?q=滑动平均")
+    seen.page.wait_for_function(
+        "() => document.querySelector('.search-summary')?.innerText.includes('搜索完成')"
+    )
+    assert seen.page.locator("html").get_attribute("lang") == "zh-Hans"
+    leads = seen.page.locator("#search-results ul.search li > a")
+    assert any("book/zh/" in href for href in leads.evaluate_all("all => all.map(a => a.href)"))
+    assert (seen.foreign, seen.complaints) == ([], [])
+    seen.page.close()
+    reader = Reader()
+    page = (html / "search-zh.html").read_text(encoding="utf-8")
+    reader.feed(page[page.index("<body") :])
+    english = {
+        text
+        for at, text in reader.texts
+        if re.search(r"[A-Za-z]{3}", text)
+        and not re.search(r"[\u4e00-\u9fff]|<(script|style) ", f"{text}{at}")
+    }
+    assert {text for text in english - ELSEWHERE - KEPT if not text.startswith("bnstudy.")} == set()
 
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])

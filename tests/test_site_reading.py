@@ -252,7 +252,7 @@ def test_a_text_cut_off_would_be_found(browser: Any) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("name", ["genindex", "404", "search"])
+@pytest.mark.parametrize("name", ["genindex", "404", "search", "search-zh"])
 def test_the_pages_that_nobody_wrote_fit_a_phone(browser: Any, html: Path, name: str) -> None:
     page = browser.new_page(viewport={"width": PHONE, "height": 900})
     seen = watch(page)

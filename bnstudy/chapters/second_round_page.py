@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import cached_property
 
 import pandas as pd
 
 from bnstudy.analysis import page
-from bnstudy.analysis.judged.design import CONFIRMATORY, TUNING, Block
-from bnstudy.analysis.judged.digest import reads
-from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Verified, Words
+from bnstudy.analysis.judged.design import TUNING, Block
+from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Verified
 from bnstudy.analysis.judged.preregistration import FILE as FROZEN
 from bnstudy.analysis.judged.preregistration import frozen, refusals
-from bnstudy.analysis.judged.verdicts import Finding, Judgement
-from bnstudy.analysis.judged.wording import ANSWERS, VERDICTS, write_asked, write_value, write_width
+from bnstudy.analysis.judged.verdicts import Answer, Finding, Judgement
+from bnstudy.analysis.judged.wording import (
+    ANSWERS,
+    VERDICTS,
+    Language,
+    in_language,
+    write_asked,
+    write_value,
+    write_width,
+)
 from bnstudy.analysis.procedure import ALPHA, level_of
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.simulate import largest_false_share, read
@@ -23,62 +31,29 @@ from bnstudy.analysis.simulate.command import ALLOWED
 from bnstudy.analysis.simulate.record import FILE as SIMULATION
 from bnstudy.analysis.simulate.tables import false_table, power_table
 from bnstudy.analysis.trail import Trail, trail_of
-from bnstudy.analysis.words import Html, Markdown, Sources
+from bnstudy.analysis.words import Html, Markdown, Sources, write_claim
+from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import chapter_of, claims, deviations, family, words
 from bnstudy.chapters.second_round import judgements
-from bnstudy.records.spec import Spec
+from bnstudy.chapters.second_round_blocks import Recorded, planned_by
+from bnstudy.chapters.second_round_names import CHAPTERS, PARTS, QUANTITIES, REASONS
+from bnstudy.chapters.second_round_words import WORDS, Words
 from bnstudy.records.store import Store
-from bnstudy.study.plan import Study
 from bnstudy.study.run import default_data_dir
-from bnstudy.study.status import Status, status
+from bnstudy.study.status import status
 
 PAGE = "second_round"
 
 # In which share of studies a part has to be told to count as told.
 TOLD = 0.8
 
-HARD = {
-    "no spread, at a bound": "every seed exactly at a bound",
-    "two values": "seeds of two values only",
-    "rounded to half a standard deviation": "seeds rounded to half a standard deviation",
-    "rounded to two standard deviations": "seeds rounded to two standard deviations",
-}
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A block's trainings as planned, and what of them is recorded."""
-
-    study: Study
-    state: Status
-
-    @property
-    def count(self) -> int:
-        """How many of the planned runs are recorded."""
-        return self.state.needed - len(self.state.missing) - len(self.state.newer)
-
-    @property
-    def tunes(self) -> bool:
-        """Whether it chooses settings of other blocks, and judges nothing."""
-        return self.study.first_seed in TUNING
-
-    def seeds(self) -> str:
-        """Return its seeds: ``"100 to 115"``."""
-        seeds = sorted({run.spec.seed for run in self.study.runs()})
-        return f"{seeds[0]} to {seeds[-1]}"
-
-    def purpose(self) -> str:
-        """Return the claims that its runs decide, or what else they are for."""
-        if self.tunes:
-            return "settings of the others"
-        specs = [run.spec for run in self.study.runs()]
-        decided = [name for name, claim in claims().items() if any(reads(claim, spec) for spec in specs)]
-        return ", ".join(decided) if decided else "nothing: descriptive"
+# The claims as the article puts them, by id.
+_AS_TOLD = {claim.id: claim for claim in CLAIMS}
 
 
 class SecondRound:
-    """What the page says, from the rules, the recorded simulation and the records in a folder.
+    """What the page says in one language, from the rules, the recorded simulation and records in a folder.
 
     Raises:
         SimulationError: the recorded simulation isn't there, is damaged, or is of other rules than today's.
@@ -86,10 +61,26 @@ class SecondRound:
         RecordError: a record is damaged.
     """
 
-    def __init__(self, data_dir: str | os.PathLike[str] = "") -> None:
+    def __init__(self, data_dir: str | os.PathLike[str] = "", language: Language = "en") -> None:
+        self.language = language
         self.store = Store(data_dir or default_data_dir())
         self.results = read(self.store.root, list(claims().values()))
         self.judged: dict[str, Judgement] = judgements(self.store.root)
+
+    @property
+    def words(self) -> Words:
+        """What the page says in its language."""
+        return WORDS[self.language]
+
+    def chinese(self) -> dict[str, Html | Markdown]:
+        """Return what the Chinese page quotes, by name, from the same records."""
+        other = copy(self)
+        other.language = "zh"
+        pieces: list[Callable[[], Html | Markdown]] = [
+            other.answer, other.deviations, other.claims, other.procedure, other.worst, other.false_rates,
+            other.hard_cases, other.undecided, other.power, other.runs, other.settings,
+        ]  # fmt: skip
+        return {f"second_round_{piece.__name__}_zh": piece() for piece in pieces}
 
     @cached_property
     def recorded(self) -> dict[str, Recorded]:
@@ -103,151 +94,148 @@ class SecondRound:
         """Return what is judged so far, and whether the rules are frozen."""
         measured = [name for name, j in self.judged.items() if j.verdict != "not measured yet"]
         by_test = [name for name in measured if not claims()[name].parts]
-        said = (
-            f"Of {len(self.judged)} claims {len(measured) - len(by_test)} are judged from confirmatory runs"
-        )
+        words = self.words
+        said = words.judged.format(claims=len(self.judged), judged=len(measured) - len(by_test))
         if by_test:
-            said += f"; {', '.join(by_test)} needs none: a test of the code settles it"
-        return Markdown(f"{said}. {self.freezing()}")
+            said += words.by_test.format(named=words.comma.join(by_test))
+        return Markdown(f"{said}{words.stop}{self.freezing()}")
 
     def freezing(self) -> str:
         """Return which commit froze the rules, and whether they are still the same."""
+        words = self.words
         if not (self.store.root / FROZEN).exists():
-            return "The rules are not frozen yet: until they are, no confirmatory run counts."
+            return words.unfrozen
         since = frozen(self.store.root)
-        said = f"Commit `{since.commit}` froze the rules on {since.date}."
+        said = words.froze.format(commit=since.commit, date=since.date)
         changed = [refusal.claim for refusal in refusals([], since, list(claims().values()))]
-        if changed:
-            said += f" Since then those of {', '.join(changed)} changed: they have to be frozen again."
-        return said
+        return said + words.changed.format(named=words.comma.join(changed)) if changed else said
 
     def claims(self) -> Markdown:
         """Return every claim: its verdict, and each part with its question, bound, runs and reason."""
-        return Markdown("\n\n".join(self._claim(claim, words()[claim.id]) for claim in claims().values()))
+        return Markdown("\n\n".join(self._claim(claim) for claim in claims().values()))
 
     def procedure(self) -> Markdown:
         """Return in three sentences how a verdict comes about."""
         count = len(family())
+        level = f"{100 * level_of(count):.3f}"
+        allowed = f"{100 * ALLOWED:g}"
         return Markdown(
-            f"Each of the K = {count} judged quantities has one interval, of level 1 − α/K with "
-            f"α = {ALPHA:g} ({100 * level_of(count):.3f} %), so that all of them hold together; it decides "
-            f"every bound on the quantity. α is smaller than the {100 * ALLOWED:g} % of false answers that "
-            "the book may have, since with skewed seeds such an interval misses more often than its level "
-            "says: it was set where the simulation below keeps to what is allowed. The interval is "
-            "Student's, with seeds and test images both as samples; of a yes or no of each seed it is the "
-            "exact binomial, and of seeds with fewer than three different "
-            "values the sign test's. A statement *holds* if the whole interval lies where it says, *doesn't "
-            "hold* if the whole of it lies elsewhere, and else one *can't tell*: a claim is supported if all "
-            "of its voting parts hold, refuted if none does and none is open, partly if at least one holds, "
-            "and else open."
+            self.words.procedure.format(count=count, alpha=f"{ALPHA:g}", level=level, allowed=allowed)
         )
 
     def worst(self) -> Markdown:
         """Return in how many studies the book errs where it errs most, against what is allowed."""
         share = self._from_simulation(_percent(largest_false_share(self.results)))
-        return Markdown(
-            f"Where the book errs most, {share} of {self.results['studies']:,} simulated studies have a "
-            f"false answer anywhere in it; allowed: {100 * ALLOWED:g} %."
-        )
+        studies, allowed = f"{self.results['studies']:,}", f"{100 * ALLOWED:g}"
+        return Markdown(self.words.worst.format(share=share, studies=studies, allowed=allowed))
 
     def false_rates(self) -> Html:
         """Return the share of studies with a false answer anywhere in the book, by truth, spread and skew."""
+        truth, spread, skewness = self.words.false_heads
         table = false_table(self.results)
-        table["spread"] = [f"× {spread:g}" for spread in table["spread"]]
+        table["truth"] = [self.words.truths.get(name, name) for name in table["truth"]]
+        table["spread"] = [f"× {each:g}" for each in table["spread"]]
         for column in table.columns[2:]:
             table[column] = [_percent(share) for share in table[column]]
+        skewed = [skewness.format(column.split()[-1]) for column in table.columns[2:]]
+        table.columns = pd.Index([truth, spread, *skewed])
         return page.show(table)
 
     def hard_cases(self) -> Html:
         """Return the same for studies that are hard to judge, and what the first round would have said."""
         hard = self.results["hard"]
-        rows = [{"seeds": said, "false": hard[name], "first": None} for name, said in HARD.items()]
-        added = max(row["share"] for row in hard["seeds added"])
         ties, times = hard["six equal epsilons"], hard["times cut off"]
-        rows += [
-            {"seeds": "seeds added for precision, at worst", "false": added, "first": None},
-            {"seeds": "six equal epsilons", "false": ties["fails"], "first": ties["best"]},
-            {"seeds": "times cut off", "false": times["judged"], "first": times["first round"]},
+        found = {
+            **{name: (share, None) for name, share in hard.items() if isinstance(share, float)},
+            "seeds added": (max(row["share"] for row in hard["seeds added"]), None),
+            "six equal epsilons": (ties["fails"], ties["best"]),
+            "times cut off": (times["judged"], times["first round"]),
+        }
+        studies, wrong, first = self.words.hard_heads
+        rows = [
+            {
+                studies: said,
+                wrong: _percent(found[name][0]),
+                first: "" if found[name][1] is None else _percent(found[name][1]),
+            }
+            for name, said in self.words.hard.items()
         ]
-        return page.show(
-            pd.DataFrame(
-                {
-                    "studies of": [row["seeds"] for row in rows],
-                    "false answers": [_percent(row["false"]) for row in rows],
-                    "by the first round's way": [
-                        "" if row["first"] is None else _percent(row["first"]) for row in rows
-                    ],
-                }
-            )
-        )
+        return page.show(pd.DataFrame(rows))
 
     def power(self) -> Html:
         """Return what each part and grade can be expected to tell, as planned and with the most seeds."""
-        asked = {(claim.id, part.name): part for claim in claims().values() for part in claim.parts}
+        words = self.words
+        claim, named, asked, expected, told = words.power_heads
+        parts = {(claim.id, part.name): part for claim in claims().values() for part in claim.parts}
         rows = []
         for row in power_table(self.results).to_dict("records"):
-            part = asked[row["claim"], row["part"]]
+            part = parts[row["claim"], row["part"]]
             scale = part.quantity.scale
             said: dict[str, str] = {
-                "claim": row["claim"],
-                "part": ": ".join(filter(None, (part.name, row["grade"]))),
-                "asked": write_asked(part.side, row["bound"], scale),
-                "expected": write_value(row["expected"], scale),
+                claim: row["claim"],
+                named: words.colon.join(self._name(n) for n in (part.name, row["grade"]) if n),
+                asked: write_asked(part.side, row["bound"], scale, self.language),
+                expected: write_value(row["expected"], scale, self.language),
             }
-            for seeds, called in (("planned", ""), ("most", ", most seeds")):
+            for seeds, called, width in zip(
+                ("planned", "most"), words.power_answers, words.power_widths, strict=True
+            ):
                 answers = [_percent(row[f"{answer}, {seeds} seeds"]) for answer in ("holds", "fails")]
-                said[f"holds / doesn't{called}"] = " / ".join(answers)
-                said[f"half-width{called}"] = write_width(row[f"half_width, {seeds} seeds"], scale)
-            said["told from"] = write_width(row["decided_from, planned seeds"], scale).lstrip("±")
+                said[called] = " / ".join(answers)
+                said[width] = write_width(row[f"half_width, {seeds} seeds"], scale, self.language)
+            distance = write_width(row["decided_from, planned seeds"], scale, self.language)
+            said[told] = distance.lstrip("±")
             rows.append(said)
         return page.show(pd.DataFrame(rows))
 
     def undecided(self) -> Markdown:
         """Return which parts even the most seeds would often leave open, if values are what is expected."""
+        words = self.words
         table = power_table(self.results)
         parts = table[table["grade"] == ""]
         told = parts[["holds, most seeds", "fails, most seeds"]].max(axis=1)
         open_ = parts[told < TOLD]
         if open_.empty:
-            return Markdown("With the most seeds every part is told in four of five studies.")
-        count = self._from_simulation(f"{len(open_)} of {len(parts)}")
-        named = "; ".join(f"{row.claim}, *{row.part}*" for row in open_.itertuples())
-        return Markdown(
-            f"If the values are what is expected, {count} parts are told in fewer than four of five studies "
-            f"even with the most seeds: {named}. Where a half-width stays above its target with the most "
-            "seeds, the width that was reached stands beside the answer, and *can't tell* is an answer of "
-            "that width."
-        )
+            return Markdown(words.all_told)
+        named = [
+            words.part_of.format(claim=row.claim, part=self._name(str(row.part)))
+            for row in open_.itertuples()
+        ]
+        count = self._from_simulation(words.of.format(part=len(open_), all=len(parts)))
+        return Markdown(words.undecided.format(count=count, named=words.named.join(named)))
 
     def runs(self) -> Html:
         """Return what of each block is recorded, what it decides, and the command that trains it."""
-        rows = [
-            {
-                "block": name,
-                "decides": block.purpose(),
-                "seeds": block.seeds(),
-                "recorded": f"{block.count} of {block.state.needed} runs",
-                "trained by": f".venv/bin/bnstudy run {name}",
-            }
-            for name, block in self.recorded.items()
-        ]
+        words = self.words
+        rows = []
+        for name, block in self.recorded.items():
+            decided = ", ".join(block.decides()) or words.describes
+            first, last = block.seeds()
+            cells = (
+                Html(f"<code>{name}</code>"),
+                words.chooses if block.tunes else decided,
+                words.seeds.format(first=first, last=last),
+                words.recorded.format(part=block.count, all=block.state.needed),
+                Html(f"<code>.venv/bin/bnstudy run {name}</code>"),
+            )
+            rows.append(dict(zip(words.run_heads, cells, strict=True)))
         return page.show(pd.DataFrame(rows))
 
     def settings(self) -> Markdown:
         """Return whether the settings that blocks were to choose are chosen by records."""
-        open_ = [name for name, b in self.recorded.items() if b.tunes and not b.state.complete]
+        open_ = [f"`{name}`" for name, b in self.recorded.items() if b.tunes and not b.state.complete]
         if not open_:
-            return Markdown("Learning rates and strengths are those that the recorded tuning runs chose.")
-        return Markdown(
-            f"Some settings in `bnstudy/blocks/chosen.py` are provisional until "
-            f"{' and '.join(f'`{name}`' for name in open_)} are recorded in full and choose them. What other "
-            "tuning runs had to choose is chosen."
-        )
+            return Markdown(self.words.chosen)
+        return Markdown(self.words.provisional.format(named=self._and(open_)))
 
     def deviations(self) -> Markdown:
         """Return which records are judged although they don't keep to the frozen rules, and why."""
-        named = [f"- {d.claim}: {d.reason} ({', '.join(d.records)})" for d in deviations()]
-        return Markdown("\n".join(named) or "No chapter names a deviation from the rules.")
+        words = self.words
+        named = [
+            words.deviation.format(claim=d.claim, reason=d.reason, records=words.comma.join(d.records))
+            for d in deviations()
+        ]
+        return Markdown("\n".join(named) or words.no_deviation)
 
     def downloads(self) -> Markdown:
         """Return links to the simulation as tables, which it writes beside the page that is being built."""
@@ -262,43 +250,91 @@ class SecondRound:
     def _from_simulation(self, text: str) -> str:
         return Sources(PAGE, [SIMULATION.name]).cite(text)
 
-    def _claim(self, claim: Claim, said: Words) -> str:
+    def _claim(self, claim: Claim) -> str:
         chapter = chapter_of()[claim.id]
-        verdict = VERDICTS[self.judged[claim.id].verdict][0]
-        lines = [
-            f'**{claim.id}** (<a href="{chapter}.html">{chapter.replace("_", " ")}</a>): {said.english} '
-            f"**{verdict.capitalize()}.**",
-            "",
-        ]
-        lines += [self._part(finding, said) for finding in self.judged[claim.id].findings]
-        lines += [_verified(verified, said) for verified in claim.verified]
+        chinese = self.language == "zh"
+        verdict = in_language(VERDICTS[self.judged[claim.id].verdict], self.language)
+        head = self.words.claim.format(
+            id=claim.id,
+            chapter=chapter,
+            name=CHAPTERS[chapter] if chinese else chapter.replace("_", " "),
+            said=write_claim(_AS_TOLD[claim.id], "zh") if chinese else words()[claim.id].english,
+            verdict=verdict.capitalize(),
+        )
+        lines = [head, ""]
+        lines += [self._part(claim.id, finding) for finding in self.judged[claim.id].findings]
+        lines += [self._verified(claim.id, verified) for verified in claim.verified]
         return "\n".join(lines)
 
-    def _part(self, finding: Finding, said: Words) -> str:
-        part = finding.part
+    def _part(self, claim: str, finding: Finding) -> str:
+        part, language = finding.part, self.language
         quantity = part.quantity
         grades = "".join(
-            f" Grade *{name}*: {_sentence(said, name)} "
-            f"Asked: {write_asked(part.side, bound, quantity.scale)}."
+            self.words.grade.format(
+                name=self._name(name),
+                said=self._sentence(claim, name),
+                asked=write_asked(part.side, bound, quantity.scale, language),
+            )
             for name, bound in part.grades.items()
         )
-        return (
-            f"- **{part.name}**{_voteless(part)}: {_sentence(said, part.name)} "
-            f"Asked of *{quantity.name}*: {write_asked(part.side, part.bound, quantity.scale)}.{grades} "
-            f"Why there: {said.why[part.name]} "
-            f"From {' and '.join(_reads(block) for block, _ in quantity.reads)}; "
-            f"measured once the half-width is {write_width(quantity.target, quantity.scale)}. "
-            f"{self._found(finding)}"
+        why = words()[claim].why[part.name]
+        return self.words.part.format(
+            name=self._name(part.name),
+            voteless=self._voteless(part),
+            said=self._sentence(claim, part.name),
+            quantity=QUANTITIES[quantity.name] if language == "zh" else quantity.name,
+            asked=write_asked(part.side, part.bound, quantity.scale, language),
+            grades=grades,
+            why=REASONS[why] if language == "zh" else why,
+            reads=self._and([self._reads(block) for block, _ in quantity.reads]),
+            width=write_width(quantity.target, quantity.scale, language),
+            found=self._found(finding),
         )
 
     def _found(self, finding: Finding) -> str:
+        words, language = self.words, self.language
         if finding.estimate.missing:
-            return "Not measured yet."
+            return words.unmeasured
         trail = self._trail(finding.part.quantity)
-        write = Writer(Sources(PAGE, trail.every_run()), "en", {finding.part.quantity.name: trail})
-        said = f"Found: **{ANSWERS[finding.answer][0]}**, {write.estimate(finding.estimate)}"
-        said += "".join(f"; {name}: {ANSWERS[answer][0]}" for name, answer in finding.grades.items())
-        return f"{said}{'' if finding.estimate.measured else '; wider than the target'}."
+        write = Writer(Sources(PAGE, trail.every_run()), language, {finding.part.quantity.name: trail})
+        grades = "".join(
+            words.found_grade.format(name=self._name(name), answer=in_language(ANSWERS[answer], language))
+            for name, answer in finding.grades.items()
+        )
+        return words.found.format(
+            answer=in_language(ANSWERS[finding.answer], language),
+            size=write.estimate(finding.estimate),
+            grades=grades,
+            wide="" if finding.estimate.measured else words.wide,
+        )
+
+    def _verified(self, claim: str, verified: Verified) -> str:
+        answer: Answer = "holds" if verified.holds else "doesn't hold"
+        return self.words.verified.format(
+            name=self._name(verified.name),
+            voteless=self._voteless(verified),
+            said=self._sentence(claim, verified.name),
+            answer=in_language(ANSWERS[answer], self.language),
+            test=verified.test,
+        )
+
+    def _reads(self, block: Block) -> str:
+        seeds = block.judged_seeds()
+        return self.words.reads.format(
+            study=planned_by(block), count=len(seeds), first=seeds[0], last=seeds[-1], most=block.at_most
+        )
+
+    def _voteless(self, part: Part | Verified) -> str:
+        return "" if part.votes else self.words.voteless
+
+    def _name(self, name: str) -> str:
+        return PARTS[name] if self.language == "zh" else name
+
+    def _sentence(self, claim: str, name: str) -> str:
+        return in_language(words()[claim].parts[name], self.language)
+
+    def _and(self, named: Sequence[str]) -> str:
+        return self.words.both.join(named)
 
     def _trail(self, quantity: Quantity) -> Trail:
         """Return the names of the recorded runs that a quantity is taken from, by seed."""
@@ -310,50 +346,6 @@ class SecondRound:
             for name in there & planned.keys()
             if any(block.has(arm, planned[name]) for block, arm in arms)
         )
-
-
-def planned_by(block: Block) -> str:
-    """Return the name of the study that plans the runs of a block's arms.
-
-    Raises:
-        LookupError: none of the confirmatory studies does.
-    """
-    for name, specs in _confirmatory().items():
-        if any(block.arms_of(spec) for spec in specs):
-            return name
-    raise LookupError(f"no confirmatory study plans the runs of block {block.name!r}")
-
-
-@cache
-def _confirmatory() -> dict[str, list[Spec]]:
-    plans = [EXPERIMENTS[name]() for name in blocks()]
-    return {
-        study.name: [run.spec for run in study.runs()] for study in plans if study.first_seed in CONFIRMATORY
-    }
-
-
-def _reads(block: Block) -> str:
-    seeds = block.judged_seeds()
-    return (
-        f"`{planned_by(block)}`, {len(seeds)} seeds ({seeds[0]} to {seeds[-1]}; at most {block.at_most} "
-        "once topped up)"
-    )
-
-
-def _verified(verified: Verified, said: Words) -> str:
-    answer = ANSWERS["holds" if verified.holds else "doesn't hold"][0]
-    return (
-        f"- **{verified.name}**{_voteless(verified)}: {_sentence(said, verified.name)} "
-        f"Verified by test: **{answer}** (`{verified.test}`)."
-    )
-
-
-def _voteless(part: Part | Verified) -> str:
-    return "" if part.votes else " (no vote)"
-
-
-def _sentence(said: Words, name: str) -> str:
-    return said.parts[name][0]
 
 
 def _percent(share: float) -> str:

@@ -1,24 +1,34 @@
-"""Sphinx extension: on a Chinese page the theme's words, the list of pages and the figures are Chinese."""
+"""Sphinx extension: on a Chinese page the theme's words, the list of pages and the figures are Chinese.
+
+So is the page that searches, if a Chinese page leads to it.
+"""
 
 from __future__ import annotations
 
 import posixpath
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import sphinx
 from editions import FOLDER, FRONT, counterpart, is_chinese
 from sidebar import label
 
 from bnstudy.analysis.chinese import chinese_svg
 
 TITLE = "批归一化：实测"
+# The page that searches, beside Sphinx's own, and what Sphinx says there while it does.
+SEARCH = "search-zh"
+CATALOGUE = "translations-zh.js"
 # What the theme and Sphinx say around and within a page: text between tags, and attributes.
 WORDS = {
     "Skip to main content": "跳到正文",
     "Back to top": "回到顶部",
     "Search this book": "搜索本书",
     "Search": "搜索",
+    "Error": "错误",
+    "Please activate JavaScript to enable the search functionality.": "请启用 JavaScript，才能使用搜索。",
     "Version warning": "版本提示",
     "Main": "主导航",
     "Page": "本页目录",
@@ -73,8 +83,6 @@ PAGES = {
     "book/api/index": "软件包",
     "book/api/loops": "用在自己的训练循环里",
     "book/api/records": "运行、记录与分析",
-    "book/methods": "方法",
-    "book/second_round": "第二轮",
     "book/references": "参考文献",
     "book/log": "日志",
     "book/changelog": "更新记录",
@@ -85,6 +93,8 @@ _BETWEEN = re.compile(r"(?<=>)(\s*)([^<>]*\S)(\s*)(?=<)")
 _ATTRIBUTE = re.compile(r'((?:title|aria-label|placeholder|data-bs-title)=")([^"]+)(?=")')
 _NAVIGATION = re.compile(r'<nav class="bd-links.*?</nav>', re.S)
 _ENTRY = re.compile(r'<li class="toctree-l(\d)([^"]*)"><a class="([^"]*)" href="([^"]*)">([^<]*)</a>')
+_SEARCHES = re.compile(r'(<form\b[^>]*?\baction="(?:\.\./)*)search\.html')
+_TOOLS = re.compile(r'<script[^>]*src="_static/searchtools\.js')
 _DRAWING = re.compile(r"(_images/)([\w.-]+?)(\.svg)")
 
 
@@ -169,7 +179,20 @@ def translate(html: str, page: str, titles: dict[str, str], project: str) -> str
     front = posixpath.relpath(f"{FRONT}.html", posixpath.dirname(page))
     before = re.sub(r'(<a class="navbar-brand logo" href=")[^"]*', rf"\g<1>{front}", before)
     before = before.replace(f'logo__title">{project}<', f'logo__title">{TITLE}<')
+    before = _SEARCHES.sub(rf"\g<1>{SEARCH}.html", before)
     return html[:start] + around(before) + attributes(html[end:after]) + around(html[after:])
+
+
+def search_page(html: str, titles: dict[str, str], project: str) -> str:
+    """Return Sphinx's page that searches as Chinese pages lead to it: what nobody wrote is Chinese too."""
+    html = html.replace('<html lang="en"', '<html lang="zh-Hans"', 1)
+    html = html.replace(f"<title>Search - {project}</title>", f"<title>搜索 &#8212; {TITLE}</title>")
+    html = translate(html, SEARCH, titles, project)
+    start, end = html.index("<article"), html.index("</article>")
+    html = html[:start] + around(html[start:end]) + html[end:]
+    html = _SEARCHES.sub(rf"\g<1>{SEARCH}.html", html)
+    # Sphinx's words of a language, as its own page would have them in a book of that language.
+    return _TOOLS.sub(rf'<script src="_static/{CATALOGUE}"></script>\n\g<0>', html, count=1)
 
 
 def draw(html: str, images: Path) -> str:
@@ -199,6 +222,12 @@ def _finish(app: Any, failed: Exception | None) -> None:
         file = out / f"{page}.html"
         html = translate(file.read_text(encoding="utf-8"), page, titles, app.config.html_title)
         file.write_text(draw(html, out / "_images"), encoding="utf-8")
+    search = out / "search.html"
+    if search.is_file():
+        said = search_page(search.read_text(encoding="utf-8"), titles, app.config.html_title)
+        (out / f"{SEARCH}.html").write_text(said, encoding="utf-8")
+        words = Path(sphinx.package_dir, "locale", "zh_CN", "LC_MESSAGES", "sphinx.js")
+        shutil.copy(words, out / "_static" / CATALOGUE)
     # It has simplified Chinese by another name than the pages say.
     button = out / "_static" / "copybutton.js"
     if button.is_file():

@@ -37,7 +37,7 @@ _COMPOSED = ("bs-tooltip", "bs-popover", "tooltip", "dropdown", "show", "collaps
 
 def lighten(html: str, name: str, folder: Path) -> str:
     """Return a built page without what it doesn't need; ``name`` is its file's, ``folder`` where it lies."""
-    if name != "search.html":
+    if name not in ("search.html", "search-zh.html"):
         html = _UNUSED.sub("", html)
     else:
         html = re.sub(r"\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>", "", html)

@@ -198,6 +198,13 @@ def test_the_map_is_described_by_its_mildest_decay_and_the_reach_of_a_large_one(
         "[40.0, 40.0] (learning rate 0.01)."
     )
     assert made.finding().count("data-behind") == 3
+    seen = made.finding("zh")
+    assert plain(seen) == (
+        "与同一组权重的精确统计量相比，衰减率 0.9 最多损失 10.1 个百分点 [10.1, 10.1]（学习率 0.01）；"
+        "衰减率 0.999 损失 26.0 个百分点 [26.0, 26.0]（中心设置）到 "
+        "40.0 个百分点 [40.0, 40.0]（学习率 0.01）。"
+    )
+    assert seen.count("data-behind") == 3
     # A setting with a diverged run is left out, and its cell is the others' mean.
     wild = chapter(tables(noise=0.0, diverged=[("learning rate 0.01", 3)]))
     assert "to 28.0 points [28.0, 28.0] (batch size 32)." in plain(wild.finding())

@@ -194,6 +194,19 @@ def test_every_number_opens_to_records_and_both_languages_have_the_same(folder, 
     assert cells[0] == cells[1]
 
 
+@pytest.mark.parametrize("chapter", ["decay", "train_flag", "convergence"])
+def test_who_does_not_see_a_drawing_reads_the_same_numbers_in_the_page_s_language(folder, chapter):
+    said = {}
+    for language in ("en", "zh"):
+        html = read(described(chapter, language, folder, dataset="digits", seeds=len(SEEDS)))
+        [said[language]] = [drawing["aria-label"] for drawing in html.select("svg[role=img]")]
+    numbers = {language: re.findall(r"\d[\d.,]*\d|\d", text) for language, text in said.items()}
+    assert len(numbers["en"]) > 6
+    assert numbers["zh"] == numbers["en"]
+    assert re.search(r"[\u4e00-\u9fff]", said["zh"])
+    assert set(re.findall(r"[A-Za-z_]{3,}", said["zh"])) <= {"is_training", "True", "False"}
+
+
 def test_what_a_large_decay_loses_is_counted_against_the_same_weights(folder):
     text = read(described("decay", "en", folder, dataset="digits", seeds=2)).get_text()
     assert re.search(r"decay 0.999 lose 30\.0 \[30\.0, 30\.0\] points of test accuracy to precise", text)
@@ -252,7 +265,7 @@ def test_the_ladder_counts_steps_as_the_judge_does_and_says_where_a_time_is_a_bo
     text = read(described("convergence", "en", folder, dataset="digits", seeds=2)).get_text()
     assert re.search(r"takes 2\.00 \[2\.00, 2\.00\] times the steps to 50%", text)
     assert re.search(r"at least 2\.62 \[.*?\] times the steps to 70%", text)
-    assert "70% without batch norm: at least" in of_ends._ladder_in_words(rungs)
+    assert "70% without batch norm: at least" in of_ends._ladder_in_words(shown(folder, "convergence"), rungs)
     both = rungs.assign(arrived=False)
     assert of_ends.factor(both, 0.7)[1] == "unknown"
 

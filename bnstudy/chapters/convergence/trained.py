@@ -28,7 +28,7 @@ def described(shown: Shown) -> str:
             shown.drawing(
                 figures.ladder(rungs),
                 f"trained-ladder-{shown.language}",
-                _ladder_in_words(rungs),
+                _ladder_in_words(shown, rungs),
                 shown.write.say(
                     "Training steps to each target of test accuracy, each network at its best rate. Small marks: every "
                     "seed, hollow at the end of training where it never arrived; large marks and bars: geometric means "
@@ -118,15 +118,26 @@ def _climbed(shown: Shown, rungs: pd.DataFrame) -> str:
     )
 
 
-def _ladder_in_words(rungs: pd.DataFrame) -> str:
+def _ladder_in_words(shown: Shown, rungs: pd.DataFrame) -> str:
+    say = shown.write.say
+    names = {"none": say("without batch norm", "无批归一化"), "batch": say("with batch norm", "有批归一化")}
     said = []
     for target in TARGETS:
-        for arm, name in zip(ARMS, ("without", "with"), strict=True):
+        for arm in ARMS:
             rows = rungs[(rungs["target"] == target) & (rungs["arm"] == arm)]
             mean = math.exp(np.log(rows["step"]).mean())
-            late = "" if rows["arrived"].all() else "at least "
-            said.append(f"{target:.0%} {name} batch norm: {late}{mean:,.0f} steps")
-    return f"Points with error bars: steps to each target. {'; '.join(said)}."
+            late = "" if rows["arrived"].all() else say("at least ", "至少 ")
+            said.append(
+                say(
+                    f"{target:.0%} {names[arm]}: {late}{mean:,.0f} steps",
+                    f"{target:.0%}，{names[arm]}：{late}{mean:,.0f} 步",
+                )
+            )
+    listed = say("; ", "；").join(said)
+    return say(
+        f"Points with error bars: steps to each target. {listed}.",
+        f"带误差线的点：达到各目标所需的步数。{listed}。",
+    )
 
 
 def own(shown: Shown, epoch: float, arm: str, split: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import LAGGING
@@ -24,7 +25,7 @@ def described(shown: Shown) -> str:
             shown.drawing(
                 figures.error_by_decay(to_split(shown)),
                 f"trained-split-{shown.language}",
-                f"Points with error bars: {_split_in_words(shown)}",
+                _split_in_words(shown),
                 shown.write.say(
                     "The second round's networks before and after annealing: test accuracy lost to precise "
                     "statistics of the same weights, split into what each remedy wins back. Bars: 95 % intervals "
@@ -199,15 +200,25 @@ def _late(shown: Shown) -> str:
 
 
 def _split_in_words(shown: Shown) -> str:
+    say = shown.write.say
     split = error_split(to_split(shown))
+    phases = {"constant": "学习率不变", "annealed": "退火后"}
     said = []
     for phase in shown.phases:
         for part in PARTS:
             rows = split[(split["schedule"] == phase) & (split["part"] == part)]
             values = rows.groupby("decay")["loss_of_accuracy"].mean()
-            listed = ", ".join(f"{decay:g}: {100 * value:.1f}" for decay, value in values.items())
-            said.append(f"{phase} rate, {part}, points by decay {listed}")
-    return "; ".join(said) + "."
+            listed = [
+                say(f"{decay:g}: {100 * value:.1f}", f"衰减率 {decay:g} 为 {100 * value:.1f}")
+                for decay, value in values.items()
+            ]
+            said.append(
+                say(
+                    f"{phase} rate, {part}, points by decay {', '.join(listed)}",
+                    f"{phases[phase]}，{chinese(part) or part}（百分点）：{'，'.join(listed)}",
+                )
+            )
+    return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点：{'；'.join(said)}。")
 
 
 def _mean_lost(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bnstudy.analysis.judged.wording import Language, in_language
 from bnstudy.analysis.tables import Tables
 from bnstudy.chapters.decay_range.rules import LARGE, at_the_end, lost
 from bnstudy.chapters.decay_range.study import CENTRE, DecayRangeStudy
@@ -63,3 +64,30 @@ def ends(table: pd.DataFrame, settings: Sequence[str]) -> tuple[float, str, floa
     if large != mildest and len(means.columns) > 1:
         between = [str(means.loc[large].idxmin()), str(means.loc[large].idxmax())]
     return float(mildest), str(means.loc[mildest].idxmax()), float(large), between
+
+
+def in_words(
+    mildest: tuple[float, str], large: tuple[float, Sequence[str]], language: Language = "en"
+) -> str:
+    """Return in a sentence what the mildest decay loses at most, and between what a large one's losses lie.
+
+    Both as the decay and what it loses, as it is written, where.
+    """
+    decay, most = mildest
+    said = in_language(
+        (
+            f"decay {decay:g} loses at most {most} against precise statistics of the same weights",
+            f"与同一组权重的精确统计量相比，衰减率 {decay:g} 最多损失 {most}",
+        ),
+        language,
+    )
+    decay, ends = large
+    if ends:
+        said += in_language(
+            (
+                f"; decay {decay:g} loses from {' to '.join(ends)}",
+                f"；衰减率 {decay:g} 损失 {'到 '.join(ends)}",
+            ),
+            language,
+        )
+    return said + in_language((".", "。"), language)

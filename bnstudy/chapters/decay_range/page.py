@@ -9,11 +9,13 @@ from functools import cached_property, partial
 import pandas as pd
 
 from bnstudy.analysis.chinese import chinese
+from bnstudy.analysis.judged.wording import Language, in_language
 from bnstudy.analysis.own_study import OwnVerdicts, judge_own
+from bnstudy.analysis.page import Glued
 from bnstudy.analysis.rules import Answer, Finding, Verdict
 from bnstudy.analysis.statistics import Amount, Interval, bootstrap_interval
 from bnstudy.analysis.tables import NotMeasuredError, Tables, in_percent, paired, seed_means
-from bnstudy.analysis.words import Markdown, write_effect, write_p
+from bnstudy.analysis.words import Html, Markdown, write_effect, write_p
 from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.decay.rules import PARTS, error_split, statistics_name
 from bnstudy.chapters.decay_range import lost
@@ -79,7 +81,7 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         """Test accuracy that each decay loses against precise statistics, by setting and seed."""
         return lost.by_setting(self.tables)
 
-    def finding(self) -> str:
+    def finding(self, language: Language = "en") -> str:
         """Return what the mildest decay loses at most, and between what a large one's losses lie.
 
         Of settings without a diverged run; nothing, where there is none.
@@ -88,12 +90,15 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         if shown is None:
             return ""
         mildest, at, large, between = shown
-        said = (
-            f"decay {mildest:g} loses at most {self._lost(mildest, at)} ({at}) against precise statistics of "
-            "the same weights"
-        )
-        ends = " to ".join(f"{self._lost(large, setting)} ({setting})" for setting in between)
-        return f"{said}; decay {large:g} loses from {ends}." if between else f"{said}."
+        most = self._lost_at(mildest, at, language)
+        ends = [self._lost_at(large, setting, language) for setting in between]
+        return lost.in_words((mildest, most), (large, ends), language)
+
+    def glued(self) -> dict[str, Glued]:
+        """Return what other pages quote, with what is to be seen in the first figure for the Chinese page."""
+        seen = self.finding("zh")
+        said = Html(f"<em>你会看到：</em>{seen}" if seen else "")
+        return super().glued() | {f"{self.study.name}_seen_zh": said}
 
     def loss_table(self) -> pd.DataFrame:
         """Return the test accuracy lost, in points, by decay, a column a setting: mean [95 % interval]."""
@@ -195,7 +200,12 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         diverged = self.tables["runs"].groupby("setting")["diverged"].sum()
         return [setting for setting in self.settings if diverged.get(setting, 1) == 0]
 
-    def _lost(self, decay: float, setting: str) -> str:
+    def _lost_at(self, decay: float, setting: str, language: Language) -> str:
+        """Return what a decay loses at a setting, and which: a link, with the setting in brackets."""
+        lost = self._lost(decay, setting, in_language(("points", "个百分点"), language))
+        return in_language((f"{lost} ({setting})", f"{lost}（{chinese(setting) or setting}）"), language)
+
+    def _lost(self, decay: float, setting: str, points: str) -> str:
         def measure(tables: Tables) -> pd.Series[float]:
             return seed_means(dr.lost(dr.of_setting(tables, setting), decay))
 
@@ -206,7 +216,7 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
                 f"衰减率 {decay:g} 损失的测试准确率，{chinese(setting) or setting}",
             ),
             contrast=f"precise statistics minus decay {decay:g}",
-            points="points",
+            points=points,
         )
         # What is called a loss needs no sign, unless it is none.
         return replace(cited, text=cited.text.replace("+", "")).html()

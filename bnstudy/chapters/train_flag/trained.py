@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import END
@@ -155,12 +156,24 @@ def _sentences(shown: Shown) -> str:
 
 
 def _in_words(shown: Shown) -> str:
+    say = shown.write.say
     rows = flags(shown, END)
     said = []
     for order in ORDERS:
         for statistics, (name, *_) in figures.FLAGS.items():
             kept = rows[(rows["order"] == order) & (rows["statistics"] == statistics)]
             means = kept.groupby("test_batch_size")["accuracy"].apply(lambda v: mean_interval(v).mean)
-            listed = ", ".join(f"{size}: {100 * mean:.1f} %" for size, mean in means.items())
-            said.append(f"{order}, {name}, by size {listed}")
-    return f"Line plots of test accuracy against images in a test batch. {'; '.join(said)}."
+            listed = [
+                say(f"{size}: {100 * mean:.1f} %", f"每批 {size} 张为 {100 * mean:.1f} %")
+                for size, mean in means.items()
+            ]
+            said.append(
+                say(
+                    f"{order}, {name}, by size {', '.join(listed)}",
+                    f"{ORDERS_ZH[order]}，{chinese(name) or name}：{'，'.join(listed)}",
+                )
+            )
+    return say(
+        f"Line plots of test accuracy against images in a test batch. {'; '.join(said)}.",
+        f"测试准确率随测试批大小变化的折线图。{'；'.join(said)}。",
+    )

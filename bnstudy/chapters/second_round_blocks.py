@@ -1,0 +1,62 @@
+"""The second round's blocks of trainings: which study plans one, and what of it is recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from bnstudy.analysis.judged.design import CONFIRMATORY, TUNING, Block
+from bnstudy.analysis.judged.digest import reads
+from bnstudy.chapters.found import EXPERIMENTS, blocks
+from bnstudy.chapters.judged import claims
+from bnstudy.records.spec import Spec
+from bnstudy.study.plan import Study
+from bnstudy.study.status import Status
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A block's trainings as planned, and what of them is recorded."""
+
+    study: Study
+    state: Status
+
+    @property
+    def count(self) -> int:
+        """How many of the planned runs are recorded."""
+        return self.state.needed - len(self.state.missing) - len(self.state.newer)
+
+    @property
+    def tunes(self) -> bool:
+        """Whether it chooses settings of other blocks, and judges nothing."""
+        return self.study.first_seed in TUNING
+
+    def seeds(self) -> tuple[int, int]:
+        """Return the first and the last of its seeds."""
+        seeds = [run.spec.seed for run in self.study.runs()]
+        return min(seeds), max(seeds)
+
+    def decides(self) -> list[str]:
+        """Return the claims that its runs decide."""
+        specs = [run.spec for run in self.study.runs()]
+        return [name for name, claim in claims().items() if any(reads(claim, spec) for spec in specs)]
+
+
+def planned_by(block: Block) -> str:
+    """Return the name of the study that plans the runs of a block's arms.
+
+    Raises:
+        LookupError: none of the confirmatory studies does.
+    """
+    for name, specs in _confirmatory().items():
+        if any(block.arms_of(spec) for spec in specs):
+            return name
+    raise LookupError(f"no confirmatory study plans the runs of block {block.name!r}")
+
+
+@cache
+def _confirmatory() -> dict[str, list[Spec]]:
+    plans = [EXPERIMENTS[name]() for name in blocks()]
+    return {
+        study.name: [run.spec for run in study.runs()] for study in plans if study.first_seed in CONFIRMATORY
+    }
