@@ -149,8 +149,8 @@ def test_chinese_pages_search_in_chinese():
     tools = '<script src="_static/searchtools.js?v=1"></script>'
     page = (
         '<html lang="en"><head><title>Search - The book</title></head><body>'
-        f"{LISTED.replace('../', 'book/')}<article><h1>Search</h1>{form.format('')}</article>"
-        f"{tools}</body></html>"
+        f'{LISTED.replace("../", "book/")}<main><div class="bd-search-container"><h1>Search</h1>'
+        f"{form.format('')}</div></main>{tools}</body></html>"
     )
     said = chinese_pages.search_page(page, {"book/zh/decay": "衰减率"}, "The book")
     assert said.startswith('<html lang="zh-Hans"><head><title>搜索 &#8212; 批归一化：实测</title>')

@@ -166,6 +166,13 @@ _OF_PACKAGE = {
 }  # fmt: skip
 
 
+def _written(html: str) -> tuple[int, int]:
+    """Return where a page's own text begins and ends; the page that searches has a container in its place."""
+    if "<article" in html:
+        return html.index("<article"), html.index("</article>")
+    return html.index('<div class="bd-search-container">'), html.index("</main>")
+
+
 def translate(html: str, page: str, titles: dict[str, str], project: str) -> str:
     """Return a built Chinese page with all in Chinese that its author didn't write."""
     html = html.replace(f"&#8212; {project}</title>", f"&#8212; {TITLE}</title>")
@@ -173,8 +180,8 @@ def translate(html: str, page: str, titles: dict[str, str], project: str) -> str
         f'<meta property="og:site_name" content="{project}"',
         f'<meta property="og:site_name" content="{TITLE}"',
     )
-    start, end = html.index("<body"), html.index("<article")
-    after = html.index("</article>")
+    start = html.index("<body")
+    end, after = _written(html)
     before = _NAVIGATION.sub(lambda listed: navigation(listed[0], page, titles), html[start:end])
     front = posixpath.relpath(f"{FRONT}.html", posixpath.dirname(page))
     before = re.sub(r'(<a class="navbar-brand logo" href=")[^"]*', rf"\g<1>{front}", before)
@@ -188,7 +195,7 @@ def search_page(html: str, titles: dict[str, str], project: str) -> str:
     html = html.replace('<html lang="en"', '<html lang="zh-Hans"', 1)
     html = html.replace(f"<title>Search - {project}</title>", f"<title>搜索 &#8212; {TITLE}</title>")
     html = translate(html, SEARCH, titles, project)
-    start, end = html.index("<article"), html.index("</article>")
+    start, end = _written(html)
     html = html[:start] + around(html[start:end]) + html[end:]
     html = _SEARCHES.sub(rf"\g<1>{SEARCH}.html", html)
     # Sphinx's words of a language, as its own page would have them in a book of that language.
