@@ -149,7 +149,7 @@ def test_chinese_pages_search_in_chinese():
     tools = '<script src="_static/searchtools.js?v=1"></script>'
     page = (
         '<html lang="en"><head><title>Search - The book</title></head><body>'
-        f"{LISTED.replace('../', 'book/')}<article><h1>Search</h1>{form.format('')}</article>"
+        f"{LISTED.replace('../', 'book/')}<main><h1>Search</h1>{form.format('')}</main>"
         f"{tools}</body></html>"
     )
     said = chinese_pages.search_page(page, {"book/zh/decay": "衰减率"}, "The book")
