@@ -92,7 +92,7 @@ LISTED = """<nav class="bd-links bd-docs-nav" aria-label="Main"><p><span>Answers
 <li class="toctree-l1"><a class="reference internal" href="../log.html">Log</a></li>
 <li class="toctree-l1"><a class="reference internal" href="../decay.html">Decay · C6, C7</a></li>
 <li class="toctree-l1"><a class="reference internal" href="../knobs.html">The remaining arguments</a></li>
-</ul><ul><li class="toctree-l1"><a class="reference internal" href="../methods.html">Methods</a></li>
+</ul><ul><li class="toctree-l1"><a class="reference internal" href="../changelog.html">Changelog</a></li>
 <li class="toctree-l1 current active has-children"><a class="reference internal" href="../zh.html">批</a>
 <details><ul>
 <li class="toctree-l2 current active"><a class="current reference internal" href="#">衰减率 · C6, C7</a></li>
@@ -108,7 +108,7 @@ def test_the_list_of_pages_has_each_page_once_and_in_chinese_if_it_is_there():
         ("reference internal", "../log.html", "日志（英文）"),
         ("current reference internal", "#", "衰减率 · C6, C7"),
         ("reference internal", "knobs.html", "其余参数"),
-        ("reference internal", "../methods.html", "方法（英文）"),
+        ("reference internal", "../changelog.html", "更新记录（英文）"),
     ]
     assert listed.count("<li") == listed.count("</li>") == 4
     # From the front page the same, and nothing there is the page itself.
