@@ -92,7 +92,7 @@ LISTED = """<nav class="bd-links bd-docs-nav" aria-label="Main"><p><span>Answers
 <li class="toctree-l1"><a class="reference internal" href="../log.html">Log</a></li>
 <li class="toctree-l1"><a class="reference internal" href="../decay.html">Decay · C6, C7</a></li>
 <li class="toctree-l1"><a class="reference internal" href="../knobs.html">The remaining arguments</a></li>
-</ul><ul><li class="toctree-l1"><a class="reference internal" href="../methods.html">Methods</a></li>
+</ul><ul><li class="toctree-l1"><a class="reference internal" href="../changelog.html">Changelog</a></li>
 <li class="toctree-l1 current active has-children"><a class="reference internal" href="../zh.html">批</a>
 <details><ul>
 <li class="toctree-l2 current active"><a class="current reference internal" href="#">衰减率 · C6, C7</a></li>
@@ -108,7 +108,7 @@ def test_the_list_of_pages_has_each_page_once_and_in_chinese_if_it_is_there():
         ("reference internal", "../log.html", "日志（英文）"),
         ("current reference internal", "#", "衰减率 · C6, C7"),
         ("reference internal", "knobs.html", "其余参数"),
-        ("reference internal", "../methods.html", "方法（英文）"),
+        ("reference internal", "../changelog.html", "更新记录（英文）"),
     ]
     assert listed.count("<li") == listed.count("</li>") == 4
     # From the front page the same, and nothing there is the page itself.
@@ -149,8 +149,8 @@ def test_chinese_pages_search_in_chinese():
     tools = '<script src="_static/searchtools.js?v=1"></script>'
     page = (
         '<html lang="en"><head><title>Search - The book</title></head><body>'
-        f'{LISTED.replace("../", "book/")}<main><div class="bd-search-container"><h1>Search</h1>'
-        f"{form.format('')}</div></main>{tools}</body></html>"
+        f"{LISTED.replace('../', 'book/')}<main><h1>Search</h1>{form.format('')}</main>"
+        f"{tools}</body></html>"
     )
     said = chinese_pages.search_page(page, {"book/zh/decay": "衰减率"}, "The book")
     assert said.startswith('<html lang="zh-Hans"><head><title>搜索 &#8212; 批归一化：实测</title>')

@@ -43,6 +43,8 @@ class Reader(HTMLParser):
             self.open.pop()
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:  # written out where XML is
+            return
         while self.open and not self.open.pop().startswith(f"<{tag} "):
             pass
 
@@ -66,7 +68,7 @@ def test_tables_and_sliders_have_no_label_without_a_translation(html: Path, name
         if re.search(r"<table dataframe>|<div slider>", at) and "<a number>" not in at
     ]
     assert [text for text in quoted if chinese(text) != text] == []
-    if name not in ("zh", "zh/first_round", "zh/glossary", "zh/ten_minutes"):
+    if name not in ("zh", "zh/first_round", "zh/glossary", "zh/methods", "zh/ten_minutes"):
         assert len(quoted) > 20
 
 

@@ -166,11 +166,13 @@ _OF_PACKAGE = {
 }  # fmt: skip
 
 
-def _written(html: str) -> tuple[int, int]:
-    """Return where a page's own text begins and ends; the page that searches has a container in its place."""
-    if "<article" in html:
-        return html.index("<article"), html.index("</article>")
-    return html.index('<div class="bd-search-container">'), html.index("</main>")
+def _above(html: str, page: str, titles: dict[str, str], project: str) -> str:
+    """Return what stands above a page's text, in Chinese: the list of pages, the title, the search."""
+    html = _NAVIGATION.sub(lambda listed: navigation(listed[0], page, titles), html)
+    front = posixpath.relpath(f"{FRONT}.html", posixpath.dirname(page))
+    html = re.sub(r'(<a class="navbar-brand logo" href=")[^"]*', rf"\g<1>{front}", html)
+    html = html.replace(f'logo__title">{project}<', f'logo__title">{TITLE}<')
+    return around(_SEARCHES.sub(rf"\g<1>{SEARCH}.html", html))
 
 
 def translate(html: str, page: str, titles: dict[str, str], project: str) -> str:
@@ -180,24 +182,19 @@ def translate(html: str, page: str, titles: dict[str, str], project: str) -> str
         f'<meta property="og:site_name" content="{project}"',
         f'<meta property="og:site_name" content="{TITLE}"',
     )
-    start = html.index("<body")
-    end, after = _written(html)
-    before = _NAVIGATION.sub(lambda listed: navigation(listed[0], page, titles), html[start:end])
-    front = posixpath.relpath(f"{FRONT}.html", posixpath.dirname(page))
-    before = re.sub(r'(<a class="navbar-brand logo" href=")[^"]*', rf"\g<1>{front}", before)
-    before = before.replace(f'logo__title">{project}<', f'logo__title">{TITLE}<')
-    before = _SEARCHES.sub(rf"\g<1>{SEARCH}.html", before)
-    return html[:start] + around(before) + attributes(html[end:after]) + around(html[after:])
+    start, end = html.index("<body"), html.index("<article")
+    after = html.index("</article>")
+    above = _above(html[start:end], page, titles, project)
+    return html[:start] + above + attributes(html[end:after]) + around(html[after:])
 
 
 def search_page(html: str, titles: dict[str, str], project: str) -> str:
     """Return Sphinx's page that searches as Chinese pages lead to it: what nobody wrote is Chinese too."""
     html = html.replace('<html lang="en"', '<html lang="zh-Hans"', 1)
     html = html.replace(f"<title>Search - {project}</title>", f"<title>搜索 &#8212; {TITLE}</title>")
-    html = translate(html, SEARCH, titles, project)
-    start, end = _written(html)
-    html = html[:start] + around(html[start:end]) + html[end:]
-    html = _SEARCHES.sub(rf"\g<1>{SEARCH}.html", html)
+    # It has no text of an author's, and so no article.
+    start = html.index("<body")
+    html = html[:start] + _above(html[start:], SEARCH, titles, project)
     # Sphinx's words of a language, as its own page would have them in a book of that language.
     return _TOOLS.sub(rf'<script src="_static/{CATALOGUE}"></script>\n\g<0>', html, count=1)
 
