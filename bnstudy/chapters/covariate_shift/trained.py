@@ -122,9 +122,8 @@ def _halving(shown: Shown) -> str:
     angle = seen.cosine(shown.frames)
     sgd, adam = (_changed(shown, angle, HALF_RATE, training) for training in ("sgd", "adam"))
     return shown.write.say(
-        f"Halving the learning rate changes the cosine between a layer's gradients before and after the earlier layers' "
-        f"update by {sgd} with SGD and by {adam} with Adam.",
-        f"学习率减半，前面各层更新前后本层梯度的余弦在 SGD 下改变 {sgd}，在 Adam 下改变 {adam}。",
+        f"Halving the learning rate changes the gradients' cosine by {sgd} (SGD) and {adam} (Adam).",
+        f"学习率减半，梯度的余弦改变 {sgd}（SGD）和 {adam}（Adam）。",
     )
 
 

@@ -21,7 +21,7 @@ from bnstudy.analysis.style import (
     sample,
     seed_points,
 )
-from bnstudy.chapters.regularisation.page import NAMES
+from bnstudy.chapters.regularisation.names import NAMES
 from bnstudy.chapters.regularisation.rules import BASES, NORMALISED, of
 
 # Seven arms in one figure: hue alone would not keep them apart for who sees no red or no green, so that their

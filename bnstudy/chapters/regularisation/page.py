@@ -7,10 +7,10 @@ from functools import cached_property
 import pandas as pd
 
 from bnstudy.analysis.statistics import bootstrap_interval
-from bnstudy.analysis.style import WITHOUT
 from bnstudy.analysis.tables import in_percent
 from bnstudy.analysis.words import Markdown, write_amount, write_effect, write_images
 from bnstudy.chapters.base import Chapter
+from bnstudy.chapters.regularisation.names import NAMES
 from bnstudy.chapters.regularisation.rules import (
     BASES,
     accuracy,
@@ -20,18 +20,6 @@ from bnstudy.chapters.regularisation.rules import (
     variance_shift,
 )
 from bnstudy.chapters.regularisation.study import RegularisationStudy
-
-# How the page and its figures call each arm.
-NAMES = {
-    "none": WITHOUT,
-    "l2": "L2",
-    "dropout": "dropout",
-    "batch": "batch norm",
-    "batch + l2": "batch norm, L2",
-    "batch + dropout": "batch norm, then dropout",
-    "dropout + batch": "dropout, then batch norm",
-}
-
 
 _ON_TOP = [arm for arm, base in BASES.items() if base == "batch"]
 

@@ -8,7 +8,6 @@ from html import escape
 
 from matplotlib import pyplot as plt
 
-from bnstudy import doctor
 from bnstudy.analysis.judged.wording import Language
 from bnstudy.analysis.slider import inline_svg
 from bnstudy.analysis.words import Html, Markdown
@@ -101,12 +100,12 @@ class TenMinutes:
             f'<div class="drawn">{drawing}</div><figcaption>{seen}</figcaption></figure>'
         )
 
-    def chinese(self) -> dict[str, Html | Markdown]:
+    def chinese(self, report: str) -> dict[str, Html | Markdown]:
         """Return what the Chinese page quotes beside the numbers, by name.
 
-        The doctor's report is in English there, and marked as such.
+        ``report``: the doctor's on the network whose updates were forgotten, as HTML. It is in English there,
+        and marked as such.
         """
-        report = doctor.scan(self.lesson.forgotten)._repr_html_()
         shown: dict[str, Html | Markdown] = {name: self.picture(name, "zh") for name in DRAWN}
         shown["moving"] = self.moving("zh")
         shown["made"] = moving_picture.made("zh")
