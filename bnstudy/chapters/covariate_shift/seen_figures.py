@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -53,6 +54,7 @@ def by_layer(drift: pd.DataFrame, cosine: pd.DataFrame) -> Figure:
     axes[0, 0].set(yscale="log", ylabel="inputs moved by a step\n(standard deviations)")
     axes[0, 0].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     plain_ticks(axes[0, 0].yaxis)
+    axes[0, 0].yaxis.set_minor_locator(NullLocator())
     axes[1, 0].set_ylabel("cosine")
     figure.supxlabel("convolution", fontsize=SMALL + 1, color=NEUTRAL)
     legend_above(figure, [sample(n, COLOURS[a], MARKS[a], ls="", ms=6, mew=0) for a, n in NAMES.items()])
@@ -71,18 +73,17 @@ def shape(table: pd.DataFrame, bound: float) -> Figure:
     for axis, (training, title) in zip(axes, TRAININGS.items(), strict=True):
         part = table[table["training"] == training]
         for layer, colour in zip(layers, colours, strict=True):
-            curve(axis, part[part["layer"] == layer], "value", colour, lw=1.6, marker="o", ms=3.5, mew=0)
+            curve(axis, part[part["layer"] == layer], "value", colour, lw=1.6)
         drawn = part.groupby("step")["sample"].mean()
         axis.plot(drawn.index, drawn, color=NEUTRAL, lw=1, ls="--")
         axis.axhline(bound, color=NEUTRAL, lw=1, ls=":")
         axis.set(xscale="log", ylim=(0, None))
         axis.set_title(title, fontsize=SMALL + 1)
         axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_locator(NullLocator())
     axes[0].set_ylabel("Kolmogorov distance to a Gaussian")
     figure.supxlabel("training step", fontsize=SMALL + 1, color=NEUTRAL)
-    handles = [
-        sample(layer, colour, "o", lw=1.6, ms=3.5) for layer, colour in zip(layers, colours, strict=True)
-    ]
+    handles = [sample(layer, colour, lw=1.6) for layer, colour in zip(layers, colours, strict=True)]
     handles.append(sample("a Gaussian sample", NEUTRAL, lw=1, ls="--"))
     legend_above(figure, handles, ncols=3)
     return figure
@@ -106,6 +107,7 @@ def noise(table: pd.DataFrame) -> Figure:
                 axis.set_yscale("log")
                 axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
                 plain_ticks(axis.yaxis)
+                axis.yaxis.set_minor_locator(NullLocator())
             for arm in ("none", "batch"):
                 level = part[part["arm"] == arm][quantity].mean()
                 axis.axhline(2**level if log else 100 * level, color=COLOURS[arm], lw=1.2, ls="--")
@@ -126,11 +128,11 @@ def noise(table: pd.DataFrame) -> Figure:
 
 
 def _marks(axis: Axes, table: pd.DataFrame, layers: list[str], arm: str, aside: float, log: bool) -> None:
-    for place, layer in enumerate(layers):
-        found = mean_interval(table[table["layer"] == layer]["value"])
-        ends = (found.mean, found.low, found.high)
-        mean, low, high = (2**end for end in ends) if log else ends
-        axis.errorbar(
-            [place + aside], [mean], [[mean - low], [high - mean]],
-            fmt=MARKS[arm], ms=6, color=COLOURS[arm], capsize=2, mew=0,
-        )  # fmt: skip
+    found = [mean_interval(table[table["layer"] == layer]["value"]) for layer in layers]
+    mean, low, high = (
+        np.array([getattr(interval, end) for interval in found]) for end in ("mean", "low", "high")
+    )
+    if log:
+        mean, low, high = 2**mean, 2**low, 2**high
+    places = np.arange(len(layers)) + aside
+    axis.errorbar(places, mean, [mean - low, high - mean], fmt=MARKS[arm], ms=6, color=COLOURS[arm], mew=0)
