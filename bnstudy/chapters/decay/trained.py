@@ -202,7 +202,6 @@ def _late(shown: Shown) -> str:
 def _split_in_words(shown: Shown) -> str:
     say = shown.write.say
     split = error_split(to_split(shown))
-    phases = {"constant": "学习率不变", "annealed": "退火后"}
     said = []
     for phase in shown.phases:
         for part in PARTS:
@@ -215,7 +214,7 @@ def _split_in_words(shown: Shown) -> str:
             said.append(
                 say(
                     f"{phase} rate, {part}, points by decay {', '.join(listed)}",
-                    f"{phases[phase]}，{chinese(part) or part}（百分点）：{'，'.join(listed)}",
+                    f"{shown.phase_names[phase]}，{chinese(part) or part}（百分点）：{'，'.join(listed)}",
                 )
             )
     return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点：{'；'.join(said)}。")

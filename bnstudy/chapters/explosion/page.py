@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -15,7 +14,15 @@ from bnstudy.analysis.words import Markdown, write_effect
 from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.explosion import figures
 from bnstudy.chapters.explosion.figures import ENDS, NAMES, OPTIMIZERS
-from bnstudy.chapters.explosion.rules import DEAD_LOSS, endings, survived_up_to, total_norm, trained_at_most
+from bnstudy.chapters.explosion.rules import (
+    DEAD_LOSS,
+    endings,
+    largest_norms,
+    survived_up_to,
+    total_norm,
+    trained_at_most,
+    write_median,
+)
 from bnstudy.chapters.explosion.study import ExplosionStudy
 
 
@@ -105,21 +112,22 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
 
         Accuracy and loss are medians over the seeds that did not diverge; the gradient norm over all.
         """
+        norms = largest_norms(self.tables)
         lines = []
         for training in self.labels("training"):
             for arm in self.labels("arm"):
                 cell = self.ended[(self.ended["training"] == training) & (self.ended["arm"] == arm)]
                 steps = sorted(cell["blew_up_at"].dropna().astype(int))
                 whole = cell[cell["diverged"] == 0]
-                largest = self._largest_norm(cell["run"])
+                largest = cell["run"].map(norms)
                 lines.append(
                     {"training": training, "arm": NAMES[arm]}
                     | {end: int((cell["end"] == end).sum()) for end in ENDS}
                     | {
                         "diverged at step": ", ".join(map(str, steps)) or "–",
-                        "test accuracy, %": _median(100 * whole["accuracy"], "{:.1f}"),
-                        "last training loss": _median(whole["last_loss"], "{:.3g}"),
-                        "largest gradient norm": _median(largest, "{:.3g}"),
+                        "test accuracy, %": write_median(100 * whole["accuracy"], "{:.1f}"),
+                        "last training loss": write_median(whole["last_loss"], "{:.3g}"),
+                        "largest gradient norm": write_median(largest, "{:.3g}"),
                     }
                 )
         return pd.DataFrame(lines)
@@ -155,15 +163,6 @@ class ExplosionChapter(Chapter[ExplosionStudy]):
     def _share_lost(self) -> pd.Series[float]:
         lost = self.ended.assign(lost=(self.ended["end"] != "trained").astype("float64"))
         return paired(*(per_seed(lost[lost["arm"] == arm], "lost") for arm in ("none", "batch")))
-
-    def _largest_norm(self, runs: pd.Series[str]) -> pd.Series[float]:
-        norms = total_norm(self.tables)
-        # A norm that is no number any more is larger than any that is.
-        return norms[norms["run"].isin(runs)].fillna({"value": math.inf}).groupby("run")["value"].max()
-
-
-def _median(values: pd.Series[float], write: str) -> str:
-    return write.format(values.median()) if values.notna().any() else "–"
 
 
 def _listed(parts: list[str]) -> str:

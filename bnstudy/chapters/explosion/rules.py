@@ -70,6 +70,17 @@ def total_norm(tables: Tables) -> pd.DataFrame:
     return rows(tables, "gradient_health", quantity="total_norm").sort_values(["run", "step"])
 
 
+def largest_norms(tables: Tables) -> pd.Series[float]:
+    """Return the largest gradient norm that was probed of each run, by run."""
+    # A norm that is no number any more is larger than any that is.
+    return total_norm(tables).fillna({"value": math.inf}).groupby("run")["value"].max()
+
+
+def write_median(values: pd.Series[float], write: str) -> str:
+    """Return the median of values in a format; a dash where none is a number."""
+    return write.format(values.median()) if values.notna().any() else "–"
+
+
 def shares(ended: pd.DataFrame, end: str) -> pd.DataFrame:
     """Return the share of seeds with an ending, by arm, optimizer and learning_rate."""
     hit = (ended["end"] == end).astype("float64")

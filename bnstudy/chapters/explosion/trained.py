@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from bnstudy.analysis.statistics import share_interval
 from bnstudy.chapters.explosion import figures
 from bnstudy.chapters.explosion.figures import ENDS
-from bnstudy.chapters.explosion.rules import how_ended, total_norm
+from bnstudy.chapters.explosion.rules import how_ended, largest_norms, write_median
 from bnstudy.chapters.shown import Shown
 
 BLOCK = "in_turn"
@@ -50,9 +48,7 @@ def described(shown: Shown) -> str:
 def table(shown: Shown, ended: pd.DataFrame) -> pd.DataFrame:
     """Return each arm's seeds by how they ended, where they diverged, and medians over the seeds."""
     say = shown.write.say
-    norms = total_norm(shown.frames)
-    # A norm that is no number any more is larger than any that is.
-    largest = norms.fillna({"value": math.inf}).groupby("run")["value"].max()
+    largest = largest_norms(shown.frames)
     lines = []
     for arm in ARMS:
         runs = ended[ended["arm"] == arm]
@@ -65,8 +61,10 @@ def table(shown: Shown, ended: pd.DataFrame) -> pd.DataFrame:
             | {
                 say("diverged, 95 %", "发散，95 %"): share_interval(diverged, len(runs)).percent(),
                 say("diverged at step", "发散于第几步"): _span(steps),
-                say("largest gradient norm", "最大的梯度范数"): _median(runs["run"].map(largest), "{:.3g}"),
-                say("test accuracy, %", "测试准确率，%"): _median(100 * whole["accuracy"], "{:.1f}"),
+                say("largest gradient norm", "最大的梯度范数"): write_median(
+                    runs["run"].map(largest), "{:.3g}"
+                ),
+                say("test accuracy, %", "测试准确率，%"): write_median(100 * whole["accuracy"], "{:.1f}"),
             }
         )
     return pd.DataFrame(lines)
@@ -107,7 +105,3 @@ def _span(steps: pd.Series[int]) -> str:
         return "–"
     first, last = steps.min(), steps.max()
     return f"{first}" if first == last else f"{first}–{last}"
-
-
-def _median(values: pd.Series[float], write: str) -> str:
-    return write.format(values.median()) if values.notna().any() else "–"
