@@ -94,10 +94,6 @@ def test_every_page_says_what_it_was_built_from(visit: Any, name: str) -> None:
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_page_is_accessible(visit: Any, name: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    # Preloading would fetch style sheets by script, which a browser refuses over file://.
-    options: dict[str, Any] = {"preload": False, "resultTypes": ["violations"]}
-    if name in GENERATED:
-        options["rules"] = {"color-contrast": {"enabled": False}}
     found = []
     for width, scheme in VIEWS[-1:] if name in GENERATED else VIEWS:
         page = visit(name, width, scheme).page
@@ -106,9 +102,24 @@ def test_a_page_is_accessible(visit: Any, name: str) -> None:
         for y in (3000, 2000, 1000):
             page.evaluate(f"() => window.scrollTo(0, {y})")
             page.wait_for_timeout(20)
-        for violation in axe.run(page, options=options).response["violations"]:
+        context = {"exclude": [["svg"]]} if width == PHONE and name not in GENERATED else None
+        result = axe.run(page, context=context, options=rules_of_axe(name, scheme)).response
+        assert result["passes"], "nothing was looked at"
+        for violation in result["violations"]:
             found.append((width, scheme, violation["id"], violation["nodes"][0]["html"][:200]))
     assert found == []
+
+
+def rules_of_axe(name: str, scheme: str) -> dict[str, Any]:
+    """All in the light; in the dark colours alone, since nothing else is another there.
+
+    On a phone the drawings are those of the wide page, by the same style sheet, and aren't looked at again.
+    """
+    # Preloading would fetch style sheets by script, which a browser refuses over file://.
+    options: dict[str, Any] = {"preload": False, "resultTypes": ["violations"]}
+    if name in GENERATED:
+        return {**options, "rules": {"color-contrast": {"enabled": False}}}
+    return {**options, "runOnly": ["color-contrast"]} if scheme == "dark" else options
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

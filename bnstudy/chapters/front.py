@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Final
 
 from bnstudy.analysis import rules
-from bnstudy.analysis.cards import Card, Chip, Look, bars_html, cards_html, marked
+from bnstudy.analysis.cards import ICONS, Card, Chip, Look, bars_html, cards_html, marked
 from bnstudy.analysis.judged.parts import Words
 from bnstudy.analysis.judged.verdicts import Answer, Judgement, Verdict
 from bnstudy.analysis.judged.wording import (
@@ -34,7 +34,7 @@ from bnstudy.chapters.front_hero import BASIS, OF_ANSWER, Bars, part_name
 from bnstudy.chapters.judged import words
 from bnstudy.chapters.loading import load
 from bnstudy.chapters.second_round import behind, judgements, trails
-from bnstudy.chapters.trained import beside
+from bnstudy.chapters.trained import beside, in_short
 from bnstudy.records.spec import SpecError
 from bnstudy.study.frames import Frames
 
@@ -49,7 +49,7 @@ _GROUPS: Final[dict[Look, tuple[str, str]]] = {
     "holds": ("Holds", "成立"),
     "partly": ("Holds in part", "部分成立"),
     "fails": ("Does not hold", "不成立"),
-    "open": ("Can't be told, at full precision", "已达到应有精度，仍无法判断"),
+    "open": ("Left open", "未定"),
     "missing": ("Explored, not judged yet", "已有探索，尚未判定"),
 }
 # What everybody who uses batch norm decides: the flag, the decay, the updates, the schedule, the rate.
@@ -87,14 +87,22 @@ class Front:
         return Html(f'<p class="scope">{said}</p>')
 
     def todo(self) -> Html:
-        """Return what to do, a line a claim that most models meet."""
+        """Return what to do, a line a claim that most models meet, with why, and how sure that is."""
         cards = {card.claim: card for card in self._every}
-        lines = "".join(
-            f'<li>{cards[claim].advice} <a href="#card-{claim.lower()}">{claim}</a></li>'
-            for claim in MOST_MET
-            if claim in cards and cards[claim].advice
-        )
+        lines = "".join(self._line(cards[claim]) for claim in MOST_MET if claim in cards)
         return Html(f'<ul class="todo">{lines}</ul>' if lines else "")
+
+    def _line(self, card: Card) -> str:
+        if not card.advice:
+            return ""
+        chapter = next(claim.chapter for claim in CLAIMS if claim.id == card.claim)
+        why = in_short(chapter, card.claim, self.language, self.data_dir)
+        return (
+            f"<li><strong>{card.advice}</strong> {why} "
+            f'<a class="todo-claim" href="#card-{card.claim.lower()}">{card.claim} '
+            f'<span class="verdict {card.look}"><span aria-hidden="true">{ICONS[card.look]}</span> '
+            f"{card.verdict}</span>, {card.basis}</a></li>"
+        )
 
     def hero(self) -> Html:
         """Return all claims and parts: each interval against its bound."""
@@ -106,14 +114,14 @@ class Front:
                     ("the tutorial is wrong", "the tutorial is right"), ("教程不对", "教程说得对")
                 ),
                 self._say(
-                    "Every part of every claim: its interval against what had to be shown (the line in the "
-                    "middle; the numbers stand on the right). Distances are drawn in units that one would "
-                    "call small (one point, a quarter, 0.05, a tenth of the seeds), farther out closer "
-                    "together. Filled: judged by rules frozen before the runs. Hollow: first round, "
-                    "exploratory, against bounds since corrected, and so no answer. No bar: a test of the "
-                    "code settles it.",
-                    "每条论断的每个部分：区间与判定界限（中线）的关系，数值见右侧。距离以可称为“小”的量为单位："
-                    "1 个百分点、四分之一、0.05、一成的种子；越远画得越密。实心：按运行前冻结的规则判定；"
+                    "What was measured for each part of each claim (with and without: batch norm), and its "
+                    "interval against what had to be shown, the line in the middle. Compare a bar with the "
+                    "line, not with other bars: the scale is compressed. Filled: judged by rules frozen "
+                    "before the runs; these intervals are wide enough for all judged quantities together. "
+                    "Hollow: first round, exploratory, against bounds since corrected, and so no answer. No "
+                    "bar: a test of the code settles it.",
+                    "每条论断各部分所测的量（“有”“无”指有无批归一化），其区间与判定界限（中线）的关系。横轴经过压缩，"
+                    "只宜将各区间与中线比较，不宜互相比较。实心：按运行前冻结的规则判定，区间之宽足以使全部所判的量同时成立；"
                     "空心：第一轮的探索，其界限后来已修正，因此不算结论；没有横线：由代码测试判定。",
                 ),
             )

@@ -9,12 +9,20 @@ from typing import Final
 from bnstudy.analysis import rules
 from bnstudy.analysis.cards import Bar, Look
 from bnstudy.analysis.judged.parts import Scale, Side, Verified
-from bnstudy.analysis.judged.verdicts import Answer, Finding, Judgement
-from bnstudy.analysis.judged.wording import ANSWERS, Language, in_language, write_asked, write_estimate
+from bnstudy.analysis.judged.verdicts import Answer, Estimate, Finding, Judgement
+from bnstudy.analysis.judged.wording import (
+    ANSWERS,
+    Language,
+    in_language,
+    write_asked,
+    write_estimate,
+    write_value,
+)
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.words import LANGUAGES, write_effect, write_label
 from bnstudy.analysis.words import write_asked as write_rule_asked
 from bnstudy.chapters.claims import CLAIMS
+from bnstudy.chapters.front_rows import row_name
 from bnstudy.chapters.judged import words
 
 # A distance from a bound that one would call small: a point, a quarter, a twentieth, a tenth of the seeds.
@@ -62,12 +70,12 @@ class Bars:
         asked = write_asked(part.side, part.bound, scale, self.language)
         return Bar(
             claim,
-            part_name(claim, part.name, self.language),
+            row_name(part.name, self.language),
             _card(claim),
             OF_ANSWER[finding.answer],
             in_language(ANSWERS[finding.answer], self.language),
             *_beyond(found.interval, part.side, part.bound, scale),
-            write_estimate(found, self.language),
+            _told_apart(found, part.bound, self.language),
             in_language((f"asked: {asked}", f"要求：{asked}"), self.language),
         )
 
@@ -101,6 +109,18 @@ class Bars:
 def part_name(claim: str, name: str, language: Language) -> str:
     """Return a part's name, or in Chinese its sentence."""
     return name if language == "en" else in_language(words()[claim].parts[name], "zh").rstrip("。")
+
+
+def _told_apart(found: Estimate, bound: float, language: Language) -> str:
+    """Return an estimate, with a digit more where an end of its interval is written as its bound is."""
+    scale = found.quantity.scale
+    for digits in (0, 1, 2):
+        ends = {
+            write_value(end, scale, language, digits) for end in (found.interval.low, found.interval.high)
+        }
+        if write_value(bound, scale, language, digits) not in ends:
+            break
+    return str(write_estimate(found, language, digits))
 
 
 def _card(claim: str) -> str:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Protocol, cast
 
-from bnstudy.analysis.judged.verdicts import Judgement, Verdict
+from bnstudy.analysis.judged.verdicts import Answer, Finding, Judgement, Verdict
 from bnstudy.analysis.judged.wording import Language
 from bnstudy.analysis.saying import Headline, Said, Writer
 from bnstudy.analysis.tables import Tables
@@ -15,11 +15,12 @@ from bnstudy.analysis.tables import Tables
 class Headlines(Protocol):
     """A chapter's ``headlines.py``.
 
-    ``FOUND`` has a sentence for each judged quantity by its name, with ``{}`` where its estimate stands;
-    ``ADVICE`` what to do, by claim and verdict, or for every other verdict under ``""``.
+    ``FOUND`` has a sentence for each judged quantity by its name, with ``{}`` where its estimate stands; where
+    the sentence depends on the answer to the quantity's part, one for each answer, or for every other answer
+    under ``""``. ``ADVICE`` has what to do, by claim and verdict, or for every other verdict under ``""``.
     """
 
-    FOUND: Mapping[str, Said]
+    FOUND: Mapping[str, Said | Mapping[Answer | str, Said]]
     ADVICE: Mapping[str, Mapping[Verdict | str, Said]]
 
     def explored(self, tables: Tables, write: Writer) -> dict[str, str]:
@@ -48,12 +49,17 @@ def confirmed(said: Headlines, judgement: Judgement, write: Writer, beside: str 
 
     ``beside`` is what its trainings show besides, and no verdict rests on.
     """
-    quantities = {f.part.quantity.name: f.estimate for f in judgement.findings if f.part.votes}
+    findings = {f.part.quantity.name: f for f in judgement.findings if f.part.votes}
     sentences = [beside] if beside else []
     sentences += [
-        str(getattr(said.FOUND[name], write.language)).format(write.estimate(estimate))
-        for name, estimate in quantities.items()
+        str(getattr(_sentence(said, finding), write.language)).format(write.estimate(finding.estimate))
+        for finding in findings.values()
     ]
     space = "" if write.language == "zh" else " "
     name = judgement.claim.id
     return Headline(space.join(sentences), advice(said, name, judgement.verdict, write.language))
+
+
+def _sentence(said: Headlines, finding: Finding) -> Said:
+    found = said.FOUND[finding.part.quantity.name]
+    return found if isinstance(found, Said) else found.get(finding.answer, found[""])

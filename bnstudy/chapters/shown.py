@@ -75,6 +75,11 @@ class Shown:
         """Return a mean loss of accuracy in points, with Student's interval over seeds."""
         return self.write.lost(values, mean_interval)
 
+    def short(self, values: Iterable[float]) -> str:
+        """Return a mean loss of accuracy in points by itself, ``"26.3"``; it opens to its interval."""
+        found = mean_interval(values)
+        return self.write.cite(Amount.of(f"{round(100 * found.mean, 1) + 0.0:.1f}", found, "points"))
+
     def times(self, logs: Interval) -> str:
         """Return 2 to the mean of binary logarithms with its interval: ``"2.14 [1.62, 2.83]"``."""
         return self.write.cite(_without_unit(logs, "factor", " ×"))

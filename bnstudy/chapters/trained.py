@@ -6,7 +6,9 @@ A chapter that has something to show of a block of trainings has a file ``traine
 * ``described(shown)``, if it has a part of the page for them: what it says, in the language of ``shown``
   (``bnstudy.chapters.shown``);
 * ``CARRIED``, if there is any: what the second network shows of some claims, a sentence each, by the claim;
-* ``BESIDE``, if there is any: what is said beside the verdict on some claims, a sentence each, by the claim.
+* ``BESIDE``, if there is any: what is said beside the verdict on some claims, a sentence each, by the claim;
+* ``IN_SHORT``, if there is any: what the front page says first of some claims, a sentence each, by the claim:
+  what it costs not to do what is advised.
 """
 
 from __future__ import annotations
@@ -27,6 +29,20 @@ from bnstudy.study.status import status
 
 # The block of the network that judges nothing: what of a finding carries over to it.
 SECOND = "second_network"
+
+# What is said of a block until all of it is recorded, and of the second network.
+_STILL = (
+    (
+        "Of the second round's trainings for this chapter, <code>{}</code>, {} of {} are recorded; what they "
+        "show will stand here once all are.",
+        "本章第二轮的训练（<code>{}</code>）已记录 {} / {}；全部记录之后，这里会列出结果。",
+    ),
+    (
+        "Whether this carries over to a second network, a ResNet of eight layers (<code>{}</code>), is still "
+        "being measured: {} of {} trainings are recorded.",
+        "这些结论能否推广到第二个网络（八层 ResNet，<code>{}</code>），仍在测量：已记录 {} / {} 次训练。",
+    ),
+)
 
 STANDING = (
     "Trained to the end by the plan that was frozen beforehand. The sentences at the top of the page have "
@@ -96,10 +112,27 @@ def beside(chapter: str, claim: str, language: Language = "en", data_dir: str | 
     Raises:
         RecordError: a record is damaged.
     """
+    return _sentence("BESIDE", chapter, claim, language, data_dir)
+
+
+def in_short(
+    chapter: str, claim: str, language: Language = "en", data_dir: str | os.PathLike[str] = ""
+) -> str:
+    """Return what the front page says first of a claim; nothing, where there is nothing to say.
+
+    Raises:
+        RecordError: a record is damaged.
+    """
+    return _sentence("IN_SHORT", chapter, claim, language, data_dir)
+
+
+def _sentence(
+    name: str, chapter: str, claim: str, language: Language, data_dir: str | os.PathLike[str]
+) -> str:
     if chapter not in parts("trained"):
         return ""
     module: Any = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
-    say: Callable[[Shown], str] | None = getattr(module, "BESIDE", {}).get(claim)
+    say: Callable[[Shown], str] | None = getattr(module, name, {}).get(claim)
     try:
         return say(Shown(load(module.BLOCK, data_dir), chapter, language)) if say else ""
     except NotRecordedError:
@@ -110,13 +143,5 @@ def _still_training(
     block: str, language: Language, data_dir: str | os.PathLike[str], parameters: Mapping[str, Any]
 ) -> str:
     state = status(plan_of(block, parameters), Store(data_dir or default_data_dir()))
-    count = f"{state.needed - len(state.missing)} / {state.needed}"
-    said = in_language(
-        (
-            "The second round's trainings, <code>{}</code>, are not recorded in full yet ({}); what they "
-            "show will stand here.",
-            "第二轮的训练（<code>{}</code>）尚未全部入档（{}）；齐备之后，这里会列出它们的结果。",
-        ),
-        language,
-    )
-    return f"<p>{said.format(block, count)}</p>"
+    said = in_language(_STILL[block == SECOND], language)
+    return f"<p>{said.format(block, state.needed - len(state.missing), state.needed)}</p>"

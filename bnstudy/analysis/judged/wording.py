@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from bnstudy.analysis.judged.parts import Scale, Side, Words
@@ -28,17 +29,18 @@ VERDICTS: dict[Verdict, tuple[str, str]] = {
 }
 
 
-def _points(share: float) -> str:
+def _points(share: float, more: int = 0) -> str:
     # Adding zero turns a rounded -0.0 into 0.0, which has no sign.
-    rounded = round(100 * share, 2) + 0.0
-    return f"{rounded:+.2f}" if rounded else "0.00"
+    rounded = round(100 * share, 2 + more) + 0.0
+    return f"{rounded:{'+' if rounded else ''}.{2 + more}f}"
 
 
-_NUMBERS: dict[Scale, Callable[[float], str]] = {
+# Each with the digits that one writes, and as many more as are asked for.
+_NUMBERS: dict[Scale, Callable[..., str]] = {
     "points": _points,
-    "factor": lambda value: f"{2**value:.2f}",
-    "number": lambda value: f"{round(value, 3) + 0.0:.3f}",
-    "share": lambda value: f"{100 * value:.0f}",
+    "factor": lambda value, more=0: f"{2**value:.{2 + more}f}",
+    "number": lambda value, more=0: f"{round(value, 3 + more) + 0.0:.{3 + more}f}",
+    "share": lambda value, more=0: f"{100 * value:.{more}f}",
 }
 _SIDES: dict[Side, tuple[str, str]] = {"above": ("above ", "高于 "), "below": ("below ", "低于 ")}
 _UNITS: dict[Scale, tuple[str, str]] = {
@@ -60,9 +62,12 @@ def in_language(words: tuple[str, str], language: Language) -> str:
     return words[language == "zh"]
 
 
-def write_value(value: float, scale: Scale, language: Language = "en") -> str:
-    """Return a number in a quantity's scale, as a bound is written: ``"+0.50 points"``, ``"1.25 ×"``."""
-    return _NUMBERS[scale](value) + in_language(_UNITS[scale], language)
+def write_value(value: float, scale: Scale, language: Language = "en", more: int = 0) -> str:
+    """Return a number in a quantity's scale, as a bound is written: ``"+0.50 points"``, ``"1.25 ×"``.
+
+    ``more`` is how many digits there are beside those that one writes.
+    """
+    return _NUMBERS[scale](value, more) + in_language(_UNITS[scale], language)
 
 
 def write_width(width: float, scale: Scale, language: Language = "en") -> str:
@@ -80,21 +85,23 @@ def write_asked(side: Side, bound: float, scale: Scale, language: Language = "en
     return in_language(_SIDES[side], language) + write_value(bound, scale, language)
 
 
-def write_estimate(found: Estimate, language: Language = "en") -> Amount:
+def write_estimate(found: Estimate, language: Language = "en", more: int = 0) -> Amount:
     """Return an estimate with its interval: ``"+0.98 points [+0.77, +1.31]"``, ``"1.93 × [1.70, 2.20]"``.
 
     Where the interval is open on one side, as for times that were cut off, what it still says: ``"at least
-    1.70 ×"``; where it is the whole line, why. It remembers the seeds' values.
+    1.70 ×"``; where it is the whole line, why. It remembers the seeds' values. ``more`` digits are written
+    beside those that one writes.
     """
     quantity = found.quantity
     seeds = tuple(quantity.reads[0].block.judged_seeds()) if quantity.reads else ()
     values = tuple(found.values or ())
     known = replace(found.interval, values=values, seeds=seeds if len(seeds) == len(values) else ())
-    return Amount.of(_written(found, language), known, quantity.scale, (quantity.name, ""))
+    return Amount.of(_written(found, language, more), known, quantity.scale, (quantity.name, ""))
 
 
-def _written(found: Estimate, language: Language) -> str:
-    number, unit = _NUMBERS[found.quantity.scale], in_language(_UNITS[found.quantity.scale], language)
+def _written(found: Estimate, language: Language, more: int = 0) -> str:
+    number = partial(_NUMBERS[found.quantity.scale], more=more)
+    unit = in_language(_UNITS[found.quantity.scale], language)
     low, high = found.interval.low, found.interval.high
     if math.isfinite(low) and math.isfinite(high):
         return f"{number(found.interval.mean)}{unit} [{number(low)}, {number(high)}]"

@@ -23,14 +23,27 @@ FOUND = {
     "constant rate: decay 0.9 minus the test batch's own": Said(
         "and {} against the test batch.", "与测试批自身的统计量相比为 {}。"
     ),
-    "lost by decay 0.999 and won back with the same weights": Said(
-        "Precise statistics win back what 0.999 loses ({} beyond nine tenths),",
-        "衰减率 0.999 的损失，用同样的权重换上精确统计量即可收回（超出九成的部分为 {}），",
-    ),
-    "lost by decay 0.999 on training images too": Said(
-        "and training images lose it ({} beyond nine tenths): no overfitting if both exceed 0.",
-        "训练图像也有同样的损失（超出九成的部分为 {}）。两者都大于 0 时就不是过拟合。",
-    ),
+    "lost by decay 0.999 and won back with the same weights": {
+        "doesn't hold": Said(
+            "It isn't overfitting: precise statistics of the same weights win back more than nine tenths of "
+            "that ({} more),",
+            "这不是过拟合：同样的权重换上精确统计量，收回的超过九成（多出 {}）；",
+        ),
+        "": Said(
+            "What precise statistics of the same weights win back of that lies {} above nine tenths,",
+            "同样的权重换上精确统计量，收回的部分与九成相差 {}；",
+        ),
+    },
+    "lost by decay 0.999 on training images too": {
+        "doesn't hold": Said(
+            "and training images lose more than nine tenths as much ({} more).",
+            "训练图像的损失也超过测试图像的九成（多出 {}）。",
+        ),
+        "": Said(
+            "and what training images lose lies {} above nine tenths of it.",
+            "训练图像的损失与测试图像的九成相差 {}。",
+        ),
+    },
 }
 ADVICE = {
     "C6": {

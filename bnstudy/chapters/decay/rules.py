@@ -138,7 +138,7 @@ C7 = Claim(
     "C7",
     "值太小会导致更新太快,值太大会导致几乎没有衰减,容易出现过拟合",
     "With too small a `decay` the averages update too fast; with too large a one there is hardly any decay, "
-    "and overfitting comes easily (the second half is judged).",
+    "and overfitting comes easily.",
     "decay",
     (overfitting(),),
 )

@@ -8,8 +8,8 @@ from bnstudy.chapters.explosion.rules import endings
 
 FOUND = {
     "share of seeds that diverge, one layer a step in turn": Said(
-        "Updating one layer a step, which leaves no shift to blame, {} of the seeds diverged.",
-        "每步只更新一层（此时不存在偏移），仍有 {} 的种子发散。",
+        "Updating one layer a step, which leaves no shift within a step, {} of the seeds diverged.",
+        "每步只更新一层（步内不存在偏移），仍有 {} 的种子发散。",
     ),
     "largest gradient norm, fresh over frozen noise": Said(
         "Noise drawn afresh, which shifts every layer's inputs, made the largest gradient {} that of the "

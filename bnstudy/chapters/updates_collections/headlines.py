@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.tables import Tables, last_step, per_seed
 from bnstudy.chapters.updates_collections.rules import accuracy_with
@@ -25,10 +27,7 @@ ADVICE = {
 
 def explored(tables: Tables, write: Writer) -> dict[str, str]:
     """Return what forgetting the updates does to the accuracy."""
-    there, never = (
-        write.percent(per_seed(last_step(accuracy_with(tables["evaluation"], arm, "moving")), "accuracy"))
-        for arm in ("in place", "never")
-    )
+    there, never = (write.percent(reached(tables, arm)) for arm in ("in place", "never"))
     return {
         "C11": write.say(
             f"Forgetting <code>UPDATE_OPS</code> takes test accuracy from {there} to {never}. Training is the "
@@ -37,3 +36,8 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
             "<code>UPDATE_OPS</code>，训练逐位相同。",
         )
     }
+
+
+def reached(tables: Tables, arm: str) -> pd.Series[float]:
+    """Return an arm's test accuracy with its moving averages at the last step, by seed."""
+    return per_seed(last_step(accuracy_with(tables["evaluation"], arm, "moving")), "accuracy")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnstudy.chapters.shown import Shown
-from bnstudy.chapters.updates_collections.headlines import explored
+from bnstudy.chapters.updates_collections.headlines import explored, reached
 
 BLOCK = "updates_collections"
 
@@ -13,3 +13,16 @@ def _forgotten(shown: Shown) -> str:
 
 
 BESIDE = {"C11": _forgotten}
+
+
+def _falls(shown: Shown) -> str:
+    there, never = (
+        shown.write.cite(f"{100 * reached(shown.frames, arm).mean():.1f} %") for arm in ("in place", "never")
+    )
+    return shown.write.say(
+        f"Where they are forgotten, test accuracy falls from {there} to {never} (first round).",
+        f"忘记更新，测试准确率就从 {there} 降到 {never}（第一轮）。",
+    )
+
+
+IN_SHORT = {"C11": _falls}
