@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 from bnstudy.analysis.style import ARMS, NEUTRAL, SMALL, curve, decay_colour, legend_above, panels, sample
 from bnstudy.analysis.tables import last_step, summary
@@ -19,6 +20,12 @@ COLOURS = {
     "staleness": "#d55e00",
     "sampling noise": "#aa4499",
 }
+
+PHASES = {"constant": "#d55e00", "annealed": "#0072b2"}
+
+# What the axes of any decay are labelled with: decays, and points lost.
+TOLD = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
+LOST = (0, 0.5, 1, 2, 5, 10, 20, 40)
 
 REFERENCES = {"batch statistics": "--", "precise statistics": ":"}
 
@@ -156,6 +163,32 @@ def accuracy_by_any_decay(rows: pd.DataFrame) -> Figure:
         sample("from snapshots", NEUTRAL, "o", ls="", mfc="none"),
     ]
     legend_above(figure, handles)
+    return figure
+
+
+def lost_by_any_decay(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw the test accuracy lost against the steps that an average looks back over, a line a phase.
+
+    ``table`` has the columns schedule, seed, decay, zero_debias and lost; ``names`` are the phases'.
+    """
+    figure, axis = panels(3.6)
+    points = table.assign(reach=1 / (1 - table["decay"]), lost=100 * table["lost"])
+    for (phase, name), marker in zip(names.items(), "os", strict=False):
+        now = points[points["schedule"] == phase]
+        plain, debiased = (now[now["zero_debias"] == kind] for kind in ("none", "both"))
+        curve(axis, plain, "lost", PHASES[phase], x="reach", marker=marker, ms=4, lw=1.6, mew=0, label=name)
+        if not debiased.empty:
+            curve(axis, debiased, "lost", PHASES[phase], x="reach", ls="--", lw=1.4)
+    axis.axhline(0, color=NEUTRAL, lw=0.8, ls=":")
+    axis.set_xscale("log")
+    # A tenth of a point is to be seen beside forty.
+    axis.set_yscale("symlog", linthresh=1)
+    axis.set_yticks(LOST, [f"{lost:g}" for lost in LOST])
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.set_xticks([1 / (1 - d) for d in TOLD], [f"{d:g}" for d in TOLD])
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set(xlabel="decay", ylabel="test accuracy lost\n(percentage points)")
+    axis.legend(loc="upper left")
     return figure
 
 

@@ -8,7 +8,7 @@ from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import in_percent, paired
 from bnstudy.blocks.core import LAGGING
-from bnstudy.chapters.decay import figures
+from bnstudy.chapters.decay import curve, figures
 from bnstudy.chapters.decay.rules import PARTS, accuracy, difference, error_split
 from bnstudy.chapters.shown import Shown
 
@@ -22,6 +22,7 @@ def described(shown: Shown) -> str:
     """Return sentences, the split of the loss, and a table of every choice of statistics."""
     return "".join(
         (
+            curve.described(shown),
             shown.drawing(
                 figures.error_by_decay(to_split(shown)),
                 f"trained-split-{shown.language}",
