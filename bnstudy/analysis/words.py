@@ -65,7 +65,7 @@ LANGUAGES = {
     "zh": Language(
         claim="论断",
         verdict="判定",
-        effect="效应 [95 % 区间]",
+        effect="效应 [95% 置信区间]",
         points="个百分点",
         asked="要求：",
         premise_fails="；其前提不成立",

@@ -47,7 +47,7 @@ _STILL = (
 STANDING = (
     "Trained to the end by the plan that was frozen beforehand. The sentences at the top of the page have "
     "what the verdicts rest on; all else here is described, with 95 % intervals, and judged by nothing.",
-    "按运行前冻结的计划训练到底。判定所依据的数字见页首；其余只是描述（95 % 区间），不作判定之用。",
+    "按运行前冻结的计划训练到底。判定所依据的数字见页首；其余只是描述（95% 置信区间），不作判定之用。",
 )
 
 

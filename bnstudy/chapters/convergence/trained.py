@@ -33,8 +33,8 @@ def described(shown: Shown) -> str:
                     "Training steps to each target of test accuracy, each network at its best rate. Small marks: every "
                     "seed, hollow at the end of training where it never arrived; large marks and bars: geometric means "
                     "and 95 % intervals (Student's t, on the logarithm).",
-                    "达到各目标测试准确率所需的训练步数，各取最佳学习率。小点为各种子，未达到者以空心点画在训练结束处；"
-                    "大点与误差线为几何平均与 95 % 区间（Student t，取对数）。",
+                    "达到各目标测试准确率所需的训练步数，各取最佳学习率。小点为各随机种子，未达到者以空心点画在训练结束处；"
+                    "大点与误差线为几何平均与 95% 置信区间（t 分布，取对数）。",
                 ),
             ),
             shown.seen(_climbed(shown, rungs)),

@@ -17,7 +17,7 @@ FOUND = {
     ),
     "Kolmogorov distance to a Gaussian, hidden layers": Said(
         "Normalised values of hidden layers are {} from a Gaussian (Kolmogorov's distance).",
-        "隐藏层归一化后的值与高斯分布的柯尔莫哥洛夫距离为 {}。",
+        "隐藏层归一化后的值与高斯分布的 KS 距离为 {}。",
     ),
     "Kolmogorov distance to a Gaussian, logits": Said(
         "Those of the logits are {} from it.", "logit 层为 {}。"
@@ -61,6 +61,6 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         "C3": write.say(
             f"Mean and variance are 0 and 1; the shape lies {write.number(distance)} standard deviations from a "
             "Gaussian's (Wasserstein's distance).",
-            f"均值和方差确为 0 和 1，但形状与高斯分布相距 {write.number(distance)} 个标准差（沃瑟斯坦距离）。",
+            f"均值和方差确为 0 和 1，但形状与高斯分布相距 {write.number(distance)} 个标准差（Wasserstein 距离）。",
         ),
     }

@@ -132,11 +132,11 @@ WORDS = {
         {
             "hidden layers are Gaussian": (
                 "Normalised values of hidden layers are within a Kolmogorov distance of 0.05 of a Gaussian.",
-                "隐藏层归一化后的值与高斯分布的柯尔莫哥洛夫距离小于 0.05。",
+                "隐藏层归一化后的值与高斯分布的 KS 距离小于 0.05。",
             ),
             "logits are Gaussian": (
                 "Normalised values of the logits are within a Kolmogorov distance of 0.05 of a Gaussian.",
-                "归一化后的 logits 与高斯分布的柯尔莫哥洛夫距离小于 0.05。",
+                "归一化后的 logit 与高斯分布的 KS 距离小于 0.05。",
             ),
             "mean 0 and variance 1": (
                 "Normalised training batches have mean 0 and variance 1, but for epsilon.",

@@ -37,7 +37,7 @@ def _layers(shown: Shown) -> str:
                     "gradients before and after the earlier layers' update (bottom), means over probed steps. Bars: "
                     "95 % intervals over seeds (Student's t; of the logarithm above).",
                     "一步训练使各卷积层的输入移动多远（上），以及前面各层更新前后本层梯度的余弦（下），对各测量步取平均。"
-                    "误差线：种子间 95 % 区间（Student t；上图取对数计算）。",
+                    "误差线：随机种子之间的 95% 置信区间（t 分布；上图取对数计算）。",
                 ),
             ),
             shown.seen(_first_and_last(shown, moved, angle)),
@@ -163,8 +163,8 @@ def _shape(shown: Shown) -> str:
                     "Kolmogorov's distance of each layer's normalised values, standardised, to a Gaussian, mean over "
                     "units. Dotted: the distance from which on they are called not Gaussian. Dashed: a Gaussian "
                     "sample of the same size. Bands: 95 % intervals over seeds (Student's t).",
-                    "各层归一化后的值（标准化）与高斯分布的柯尔莫哥洛夫距离，对各单元取平均。点线：达到此距离即不算高斯。"
-                    "虚线：同样大小的高斯样本。色带：种子间 95 % 区间（Student t）。",
+                    "各层归一化后的值（标准化）与高斯分布的 KS 距离，对各单元取平均。点线：达到此距离即不算高斯。"
+                    "虚线：同样大小的高斯样本。色带：随机种子之间的 95% 置信区间（t 分布）。",
                 ),
             ),
             shown.seen(_shape_in_short(shown, table)),
@@ -214,7 +214,7 @@ def _noise(shown: Shown) -> str:
                     "Bands: 95 % intervals over seeds (Student's t).",
                     "在每次批归一化之后加噪声：每次前向重新抽取（使各层分布偏移），或固定不变（不偏移）。横轴为噪声的量。"
                     "自上而下：计入下一次前向噪声的相对偏移、最大梯度范数、半轮训练结束时的测试准确率。水平线为不加噪声的网络。"
-                    "色带：种子间 95 % 区间（Student t）。",
+                    "色带：随机种子之间的 95% 置信区间（t 分布）。",
                 ),
             ),
             shown.seen(_published_noise(shown, runs)),

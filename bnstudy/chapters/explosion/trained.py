@@ -14,13 +14,13 @@ BLOCK = "in_turn"
 
 # Each arm in English and in Chinese: what is updated when, or what the network is like.
 ARMS = {
-    "at once": ("no norm, all layers at once", "无归一化，各层同时更新"),
-    "in turn": ("no norm, one layer a step", "无归一化，每步一层"),
-    "He": ("no norm, He's initialisation", "无归一化，He 初始化"),
+    "at once": ("no norm, all layers at once", "无批归一化，各层同时更新"),
+    "in turn": ("no norm, one layer a step", "无批归一化，每步一层"),
+    "He": ("no norm, He's initialisation", "无批归一化，He 初始化"),
     "group": ("group norm", "组归一化"),
     "batch": ("batch norm", "批归一化"),
 }
-ENDS_ZH = {"trained": "训练成功", "at chance": "停在随机猜测水平", "dead": "死掉", "diverged": "发散"}
+ENDS_ZH = {"trained": "训练成功", "at chance": "停在随机猜测水平", "dead": "失活", "diverged": "发散"}
 
 
 def described(shown: Shown) -> str:
@@ -36,7 +36,7 @@ def described(shown: Shown) -> str:
                 shown.write.say(
                     "How each seed's training ended, by what is updated when and what the network is like. The "
                     "first half of the verdict rests on the second row alone, with the judge's wider interval.",
-                    "各种子的训练如何结束，按每步更新哪些层以及网络的构造分行。判定的前一半只依据第二行，所用区间更宽。",
+                    "各随机种子的训练如何结束，按每步更新哪些层以及网络的构造分行。判定的前一半只依据第二行，所用区间更宽。",
                 ),
             ),
             shown.seen(_sentences(shown, ended)),
@@ -54,7 +54,7 @@ def _diverge(shown: Shown) -> str:
     return write.say(
         f"With SGD at rate {rate}, {count['at once']} of {runs} trainings diverge without norm and {count['batch']} "
         f"with it; {count['in turn']} do where one layer is updated a step, which no shift can meet.",
-        f"SGD、学习率 {rate} 时，{runs} 次训练中无归一化有 {count['at once']} 次发散，有批归一化 {count['batch']} 次；"
+        f"SGD、学习率 {rate} 时，{runs} 次训练中无批归一化有 {count['at once']} 次发散，有批归一化 {count['batch']} 次；"
         f"每步只更新一层、步内不存在偏移时，发散 {count['in turn']} 次。",
     )
 
@@ -100,10 +100,10 @@ def _sentences(shown: Shown, ended: pd.DataFrame) -> str:
         "diverges there diverges without it. From step to step a layer's inputs still change. Of what else might prevent it: with He's initialisation and no "
         f"normalization {count['He']} diverge, with group norm {count['group']}, with batch norm "
         f"{count['batch']}. A training that doesn't diverge may still have died.",
-        f"SGD，学习率 {rate}，{seeds} 个种子。无归一化时，各层同时更新有 {count['at once']} 个发散；每步只更新一层、轮流进行，"
+        f"SGD，学习率 {rate}，{seeds} 个种子。无批归一化时，各层同时更新有 {count['at once']} 个发散；每步只更新一层、轮流进行，"
         f"有 {count['in turn']} 个发散。这样没有哪一层的更新会遇上前面各层的更新，按定义一步之内不存在内部协变量偏移，因此此处的发散与它无关；各步之间，层的输入仍会改变。"
         f"还有什么能防止发散：不做归一化而用 He 初始化，{count['He']} 个发散；组归一化 {count['group']} 个；批归一化 "
-        f"{count['batch']} 个。没有发散的训练也可能已经死掉。",
+        f"{count['batch']} 个。没有发散的训练也可能已经失活。",
     )
 
 

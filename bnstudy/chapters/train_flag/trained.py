@@ -32,8 +32,8 @@ def described(shown: Shown) -> str:
                     "test batch, by flag, in shuffled test images (top) and sorted by class (bottom). Small marks: "
                     "every seed; bands: 95 % intervals over seeds (Student's t). The verdict rests on shuffled "
                     "batches of four; all else here is described and judged by nothing.",
-                    "第二轮的网络，退火之后：测试准确率随测试批大小的变化，上图为打乱的测试图像，下图为按类别排序。小点为各种子，"
-                    "色带为种子间 95 % 区间（Student t）。判定只依据打乱的、每批四张的情形，其余仅作描述。",
+                    "第二轮的网络，退火之后：测试准确率随测试批大小的变化，上图为打乱的测试图像，下图为按类别排序。小点为各随机种子，"
+                    "色带为随机种子之间的 95% 置信区间（t 分布）。判定只依据打乱的、每批四张的情形，其余仅作描述。",
                 ),
             ),
             shown.seen(_sentences(shown)),
