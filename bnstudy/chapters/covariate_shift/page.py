@@ -118,8 +118,8 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
             f"Along the gradient, the loss ranges {ranged} times as widely without batch norm as with it. "
             f"Its effective beta-smoothness is {constant} times as large. Both are geometric means over "
             "trainings and steps, with 95 % intervals over seeds (bootstrap-t).",
-            f"沿梯度方向，无批归一化时损失的变化范围是有批归一化时的 {ranged} 倍。"
-            f"有效 β 平滑度是其 {constant} 倍。两者都是各组训练和各步的几何平均，"
+            f"沿梯度方向，无批归一化时损失的变化范围是有批归一化时的 {ranged} 倍，"
+            f"有效 β 平滑度是有批归一化时的 {constant} 倍。两者都是各组训练和各步的几何平均，"
             "方括号内为随机种子之间的 95% 置信区间（学生化自助法）。",
         )
         return Html(f"<p>{said}</p>")
