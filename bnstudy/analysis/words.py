@@ -143,7 +143,7 @@ _SUBJECTS = {
 
 
 def write_claim(claim: Claim, language: str) -> str:
-    """Return a claim in a language: in Chinese the article's own words, quoted, behind what they are about."""
+    """Return a claim in a language: in Chinese the article's own words as a quotation."""
     if language == "en":
         return claim.english
     subject = _SUBJECTS.get(claim.id)

@@ -111,7 +111,7 @@ WORDS = {
             "inputs drift less": (
                 "A step moves the inputs of convolutions 2 to 5, in their standard deviations, at least "
                 "1.25 times as far without batch norm.",
-                "一步更新使第 2～5 个卷积层的输入移动的距离（以标准差为单位），无 BN 至少是有 BN 的 1.25 倍。",
+                "一步更新使第 2～5 个卷积层的输入移动的距离（以标准差计），无 BN 至少是有 BN 的 1.25 倍。",
             ),
             "half as much": ("At least twice as far.", "至少是两倍。"),
             "backward sees what forward saw": (
