@@ -8,16 +8,16 @@ from bnstudy.chapters.knobs.rules import C8, C9, sharing
 
 FOUND = {
     "gamma in hidden layers minus none": Said(
-        "Gamma in the hidden layers changes test accuracy by {}.", "隐藏层有无 gamma，测试准确率相差 {}。"
+        "Gamma in the hidden layers changes test accuracy by {}.", "隐藏层加上 gamma，测试准确率改变 {}。"
     ),
     "gamma everywhere minus in hidden layers": Said(
-        "In the last layer too it changes it by {}.", "最后一层也加 gamma，再相差 {}。"
+        "In the last layer too it changes it by {}.", "最后一层也加 gamma，再改变 {}。"
     ),
     "epsilon 1e-3 minus 1e-5": Said(
-        "Epsilon 0.001 against 0.00001 is {},", "epsilon 取 0.001 与取 0.00001，测试准确率相差 {}，"
+        "Epsilon 0.001 against 0.00001 is {},", "测试准确率之差，epsilon 取 0.001 减取 0.00001 为 {}，"
     ),
-    "epsilon 1e-3 minus 1e-11": Said("against 1e-11 {},", "与取 1e-11 相差 {}，"),
-    "epsilon 1e-3 minus 1e-1": Said("and against 0.1 {}.", "与取 0.1 相差 {}。"),
+    "epsilon 1e-3 minus 1e-11": Said("against 1e-11 {},", "减取 1e-11 为 {}，"),
+    "epsilon 1e-3 minus 1e-1": Said("and against 0.1 {}.", "减取 0.1 为 {}。"),
 }
 ADVICE = {
     "C8": {

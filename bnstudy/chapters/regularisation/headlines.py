@@ -9,15 +9,15 @@ from bnstudy.chapters.regularisation.rules import C5, gains, of
 FOUND = {
     "batch norm minus none, at equal training accuracy": Said(
         "At equal training accuracy batch norm is {} of test accuracy ahead.",
-        "训练准确率相同时，测试准确率相差 {}（有批归一化减无批归一化）。",
+        "训练准确率相同时，测试准确率之差（有批归一化减无批归一化）为 {}。",
     ),
     "batch norm alone minus L2 alone": Said(
-        "Alone it is {} ahead of L2 alone,", "只用批归一化与只用 L2 相差 {}，"
+        "Alone it is {} ahead of L2 alone,", "测试准确率之差，只用批归一化减只用 L2 为 {}，"
     ),
-    "batch norm alone minus dropout alone": Said("and {} of dropout alone.", "与只用 dropout 相差 {}。"),
-    "L2 on top of batch norm minus batch norm alone": Said("L2 on top of it adds {},", "再加 L2 使它改变 {}，"),
+    "batch norm alone minus dropout alone": Said("and {} of dropout alone.", "减只用 dropout 为 {}。"),
+    "L2 on top of batch norm minus batch norm alone": Said("L2 on top of it adds {},", "在批归一化上再加 L2，测试准确率改变 {}，"),
     "dropout on top of batch norm minus batch norm alone": Said(
-        "dropout on top of it {}.", "再加 dropout 使它改变 {}。"
+        "dropout on top of it {}.", "再加 dropout 则改变 {}。"
     ),
 }
 ADVICE = {
