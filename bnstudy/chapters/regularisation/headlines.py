@@ -15,7 +15,9 @@ FOUND = {
         "Alone it is {} ahead of L2 alone,", "测试准确率之差，只用批归一化减只用 L2 为 {}，"
     ),
     "batch norm alone minus dropout alone": Said("and {} of dropout alone.", "减只用 dropout 为 {}。"),
-    "L2 on top of batch norm minus batch norm alone": Said("L2 on top of it adds {},", "在批归一化上再加 L2，测试准确率改变 {}，"),
+    "L2 on top of batch norm minus batch norm alone": Said(
+        "L2 on top of it adds {},", "在批归一化上再加 L2，测试准确率改变 {}，"
+    ),
     "dropout on top of batch norm minus batch norm alone": Said(
         "dropout on top of it {}.", "再加 dropout 则改变 {}。"
     ),
