@@ -120,9 +120,11 @@ class Front:
                     "before the runs; these intervals are wide enough for all judged quantities together. "
                     "Hollow: first round, exploratory, against bounds since corrected, and so no answer. No "
                     "bar: a test of the code settles it.",
-                    "每条论断各部分所测的量（“有”“无”指有无批归一化，BN 即批归一化），其置信区间与判定界限（中线）的关系；"
+                    "每条论断各部分所测的量（“有”“无”指有无批归一化，BN 即批归一化），"
+                    "其置信区间与判定界限（中线）的关系；"
                     "“要求”是教程的说法若成立，这个量应满足的条件。横轴经过压缩，各区间只宜与中线比较，不宜互相比较。"
-                    "实心：第二轮，按运行前冻结的规则判定，置信水平取得更高，使全部受判定的量能同时成立，所以比各章的 95% 置信区间宽；"
+                    "实心：第二轮，按运行前冻结的规则判定，置信水平取得更高，使全部受判定的量能同时成立，"
+                    "所以比各章的 95% 置信区间宽；"
                     "空心：第一轮的探索，其界限后来已修正，因此不算结论；没有横线：由代码测试判定。",
                 ),
             )
@@ -139,7 +141,8 @@ class Front:
     def changed(self) -> Html:
         """Return which verdicts the second round changed; nothing before it judged any."""
         changes = [
-            f"{claim.id}{self._say(': ', '：')}{LANGUAGES[self.language].answers[self.first[claim.id].answer]} → "
+            f"{claim.id}{self._say(': ', '：')}"
+            f"{LANGUAGES[self.language].answers[self.first[claim.id].answer]} → "
             f"{in_language(VERDICTS[judgement.verdict], self.language)}"
             for claim in CLAIMS
             if (judgement := self._judgement(claim.id))

@@ -54,6 +54,6 @@ def judged(data_dir: str | os.PathLike[str], language: Any) -> str:
     return write.say(
         f"Second round: {study.seeds} seeds of {epochs} epochs in its core, test accuracy {normed} with "
         f"batch norm and {plain} without.",
-        f"第二轮：核心部分 {study.seeds} 个随机种子，每次训练 {epochs} 个 epoch，测试准确率有批归一化为 {normed}，"
-        f"无批归一化为 {plain}。",
+        f"第二轮：核心部分 {study.seeds} 个随机种子，每次训练 {epochs} 个 epoch，"
+        f"测试准确率有批归一化为 {normed}，无批归一化为 {plain}。",
     )
