@@ -7,13 +7,14 @@ import re
 
 import pytest
 from bs4 import BeautifulSoup
+from matplotlib import pyplot as plt
 from scipy.stats import binomtest
 
 from bnstudy import chapters
 from bnstudy.analysis.statistics import share_interval
 from bnstudy.blocks.in_turn import InTurnStudy
 from bnstudy.blocks.shift import HALF_RATE, ShiftStudy
-from bnstudy.chapters.covariate_shift import seen
+from bnstudy.chapters.covariate_shift import seen, seen_figures
 from bnstudy.chapters.covariate_shift import trained as of_shift
 from bnstudy.chapters.explosion import trained as of_endings
 from bnstudy.chapters.explosion.rules import how_ended
@@ -204,3 +205,26 @@ def test_the_shape_is_told_from_the_nearest_layer_to_the_farthest(folder):
         r"goes from 0\.020 .*?\(conv1\) to 0\.080 .*?\(conv4\); that of the logits is 0\.100 ", text
     )
     assert "A Gaussian sample of that size has 0.005." in text
+
+
+def test_no_curve_leaves_its_panel(folder):
+    table = seen.shape(shown(folder, "shift", "covariate_shift").frames)
+    # The last panel's values are the largest: a limit set too early would have cut them off.
+    table.loc[table["training"] == "adam", "value"] *= 3
+    figure = seen_figures.shape(table, 0.05)
+    for axis in figure.axes:
+        top = axis.get_ylim()[1]
+        assert all(max(line.get_ydata()) <= top for line in axis.lines)
+    plt.close(figure)
+
+
+def test_c1_also_says_what_more_noise_does(folder):
+    said = read(of_endings._most_noise(shown(folder, "shift", "explosion"))).get_text()
+    # Fresh noise of 16 times the published dose has four times the gradient of frozen noise.
+    assert re.search(r"^With 16 times .* 4\.00 \[", said)
+    assert of_endings._more_noise(shown(folder, "in_turn", "explosion")) == ""  # not all of it is recorded
+
+
+def test_c3_says_how_the_logits_end(folder):
+    said = read(of_shift._at_the_end(shown(folder, "shift", "covariate_shift"))).get_text()
+    assert f"after {STEPS[-1]} steps that of the logits is" in said

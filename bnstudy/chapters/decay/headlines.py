@@ -25,13 +25,14 @@ FOUND = {
     ),
     "lost by decay 0.999 and won back with the same weights": {
         "doesn't hold": Said(
-            "It isn't overfitting: precise statistics of the same weights win back more than nine tenths of "
-            "that ({} more),",
-            "这不是过拟合：同样的权重换上精确统计量，收回的超过九成（多出 {}）；",
+            "What 0.999 loses early isn't overfitting: precise statistics of the same weights win back more than "
+            "nine tenths of it ({} more),",
+            "0.999 早期的损失不是过拟合：同样的权重换上精确统计量，恢复的超过九成（多出 {}）；",
         ),
         "": Said(
-            "What precise statistics of the same weights win back of that lies {} above nine tenths,",
-            "同样的权重换上精确统计量，收回的部分与九成相差 {}；",
+            "What precise statistics of the same weights win back of what 0.999 loses early lies {} above nine "
+            "tenths of it,",
+            "0.999 早期的损失，同样的权重换上精确统计量所恢复的部分与九成相差 {}；",
         ),
     },
     "lost by decay 0.999 on training images too": {

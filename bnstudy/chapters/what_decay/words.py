@@ -61,7 +61,7 @@ WORDS = {
         left_after="start left after {n} steps",
         training="training, and learning rate",
         records="{count} records, which these chapters list: {pages}.",
-        setting="batches of {batch}, {steps} steps, {schedule}",
+        setting="batches of {batch}, {steps} steps, {schedule}, {rate}",
         script={
             "steps": "{n} steps ({images} images)",
             "ago": "{n} steps ({images} images) ago",
@@ -71,9 +71,8 @@ WORDS = {
             "forgets": "After {steps} steps a decay of {decay} (momentum {momentum}) leaves the initial "
             "value less than 1 %; a larger decay leaves it more.",
             "nearest": "Nearest recorded training: decay {decay} after {steps} steps with batches of "
-            "{batch}, "
-            "learning rate {schedule}. It lost {plain} points of test accuracy against precise statistics "
-            "of the same weights",
+            "{batch}, learning rate {rate}, {schedule}. It lost {plain} points of test accuracy against "
+            "precise statistics of the same weights",
             "debiased": "; with the initial value's weight divided out, {debiased}",
             "end": " (mean of {seeds} seeds, 95 % interval).",
             "records": "The chapter with its records",
@@ -122,7 +121,7 @@ WORDS = {
         left_after="{n} 步后初始值的权重",
         training="训练与学习率",
         records="{count} 条记录，列于以下章节：{pages}。",
-        setting="批大小 {batch}，{steps} 步，学习率{schedule}",
+        setting="批大小 {batch}，{steps} 步，学习率 {rate}，{schedule}",
         script={
             "steps": "{n} 步（{images} 张图像）",
             "ago": "{n} 步（{images} 张图像）之前",
@@ -131,7 +130,8 @@ WORDS = {
             "percent": "{n} %",
             "forgets": "{steps} 步之后，衰减率 {decay}（momentum {momentum}）使初始值的权重低于 1 %；"
             "更大的衰减率会留下更多。",
-            "nearest": "最接近的有记录的训练：衰减率 {decay}，{steps} 步，批大小 {batch}，学习率{schedule}。"
+            "nearest": "最接近的有记录的训练：衰减率 {decay}，{steps} 步，批大小 {batch}，"
+            "学习率 {rate}，{schedule}。"
             "与同样权重的精确统计量相比，损失 {plain} 个百分点的测试准确率",
             "debiased": "；除去初始值的权重后为 {debiased}",
             "end": "（{seeds} 个种子的均值，95 % 区间）。",
