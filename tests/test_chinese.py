@@ -46,8 +46,11 @@ def test_every_rule_s_words_are_there_in_chinese():
     [
         ("-1.7 percentage points [-3.5, -1.0]", "-1.7 个百分点 [-3.5, -1.0]"),
         ("above +0.5 percentage points", "高于 +0.5 个百分点"),
-        ("above 2.00 ×", "高于 2.00 ×"),
-        ("at least 6.75 × [3.12, 14.09]", "至少 6.75 × [3.12, 14.09]"),
+        ("above 2.00 ×", "高于 2.00 倍"),
+        ("at least 6.75 × [3.12, 14.09]", "至少 6.75 倍 [3.12, 14.09]"),
+        ("1.93 × [1.70, 2.20]", "1.93 倍 [1.70, 2.20]"),
+        ("1 ×", "1 倍"),
+        ("8 × 5 × 8", "8 × 5 × 8"),
         ("1,955 of 1,955", "1,955 中的 1,955"),
         ("step 1,955", "第 1,955 步"),
         ("sgd 0.01", "SGD 0.01"),
@@ -71,7 +74,7 @@ def test_a_label_with_numbers_or_parts(english: str, said: str | None) -> None:
 @given(st.lists(st.integers(-999, 999).map(lambda n: f"{n / 10:+.1f}"), min_size=3, max_size=3))
 def test_numbers_stay_as_they_are(numbers: list[str]) -> None:
     mean, low, high = numbers
-    for unit, said in ((" percentage points", " 个百分点"), (" ×", " ×"), ("", "")):
+    for unit, said in ((" percentage points", " 个百分点"), (" ×", " 倍"), ("", "")):
         assert chinese(f"{mean}{unit} [{low}, {high}]") == f"{mean}{said} [{low}, {high}]"
 
 

@@ -77,7 +77,7 @@ def test_a_study_without_larger_decays_has_dashes():
 def test_a_claim_in_chinese_says_what_it_is_about():
     for claim in CLAIMS:
         assert write_claim(claim, "en") == claim.english
-        assert write_claim(claim, "zh").endswith(claim.original)
+        assert write_claim(claim, "zh").endswith(f"“{claim.original}”")
     said = {claim.id: write_claim(claim, "zh") for claim in CLAIMS}
     assert said["C7"].startswith("decay：")
     assert said["C10"].startswith("is_training：")

@@ -35,9 +35,9 @@ def estimate(quantity, mean, low, high, **why):
             "0.00 points [-0.10, +0.10]",
             "0.00 个百分点 [-0.10, +0.10]",
         ),
-        (estimate(STEPS, 1.0, 0.5, 1.5), "2.00 × [1.41, 2.83]", "2.00 × [1.41, 2.83]"),
-        (estimate(STEPS, 1.0, 0.5, math.inf), "at least 1.41 ×", "至少 1.41 ×"),
-        (estimate(STEPS, 1.0, -math.inf, 1.5), "at most 2.83 ×", "至多 2.83 ×"),
+        (estimate(STEPS, 1.0, 0.5, 1.5), "2.00 × [1.41, 2.83]", "2.00 倍 [1.41, 2.83]"),
+        (estimate(STEPS, 1.0, 0.5, math.inf), "at least 1.41 ×", "至少 1.41 倍"),
+        (estimate(STEPS, 1.0, -math.inf, 1.5), "at most 2.83 ×", "至多 2.83 倍"),
         (estimate(SHARE, 1.0, 0.59, 1.0), "100 % [59, 100]", "100 % [59, 100]"),
         (estimate(COSINE, 0.0344, -0.01, 0.08), "0.034 [-0.010, 0.080]", "0.034 [-0.010, 0.080]"),
         (estimate(COSINE, math.nan, -math.inf, math.inf), "undefined for some seeds", "部分种子无定义"),
@@ -49,7 +49,7 @@ def estimate(quantity, mean, low, high, **why):
         (
             estimate(STEPS, math.nan, -math.inf, math.inf, untested="every training diverged"),
             "not tested: every training diverged",
-            "未能检验: every training diverged",
+            "未能检验：every training diverged",
         ),
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ PAGES = [name for name in CHAPTERS if name == "zh" or name.startswith("zh/")]
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "path", "source", "use", "wbr"}
 ATTRIBUTES = {"title", "aria-label", "placeholder", "alt", "data-label", "data-bs-title"}
 # What stands around a page's text and is no word, or leads to the other language.
-ELSEWHERE = {"Ctrl", ".md", ".pdf", "English", "This page in English", "PDF"}
+ELSEWHERE = {"Ctrl", ".md", ".pdf", "English", "PDF"}
 
 
 class Reader(HTMLParser):

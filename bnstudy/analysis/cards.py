@@ -60,9 +60,11 @@ class Bar:
 
 def card_html(card: Card, do: str) -> str:
     """Return a card; ``do`` is what stands before the advice."""
+    chinese = any(re.search(r"[\u4e00-\u9fff]", chip.answer) for chip in card.chips)
+    colon = "：" if chinese else ": "
     chips = "".join(
         f'<li class="chip {chip.look}"><span aria-hidden="true">{ICONS[chip.look]}</span> '
-        f'{escape(chip.part)}<span class="visually-hidden">: {escape(chip.answer)}</span></li>'
+        f'{escape(chip.part)}<span class="visually-hidden">{colon}{escape(chip.answer)}</span></li>'
         for chip in card.chips
     )
     return (

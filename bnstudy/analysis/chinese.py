@@ -19,8 +19,10 @@ _PATTERNS: Final = tuple(
         (r"([-+−]?[\d.]+) percentage points( \[[^\]]*\])?", r"{0} 个百分点{1}"),
         (rf"above {_ESTIMATE} percentage points", "高于 {0} 个百分点"),
         (rf"below {_ESTIMATE} percentage points", "低于 {0} 个百分点"),
-        (r"above ([-+\d.]+(?: ×)?)", "高于 {0}"),
-        (r"below ([-+\d.]+(?: ×)?)", "低于 {0}"),
+        (r"above ([-+\d.]+) ×", "高于 {0} 倍"),
+        (r"above ([-+\d.]+)", "高于 {0}"),
+        (r"below ([-+\d.]+) ×", "低于 {0} 倍"),
+        (r"below ([-+\d.]+)", "低于 {0}"),
         (r"at least (.+)", "至少 {0}"),
         (r"(sgd|adam|SGD|Adam) ([\d.e-]+)", "{0} {1}"),
         (rf"(?:learning )?rate {_NUMBER}", "学习率 {0}"),
@@ -52,7 +54,7 @@ _PATTERNS: Final = tuple(
         ),
         (
             rf"is_training=False minus True, in test batches of {_NUMBER}, (shuffled|sorted by class)",
-            "is_training=False 减 True，测试批为 {0}，{1}",
+            "is_training=False 减 True，测试批大小 {0}，{1}",
         ),
         (r"(.+?) (against .+)", "{0}，{1}"),
         (r"(.+?), (.+)", "{0}，{1}"),
@@ -61,6 +63,7 @@ _PATTERNS: Final = tuple(
     )
 )
 _NAMES = {"sgd": "SGD", "adam": "Adam"}
+_FACTOR = re.compile(r"([\d.,]+) ×( \[[^\]]*\])?")
 _BETWEEN_TAGS = re.compile(r"(?<=>)[^<>]*\S[^<>]*(?=<)")
 _LABEL_OF_FRAME = re.compile(r'(data-label=")([^"]*)(")')
 _DRAWN = re.compile(r"(<text\b[^>]*>)([^<]*)(</text>)")
@@ -68,6 +71,8 @@ _DRAWN = re.compile(r"(<text\b[^>]*>)([^<]*)(</text>)")
 
 def chinese(label: str) -> str | None:
     """Return a label in Chinese; itself, where it has no words; None, where nobody wrote a translation."""
+    if factor := _FACTOR.fullmatch(label):
+        return f"{factor[1]} 倍{factor[2] or ''}"
     if not _WORD.search(label) or _HAN.search(label) or label in KEPT:
         return label
     if label in LABELS:

@@ -26,7 +26,7 @@ LABELS: Final[dict[str, str]] = {
     "test accuracy gained (points)": "提高的测试准确率（百分点）",
     "test accuracy lost": "损失的测试准确率",
     "test accuracy lost (points)": "损失的测试准确率（百分点）",
-    "test accuracy at the last step": "末步的测试准确率",
+    "test accuracy at the last step": "最后一步的测试准确率",
     "test accuracy, batch": "测试准确率，批统计量",
     "test accuracy, moving": "测试准确率，滑动平均",
     "test accuracy, batch statistics": "测试准确率，批统计量",
@@ -89,15 +89,15 @@ LABELS: Final[dict[str, str]] = {
     "supported if": "成立的条件",
     "effect [95 %]": "效应 [95 %]",
     "effect [95 %, bootstrap-t]": "效应 [95 %，学生化自助法]",
-    "effect [95 %, Student's t]": "效应 [95 %，学生 t]",
+    "effect [95 %, Student's t]": "效应 [95 %，t 分布]",
     "p against the bound, after Holm": "相对于界限的 p 值，Holm 校正后",
     "effect size (Hedges' g)": "效应量（Hedges g）",
     "verdict": "判定",
     "supported": "成立",
     "refuted": "不成立",
     "open": "未定",
-    "no spread": "各种子无差异",
-    "as Student's: fewer than five seeds, or tied": "同学生 t：种子不足五个，或有相同的值",
+    "no spread": "各随机种子无差异",
+    "as Student's: fewer than five seeds, or tied": "同 t 区间：种子不足五个，或有相同的值",
     "answer": "回答",
     "as at the centre": "与中心设置是否相同",
     "minus the centre's": "减中心设置的",
@@ -159,7 +159,7 @@ LABELS: Final[dict[str, str]] = {
     "without, half the rate": "无批归一化，学习率减半",
     "inputs moved by a step": "一步使输入移动",
     "(standard deviations)": "（标准差）",
-    "Kolmogorov distance to a Gaussian": "与高斯分布的柯尔莫哥洛夫距离",
+    "Kolmogorov distance to a Gaussian": "与高斯分布的 KS 距离",
     "a Gaussian sample": "高斯样本",
     "fresh noise": "重新抽取的噪声",
     "frozen noise": "固定的噪声",
@@ -187,8 +187,8 @@ LABELS: Final[dict[str, str]] = {
     "test accuracy, noisy against “batch norm”": "测试准确率，带噪声的对“批归一化”",
     # explosion
     "at chance": "停在随机猜测",
-    "dead": "死掉",
-    "died": "死掉",
+    "dead": "失活",
+    "died": "失活",
     "diverged": "发散",
     "trained": "训练成功",
     "stayed at chance": "停在随机猜测水平",
@@ -198,9 +198,9 @@ LABELS: Final[dict[str, str]] = {
     "trains at up to": "训练成功",
     "largest gradient norm": "最大的梯度范数",
     "norm of the gradient": "梯度的范数",
-    "no norm, all layers at once": "无归一化，各层同时更新",
-    "no norm, one layer a step": "无归一化，每步一层",
-    "no norm, He's initialisation": "无归一化，He 初始化",
+    "no norm, all layers at once": "无批归一化，各层同时更新",
+    "no norm, one layer a step": "无批归一化，每步一层",
+    "no norm, He's initialisation": "无批归一化，He 初始化",
     "group norm": "组归一化",
     "share of seeds that diverged": "发散的种子所占比例",
     "step at which the run diverged": "发散的训练步",
@@ -271,14 +271,14 @@ LABELS: Final[dict[str, str]] = {
     "C11: None is slower": "C11：None 更慢",
     "C13: accuracy rises": "C13：准确率提升",
     "C13: computation flies": "C13：计算飞快",
-    "training minus test accuracy at the last step": "末步训练与测试准确率之差",
+    "training minus test accuracy at the last step": "最后一步训练与测试准确率之差",
     "seconds a training step": "每个训练步的秒数",
     "largest gradient norm of the run": "一次运行中最大的梯度范数",
     "without batch normalization minus with it": "无批归一化减有批归一化",
     "with batch normalization minus without": "有批归一化减无批归一化",
     "without batch normalization over with it": "无批归一化与有批归一化之比",
     "with reuse minus without": "用 reuse 减不用",
-    "at the last step, against 0": "末步，与 0 相比",
+    "at the last step, against 0": "最后一步，与 0 相比",
     "moving averages of decay 0.9 minus each test batch's own statistics": (
         "衰减率 0.9 的滑动平均减每个测试批自己的统计量"
     ),
@@ -292,12 +292,12 @@ LABELS: Final[dict[str, str]] = {
         "前面各层更新前后，各层梯度夹角的余弦"
     ),
     "Wasserstein distance of normalised values to the standard Gaussian, mean over units": (
-        "归一化后的值到标准高斯分布的沃瑟斯坦距离，对各单元取平均"
+        "归一化后的值到标准高斯分布的 Wasserstein 距离，对各单元取平均"
     ),
     "absolute skewness of normalised values, mean over units": "归一化后的值的偏度绝对值，对各单元取平均",
     "with noise behind batch normalization over without": "批归一化之后加噪声与不加之比",
     "test accuracy at the last step, each arm at its best learning rate": (
-        "末步的测试准确率，各取最佳学习率"
+        "最后一步的测试准确率，各取最佳学习率"
     ),
     "batch normalization alone minus the better of L2 and dropout without it": (
         "只用批归一化，减不用它时 L2 与 dropout 中较好的一个"

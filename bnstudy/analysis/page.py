@@ -74,7 +74,7 @@ def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[st
             texts[f"{claim}_verdict_{language}"] = Cited(words.answers[verdict.answer], sources, behind)
             texts[f"{claim}_effect_{language}"] = (
                 Cited(
-                    write_effect(finding.effect, finding.rule.unit, words.points),
+                    write_effect(finding.effect, finding.rule.unit, words.points, words.times),
                     sources_of(finding, sources.runs),
                     behind,
                 )

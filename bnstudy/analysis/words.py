@@ -43,6 +43,7 @@ class Language:
     verdict: str
     effect: str
     points: str
+    times: str
     asked: str
     premise_fails: str
     corrected: str
@@ -56,6 +57,7 @@ LANGUAGES = {
         verdict="verdict",
         effect="effect [95 % interval]",
         points="points",
+        times="×",
         asked="asked: ",
         premise_fails="; its premise fails",
         corrected="; p = {} after Holm's correction",
@@ -65,8 +67,9 @@ LANGUAGES = {
     "zh": Language(
         claim="论断",
         verdict="判定",
-        effect="效应 [95 % 区间]",
+        effect="效应 [95% 置信区间]",
         points="个百分点",
+        times="倍",
         asked="要求：",
         premise_fails="；其前提不成立",
         corrected="；Holm 校正后 p = {}",
@@ -81,13 +84,15 @@ LANGUAGES = {
 }
 
 
-def write_effect(effect: Interval, unit: Unit, points: str = "percentage points") -> Amount:
+def write_effect(
+    effect: Interval, unit: Unit, points: str = "percentage points", times: str = "×"
+) -> Amount:
     """Return an effect with its bounds: ``"-2.1 percentage points [-2.6, -1.6]"``, ``"1.5 × [1.4, 1.6]"``."""
     if unit == "points":
         text = effect.percent(signed=True).replace("percentage points", points)
     elif unit == "factor":
         mean, low, high = (f"{2**v:.2f}" for v in (effect.mean, effect.low, effect.high))
-        text = f"{mean} × [{low}, {high}]"
+        text = f"{mean} {times} [{low}, {high}]"
     else:
         # Adding zero turns a rounded -0.0 into 0.0.
         mean, low, high = (f"{round(v, 3) + 0.0:.3f}" for v in (effect.mean, effect.low, effect.high))
@@ -103,7 +108,7 @@ def write_bound(finding: Finding) -> str:
 def write_asked(finding: Finding, words: Language) -> str:
     """Return the same in a language of the front pages, and what besides the interval made the rule open."""
     failed = finding.premise is not None and finding.premise.answer != "supported"
-    asked = f"{words.asked}{words.sides[finding.rule.side]} {_bound(finding, words.points)}"
+    asked = f"{words.asked}{words.sides[finding.rule.side]} {_bound(finding, words.points, words.times)}"
     return asked + (words.premise_fails if failed else "") + write_corrected(finding, words)
 
 
@@ -118,9 +123,9 @@ def write_corrected(finding: Finding, words: Language = LANGUAGES["en"]) -> str:
     return words.corrected.format(write_p(finding.p))
 
 
-def _bound(finding: Finding, points: str = "percentage points") -> str:
+def _bound(finding: Finding, points: str = "percentage points", times: str = "×") -> str:
     alone = Interval(finding.rule.threshold, math.nan, math.nan, 1)
-    return write_effect(alone, finding.rule.unit, points).split(" [")[0]
+    return write_effect(alone, finding.rule.unit, points, times).split(" [")[0]
 
 
 # What the article's sentence is about, where the sentence alone doesn't say.
@@ -138,11 +143,12 @@ _SUBJECTS = {
 
 
 def write_claim(claim: Claim, language: str) -> str:
-    """Return a claim in a language: in Chinese the article's own words, behind what they are about."""
+    """Return a claim in a language: in Chinese the article's own words as a quotation."""
     if language == "en":
         return claim.english
     subject = _SUBJECTS.get(claim.id)
-    return f"{subject}：{claim.original}" if subject else claim.original
+    quoted = f"“{claim.original}”"
+    return f"{subject}：{quoted}" if subject else quoted
 
 
 def write_label(rule: Rule, language: str) -> str:

@@ -222,7 +222,8 @@ class Front:
         if finding is None:
             return Headline(LANGUAGES[self.language].answers["not measured yet"], "")
         sources = sources_of(finding, recorded(data_dir=self.data_dir)[finding.rule.study].runs)
-        effect = write_effect(finding.effect, finding.rule.unit, LANGUAGES[self.language].points)
+        words = LANGUAGES[self.language]
+        effect = write_effect(finding.effect, finding.rule.unit, words.points, words.times)
         label = write_label(finding.rule, self.language)
         cited = sources.cite(effect, behind_finding(finding))
         return Headline(f"{label}: {cited}", "")

@@ -88,7 +88,7 @@ class Bars:
             "missing",
             in_language(BASIS["first"], self.language),
             *_beyond(finding.effect, rule.side, rule.threshold, rule.unit),
-            write_effect(finding.effect, rule.unit, said.points),
+            write_effect(finding.effect, rule.unit, said.points, said.times),
             write_rule_asked(finding, said),
             explored=True,
         )

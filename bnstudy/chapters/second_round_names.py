@@ -58,8 +58,8 @@ QUANTITIES: Final[dict[str, str]] = {
     "cosine of gradients before and after the earlier layers' update, batch norm minus none": (
         "前面各层更新前后梯度夹角的余弦，有批归一化减无批归一化"
     ),
-    "Kolmogorov distance to a Gaussian, hidden layers": "与高斯分布的柯尔莫哥洛夫距离，隐藏层",
-    "Kolmogorov distance to a Gaussian, logits": "与高斯分布的柯尔莫哥洛夫距离，logit",
+    "Kolmogorov distance to a Gaussian, hidden layers": "与高斯分布的 KS 距离，隐藏层",
+    "Kolmogorov distance to a Gaussian, logits": "与高斯分布的 KS 距离，logit",
     "steps to a result, none over batch norm": "达到同样结果的步数，无批归一化与有批归一化之比",
     "batch norm minus none, at equal training accuracy": (
         "训练准确率相同时的测试准确率，有批归一化减无批归一化"
@@ -70,12 +70,12 @@ QUANTITIES: Final[dict[str, str]] = {
     "dropout on top of batch norm minus batch norm alone": "测试准确率，批归一化加 dropout 减只用批归一化",
     "annealed: decay 0.9 minus decay 0": "退火后的测试准确率，衰减率 0.9 减衰减率 0",
     "annealed: decay 0.9 minus the test batch's own": "退火后的测试准确率，衰减率 0.9 减测试批自身的统计量",
-    "constant rate: decay 0.9 minus decay 0": "学习率恒定时的测试准确率，衰减率 0.9 减衰减率 0",
+    "constant rate: decay 0.9 minus decay 0": "恒定学习率下的测试准确率，衰减率 0.9 减衰减率 0",
     "constant rate: decay 0.9 minus the test batch's own": (
-        "学习率恒定时的测试准确率，衰减率 0.9 减测试批自身的统计量"
+        "恒定学习率下的测试准确率，衰减率 0.9 减测试批自身的统计量"
     ),
     "lost by decay 0.999 and won back with the same weights": (
-        "衰减率 0.999 损失、同样的权重又能挽回的测试准确率"
+        "衰减率 0.999 损失、同样的权重又能恢复的测试准确率"
     ),
     "lost by decay 0.999 on training images too": "衰减率 0.999 在训练图像上也损失的准确率",
     "gamma in hidden layers minus none": "测试准确率，隐藏层有 gamma 减无 gamma",
@@ -113,7 +113,7 @@ REASONS: Final[dict[str, str]] = {
         "快四分之一，才称得上快；快到两倍，才称得上非常快。"
     ),
     "One point is the smallest difference of practical use at so few images, where seeds differ by more than "
-    "a point.": "图像这么少，各种子之间相差就不止一个百分点，所以有实际用处的最小差别是一个百分点。",
+    "a point.": "图像这么少，各随机种子之间相差就不止一个百分点，所以有实际用处的最小差别是一个百分点。",
     "The same point, as a loss that one would accept.": "同样是一个百分点，作为可以接受的损失。",
     "The same point, as a gain.": "同样是一个百分点，作为收益。",
     "Half a point is the smallest difference of practical use.": "半个百分点是有实际用处的最小差别。",
@@ -121,9 +121,9 @@ REASONS: Final[dict[str, str]] = {
     "Overfitting is in the weights: no other statistics could win it back. With a for test accuracy, "
     "a(precise) − 0.9 a(0.9) − 0.1 a(0.999) is above 0 exactly where precise statistics win back more than "
     "0.9 of a(0.9) − a(0.999): a ratio's question without a ratio.": (
-        "过拟合在权重里，换什么统计量都挽回不了。以 a 记测试准确率，"
+        "过拟合在权重里，换什么统计量都恢复不了。以 a 记测试准确率，"
         "a(精确) − 0.9 a(0.9) − 0.1 a(0.999) 大于 0，"
-        "当且仅当精确统计量挽回的超过 a(0.9) − a(0.999) 的 0.9 倍：问的是比值，却不必计算比值。"
+        "当且仅当精确统计量恢复的超过 a(0.9) − a(0.999) 的 0.9 倍：问的是比值，却不必计算比值。"
     ),
     "Overfitting lowers test accuracy and not training accuracy.": (
         "过拟合降低的是测试准确率，而不是训练准确率。"

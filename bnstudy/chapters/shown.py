@@ -67,7 +67,7 @@ class Shown:
     def phase_names(self) -> dict[str, str]:
         """What a table calls the phases."""
         return {
-            "constant": self.write.say("constant rate", "学习率不变"),
+            "constant": self.write.say("constant rate", "恒定学习率"),
             "annealed": self.write.say("annealed", "退火后"),
         }
 

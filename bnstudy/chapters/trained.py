@@ -36,7 +36,7 @@ _STILL = (
     (
         "Of the second round's trainings for this chapter, <code>{}</code>, {} of {} are recorded; what they "
         "show will stand here once all are.",
-        "本章第二轮的训练（<code>{}</code>）已记录 {} / {}；全部记录之后，这里会列出结果。",
+        "本章第二轮的训练（<code>{}</code>）已记录 {} / {} 次；全部记录之后，这里会列出结果。",
     ),
     (
         "Whether this carries over to a second network, a ResNet of eight layers (<code>{}</code>), is still "
@@ -48,7 +48,7 @@ _STILL = (
 STANDING = (
     "Trained to the end by the plan that was frozen beforehand. The sentences at the top of the page have "
     "what the verdicts rest on; all else here is described, with 95 % intervals, and judged by nothing.",
-    "按运行前冻结的计划训练到底。判定所依据的数字见页首；其余只是描述（95 % 区间），不作判定之用。",
+    "第二轮：按运行前冻结的计划训练到底。判定所依据的数字见页首；其余只作描述（95% 置信区间），不参与判定。",
 )
 
 
@@ -102,7 +102,7 @@ def _carried(
     intro = shown.write.say(
         "On a second network, a ResNet of eight layers on the same images ({} seeds), described and judged "
         "by nothing:",
-        "在第二个网络（同样图像上的八层 ResNet，{} 个种子）上，仅作描述，不作判定之用：",
+        "在第二个网络（八层 ResNet，图像相同，{} 个随机种子）上的结果，仅作描述，不作判定之用：",
     ).format(shown.write.cite(str(shown.frames["runs"]["seed"].nunique())))
     return f"<p>{intro}</p><ul>{lines}</ul>"
 

@@ -55,6 +55,7 @@ WORDS = {
     "Link to this table": "本表的链接",
     "Link to this equation": "本式的链接",
     "Link to this code": "这段代码的链接",
+    "Link to this term": "这个术语的链接",
     "Source, issue, and running it": "源文件、问题与运行",
     "The source of this page": "本页的源文件",
     "Say what is wrong on this page": "指出本页的错误",
@@ -62,6 +63,7 @@ WORDS = {
     "Issue": "问题",
 }
 _TEXTS = (
+    (re.compile(r"By The bnstudy authors"), "作者：bnstudy 项目作者"),
     (re.compile(r"By ([^<\n]+)"), r"作者：\1"),
     (re.compile(r"© Copyright (\d+)\."), r"© \1"),
     (

@@ -11,7 +11,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 # The folder and the front page of the Chinese pages; by language, what a link to one says.
 FOLDER, FRONT = "book/zh/", "book/zh"
 ENGLISH_FRONT = "book/index"
-SWITCH = {"zh": ("中文", "本页的中文版"), "en": ("English", "This page in English")}
+SWITCH = {"zh": ("中文", "本页的中文版"), "en": ("English", "本页的英文版")}
 # Links that notebooks write: to pages and files beside their own.
 _CHAPTER = re.compile(r'href="(\w+)\.html"')
 _BESIDE = re.compile(r'(<a class="(?:number|record)" href=")(?=[\w.])')

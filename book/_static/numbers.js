@@ -24,18 +24,19 @@
       dots: (list) => `Values by seed: ${list}.`,
       several: (n) => `${n} records`,
       points: "points",
+      times: "×",
     },
     zh: {
       dialog: "这个数字的来历",
       close: "关闭",
-      seed: "种子",
+      seed: "随机种子",
       value: "值",
       records: "记录",
-      mean: (n) => `${n} 个种子的均值`,
-      geometric: (n) => `${n} 个种子的几何均值`,
+      mean: (n) => `${n} 个随机种子的均值`,
+      geometric: (n) => `${n} 个随机种子的几何平均`,
       interval: (level, method) =>
-        `${level} % 区间${method ? `（${method === "Student's t" ? "学生 t" : "学生化自助法"}）` : ""}`,
-      bound: { above: "要求：高于", below: "要求：低于", within: "要求：不超出 ±" },
+        `${level}% 置信区间${method ? `（${method === "Student's t" ? "t 分布" : "学生化自助法"}）` : ""}`,
+      bound: { above: "要求：高于 ", below: "要求：低于 ", within: "要求：不超出 ±" },
       rows: "逐个种子的数据",
       first: "其一",
       second: "其二",
@@ -45,10 +46,11 @@
       copy: "复制并附引用",
       copied: "已复制",
       failed: "未能复制，请选中文字后手动复制",
-      dots: (list) => `各种子的值：${list}。`,
+      dots: (list) => `各随机种子的值：${list}。`,
       several: (n) => `${n} 条记录`,
       from: (n) => `来自 ${n} 条记录`,
       points: "个百分点",
+      times: "倍",
     },
   };
   const DELAY = { open: 250, close: 250 };
@@ -75,7 +77,7 @@
     const text = String(value);
     if (scale === "points") return `${value > 0 ? "+" : ""}${text} ${words.points}`;
     if (scale === "percent" || scale === "share") return `${text} %`;
-    return scale === "factor" ? `${text} ×` : text;
+    return scale === "factor" ? `${text} ${words.times}` : text;
   };
   const bare = (value, scale) => (value > 0 && scale === "points" ? `+${value}` : String(value ?? "–"));
 
@@ -90,7 +92,7 @@
     const low = Math.min(...places);
     const span = Math.max(...places) - low || 1;
     const x = (value) => 12 + (276 * (place(value) - low)) / span;
-    const list = behind.values.map((v) => written(v, behind.scale)).join(", ");
+    const list = behind.values.map((v) => written(v, behind.scale)).join(chinese ? "，" : ", ");
     const svg = draw("svg", { viewBox: "0 0 300 56", role: "img", "aria-label": words.dots(list) });
     const [mean, from, to] = behind.interval;
     if (from !== null && to !== null) {
@@ -176,7 +178,7 @@
     const how = count ? `${what}${chinese ? "：" : ": "}${written(mean, behind.scale)}` : "";
     const between =
       from !== null && to !== null
-        ? `${words.interval(behind.level, behind.method)}: ${bare(from, behind.scale)} ${chinese ? "至" : "to"} ${bare(to, behind.scale)}`
+        ? `${words.interval(behind.level, behind.method)}${chinese ? "：" : ": "}${bare(from, behind.scale)} ${chinese ? "至" : "to"} ${bare(to, behind.scale)}`
         : "";
     const bound = behind.bound
       ? `${words.bound[behind.bound[0]]}${chinese || behind.bound[0] === "within" ? "" : " "}${written(behind.bound[1], behind.scale)}`
@@ -188,7 +190,8 @@
     const said = formula(link, behind).join(chinese ? "。" : ". ");
     const built = document.querySelector("[data-citation]")?.dataset.citation || document.title;
     const address = location.href.split("#")[0];
-    return [`${link.textContent.trim()}${said ? ` (${said})` : ""}`, link.dataset.title, `${built} ${address}`]
+    const behindIt = said && (chinese ? `（${said}）` : ` (${said})`);
+    return [`${link.textContent.trim()}${behindIt}`, link.dataset.title, `${built} ${address}`]
       .filter(Boolean)
       .join("\n");
   };

@@ -277,7 +277,7 @@ def test_a_claim_that_is_not_measured_has_nothing_to_explain(chapter):
             "高于 -0.5 个百分点",
             "above -0.5 percentage points",
         ),
-        (1.0, "below", "factor", "below 2.00 ×", "低于 2.00 ×", "below 2.00 ×"),
+        (1.0, "below", "factor", "below 2.00 ×", "低于 2.00 倍", "below 2.00 ×"),
         (0.1, "below", "number", "below 0.100", "低于 0.100", "below 0.100"),
     ],
 )

@@ -45,7 +45,7 @@ _NUMBERS: dict[Scale, Callable[..., str]] = {
 _SIDES: dict[Side, tuple[str, str]] = {"above": ("above ", "高于 "), "below": ("below ", "低于 ")}
 _UNITS: dict[Scale, tuple[str, str]] = {
     "points": (" points", " 个百分点"),
-    "factor": (" ×", " ×"),
+    "factor": (" ×", " 倍"),
     "number": ("", ""),
     "share": (" %", " %"),
 }
@@ -74,7 +74,7 @@ def write_width(width: float, scale: Scale, language: Language = "en") -> str:
     """Return a distance in a quantity's scale: ``"±0.30 points"``, ``"a factor of 1.25"``."""
     said = write_value(width, scale, language).lstrip("+")
     if scale == "factor":
-        return in_language(("a factor of {}", "{} 倍"), language).format(said.removesuffix(" ×"))
+        return in_language(("a factor of {}", "{}"), language).format(said.removesuffix(" ×"))
     return f"±{said}"
 
 
@@ -112,7 +112,7 @@ def _written(found: Estimate, language: Language, more: int = 0) -> str:
     if found.missing:
         return in_language(VERDICTS["not measured yet"], language)
     if found.untested:
-        return f"{in_language(('not tested', '未能检验'), language)}: {found.untested}"
+        return f"{in_language(('not tested: ', '未能检验：'), language)}{found.untested}"
     return in_language(("undefined for some seeds", "部分种子无定义"), language)
 
 
@@ -120,8 +120,10 @@ def write_finding(finding: Finding, words: Words, language: Language = "en") -> 
     """Return a part's sentence, its answer, its size, and the answers to its grades."""
     said = in_language(words.parts[finding.part.name], language).rstrip(".。")
     size = write_estimate(finding.estimate, language)
-    found = f"{said}: {in_language(ANSWERS[finding.answer], language)} ({size})"
+    held = in_language(ANSWERS[finding.answer], language)
+    found = in_language((f"{said}: {held} ({size})", f"{said}：{held}（{size}）"), language)
     for grade, answer in finding.grades.items():
         wording = in_language(words.parts.get(grade, (grade, grade)), language).rstrip(".。")
-        found += f"; {wording}: {in_language(ANSWERS[answer], language)}"
+        held = in_language(ANSWERS[answer], language)
+        found += in_language((f"; {wording}: {held}", f"；{wording}：{held}"), language)
     return found + in_language((".", "。"), language)

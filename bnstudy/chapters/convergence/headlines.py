@@ -18,17 +18,17 @@ from bnstudy.chapters.convergence.rules import (
 FOUND = {
     "steps to a result, none over batch norm": Said(
         "Without batch norm the same test accuracy takes {} the steps, each network at its best learning rate.",
-        "各取最佳学习率，达到同样的测试准确率，无批归一化所需步数是有批归一化的 {}。",
+        "各取最佳学习率，达到同样的测试准确率所需的步数，无批归一化是有批归一化的 {}。",
     ),
     "test accuracy at the end, batch norm minus none": Said(
-        "Batch norm ends {} of test accuracy higher.", "有批归一化的最终测试准确率高 {}。"
+        "Batch norm ends {} of test accuracy higher.", "最终测试准确率相差 {}（有批归一化减无批归一化）。"
     ),
     "seconds a step, none over batch norm": Said(
-        "A step without it takes {} the time.", "无批归一化时一步所需时间是有批归一化的 {}。"
+        "A step without it takes {} the time.", "每一步所需的时间，无批归一化是有批归一化的 {}。"
     ),
     "seconds to a result, none over batch norm": Said(
         "The same test accuracy takes {} the seconds without it.",
-        "达到同样的测试准确率，无批归一化所需秒数是 {}。",
+        "达到同样的测试准确率所需的时间，无批归一化是有批归一化的 {}。",
     ),
 }
 ADVICE = {
@@ -36,14 +36,14 @@ ADVICE = {
         "refuted": Said("Don't count on fewer steps.", "不要指望步数减少。"),
         "": Said(
             "Use it where steps count, and tune the learning rate of both before you compare.",
-            "在意步数时就用它；比较之前，先分别调好两者的学习率。",
+            "若要减少步数，可用批归一化；比较之前，先分别调好两者的学习率。",
         ),
     },
     "C13": {
         "refuted": Said("Don't count on accuracy or speed.", "不要指望准确率或速度提高。"),
         "": Said(
             "Expect more accuracy for the same epochs, and dearer steps.",
-            "同样的训练轮数会得到更高的准确率，但每一步更慢。",
+            "epoch 数相同时，可以期待更高的准确率，但每一步更慢。",
         ),
     },
 }
@@ -59,11 +59,12 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         "C4": write.say(
             f"To a test accuracy of {TARGET:.0%} the network without batch norm takes {bound[0]}"
             f"{write.factor(steps)} times the steps.",
-            f"要达到 {TARGET:.0%} 的测试准确率，无批归一化的网络需要{bound[1]} {write.factor(steps)} 倍的步数。",
+            f"达到 {TARGET:.0%} 的测试准确率所需的步数，无批归一化{bound[1]}是有批归一化的 {write.factor(steps)} 倍。",
         ),
         "C13": write.say(
             f"Batch norm ends {write.points(rise)} points of test accuracy higher; a step takes "
             f"{write.factor(cost)} times as long with it.",
-            f"有批归一化的最终测试准确率高 {write.points(rise)} 个百分点；每一步的时间是原来的 {write.factor(cost)} 倍。",
+            f"最终测试准确率相差 {write.points(rise)} 个百分点（有批归一化减无批归一化）；每一步的时间是无批归一化的 "
+            f"{write.factor(cost)} 倍。",
         ),
     }

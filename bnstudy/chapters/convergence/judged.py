@@ -81,9 +81,9 @@ WORDS = {
             "fewer steps": (
                 "Without batch norm training takes at least 1.25 times the steps to the same test accuracy, "
                 "each network at its best learning rate.",
-                "各取最佳学习率，达到同样的测试准确率，无 BN 所需步数至少是有 BN 的 1.25 倍。",
+                "各取最佳学习率，达到同样的测试准确率所需的步数，无 BN 至少是有 BN 的 1.25 倍。",
             ),
-            "twice as fast": ('"Very fast": at least twice the steps.', "“非常快”：步数至少两倍。"),
+            "twice as fast": ('"Very fast": at least twice the steps.', "“非常快”：步数至少是两倍。"),
         },
         {
             "fewer steps": "A quarter is the least that one would call fast; twice, what one would call "
@@ -101,13 +101,13 @@ WORDS = {
             "by 5 points": ("At least 5 points higher.", "至少高 5 个百分点。"),
             "a step flies": (
                 "Without batch norm a training step takes at least 1.25 times as long.",
-                "无 BN 时一个训练步至少要 1.25 倍的时间。",
+                "一个训练步所需的时间，无 BN 至少是有 BN 的 1.25 倍。",
             ),
             "a result flies": (
                 "Without batch norm the same test accuracy takes at least 1.25 times as long.",
-                "无 BN 时达到同样的测试准确率至少要 1.25 倍的时间。",
+                "达到同样的测试准确率所需的时间，无 BN 至少是有 BN 的 1.25 倍。",
             ),
-            "twice as fast": ("At least twice as long.", "至少两倍的时间。"),
+            "twice as fast": ("At least twice as long.", "至少是两倍。"),
         },
         {
             "accuracy rises": "Two points are a rise that one would call marked.",

@@ -33,8 +33,8 @@ def described(shown: Shown) -> str:
                     "Training steps to each target of test accuracy, each network at its best rate. Small marks: every "
                     "seed, hollow at the end of training where it never arrived; large marks and bars: geometric means "
                     "and 95 % intervals (Student's t, on the logarithm).",
-                    "达到各目标测试准确率所需的训练步数，各取最佳学习率。小点为各种子，未达到者以空心点画在训练结束处；"
-                    "大点与误差线为几何平均与 95 % 区间（Student t，取对数）。",
+                    "达到各目标测试准确率所需的训练步数，各取最佳学习率。小点为各随机种子，未达到目标的以空心点画在训练结束处；"
+                    "大点和误差线为几何平均和 95% 置信区间（t 分布，取对数）。",
                 ),
             ),
             shown.seen(_climbed(shown, rungs)),
@@ -56,7 +56,7 @@ def _higher(shown: Shown) -> str:
     return shown.write.say(
         f"After annealing the network with batch norm is ahead by {accuracy} points of test accuracy, and by {nats} "
         "of test loss (nats; negative is better).",
-        f"退火之后，有批归一化的网络测试准确率领先 {accuracy} 个百分点，测试损失相差 {nats}（nat，负值更好）。",
+        f"退火之后，有批归一化与无批归一化相比，测试准确率相差 {accuracy} 个百分点，测试损失相差 {nats}（nat；负值表示损失更小）。",
     )
 
 
@@ -105,16 +105,16 @@ def _climbed(shown: Shown, rungs: pd.DataFrame) -> str:
         found, bound = factor(rungs, target)
         if bound == "unknown":
             said["en"].append(f"to {target:.0%} neither network always arrives")
-            said["zh"].append(f"到 {target:.0%} 两个网络都有未达到的")
+            said["zh"].append(f"达到 {target:.0%}：两个网络都有未达到的种子")
             continue
         times = shown.times(found)
-        zh = {"": "", "at least": "至少", "at most": "至多"}[bound]
+        zh = {"": "", "at least": "至少 ", "at most": "至多 "}[bound]
         said["en"].append(f"{bound} {times} times the steps to {target:.0%}".strip())
-        said["zh"].append(f"到 {target:.0%} 为{zh} {times} 倍")
+        said["zh"].append(f"达到 {target:.0%}：{zh}{times} 倍")
     seeds = write.cite(str(rungs["seed"].nunique()))
     return write.say(
         f"Without batch norm training takes {', '.join(said['en'])} ({seeds} seeds).",
-        f"达到同样的测试准确率，无批归一化所需步数是有批归一化的：{'，'.join(said['zh'])}（{seeds} 个种子）。",
+        f"达到同样的测试准确率所需的步数，无批归一化与有批归一化之比（{seeds} 个随机种子）：{'；'.join(said['zh'])}。",
     )
 
 
@@ -160,12 +160,13 @@ def table(shown: Shown) -> pd.DataFrame:
     )
     for phase, epoch in phases:
         for arm in ARMS:
-            line = {say("epoch", "轮数"): f"{epoch:g}, {phase}", say("network", "网络"): named[arm]}
+            when = say(f"{epoch:g}, {phase}", f"{epoch:g}（{phase}）")
+            line = {say("epoch", "epoch 数"): when, say("network", "网络"): named[arm]}
             for split, images in (("test", say("test", "测试")), ("train", say("training", "训练"))):
                 rows = own(shown, epoch, arm, split)
-                line[f"{images}: {say('accuracy, %', '准确率，%')}"] = in_percent(rows["accuracy"])
+                line[say(f"{images}: accuracy, %", f"{images}准确率（%）")] = in_percent(rows["accuracy"])
                 loss = mean_interval(rows["loss"]).plain(3) if len(rows) else "–"
-                line[f"{images}: {say('loss', '损失')}"] = loss
+                line[say(f"{images}: loss", f"{images}损失")] = loss
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -185,6 +186,6 @@ def _sentences(shown: Shown) -> str:
         f"After annealing ({seeds} seeds, each network at its best rate) the network with batch norm stands at "
         f"{test} points of test accuracy against the one without, at {train} on training images, and at {loss} "
         "of test loss (nats; negative is better).",
-        f"退火之后（{seeds} 个种子，各取最佳学习率），有批归一化的网络与没有的相比，测试准确率相差 {test} 个百分点，"
-        f"训练图像上相差 {train} 个，测试损失相差 {loss}（nat，负值更好）。",
+        f"退火之后（{seeds} 个随机种子，各取最佳学习率），有批归一化与无批归一化相比，测试准确率相差 {test} 个百分点，"
+        f"训练准确率相差 {train} 个百分点，测试损失相差 {loss}（nat；负值表示损失更小）。",
     )

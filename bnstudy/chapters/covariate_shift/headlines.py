@@ -13,11 +13,11 @@ FOUND = {
     ),
     "cosine of gradients before and after the earlier layers' update, batch norm minus none": Said(
         "Batch norm changes the cosine between a layer's gradients before and after the earlier layers' update by {}.",
-        "批归一化使前面各层更新前后本层梯度的余弦改变 {}。",
+        "批归一化使前面各层更新前后梯度夹角的余弦改变 {}。",
     ),
     "Kolmogorov distance to a Gaussian, hidden layers": Said(
         "Normalised values of hidden layers are {} from a Gaussian (Kolmogorov's distance).",
-        "隐藏层归一化后的值与高斯分布的柯尔莫哥洛夫距离为 {}。",
+        "隐藏层归一化后的值与高斯分布的 KS 距离（Kolmogorov–Smirnov 距离）为 {}。",
     ),
     "Kolmogorov distance to a Gaussian, logits": Said(
         "Those of the logits are {} from it.", "logit 层为 {}。"
@@ -27,21 +27,21 @@ ADVICE = {
     "C2": {
         "supported": Said(
             "Expect steadier inputs and gradients that still fit.",
-            "可以期待更稳定的输入，以及仍然适用的梯度。",
+            "批归一化使各层的输入更稳定，更新前后的梯度也更一致。",
         ),
         "": Said(
             "Expect steadier activations from batch norm; steadier gradients aren't shown.",
-            "批归一化使激活值更稳定；梯度是否更稳定，尚无证据。",
+            "可以期待批归一化使各层的输入更稳定；梯度是否更稳定，尚无证据。",
         ),
     },
     "C3": {
         "supported": Said(
             "For rough probabilities treat normalised values as Gaussian; not in the tails.",
-            "粗略估计概率时，可以把归一化后的值当作高斯分布；尾部除外。",
+            "粗略估计概率时，可以把归一化后的值当作高斯分布，但不要用于尾部。",
         ),
         "": Said(
             "Rely on mean 0 and variance 1, and on nothing else of the shape.",
-            "只依赖均值为 0、方差为 1，不要依赖分布的其他形状。",
+            "只能依赖均值为 0、方差为 1，不要假定分布的形状。",
         ),
     },
 }
@@ -56,11 +56,11 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
             f"A step moves the layers' outputs {write.factor(drift)} times as far without batch norm. The cosine of a "
             f"layer's gradients before and after the earlier layers' update is {write.number(cosine)} higher with it.",
             f"无批归一化时，一步训练使各层输出移动的距离是有批归一化的 {write.factor(drift)} 倍；前面各层更新前后，"
-            f"本层梯度的余弦在有批归一化时高 {write.number(cosine)}。",
+            f"梯度夹角的余弦之差（有批归一化减无批归一化）为 {write.number(cosine)}。",
         ),
         "C3": write.say(
             f"Mean and variance are 0 and 1; the shape lies {write.number(distance)} standard deviations from a "
             "Gaussian's (Wasserstein's distance).",
-            f"均值和方差确为 0 和 1，但形状与高斯分布相距 {write.number(distance)} 个标准差（沃瑟斯坦距离）。",
+            f"均值和方差确为 0 和 1，但形状与高斯分布相距 {write.number(distance)} 个标准差（Wasserstein 距离）。",
         ),
     }

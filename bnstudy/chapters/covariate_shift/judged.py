@@ -111,13 +111,13 @@ WORDS = {
             "inputs drift less": (
                 "A step moves the inputs of convolutions 2 to 5, in their standard deviations, at least "
                 "1.25 times as far without batch norm.",
-                "一步更新使第 2 至 5 个卷积的输入移动的距离（以标准差计），无 BN 至少是有 BN 的 1.25 倍。",
+                "一步更新使第 2～5 个卷积层的输入移动的距离（以标准差计），无 BN 至少是有 BN 的 1.25 倍。",
             ),
-            "half as much": ("At least twice as far.", "至少两倍。"),
+            "half as much": ("At least twice as far.", "至少是两倍。"),
             "backward sees what forward saw": (
                 "The gradients of convolutions 2 to 5 turn less when earlier layers are updated: the cosine "
                 "is larger with batch norm.",
-                "前面各层更新后，第 2 至 5 个卷积的梯度转动更小：有 BN 时余弦更大。",
+                "前面各层更新前后，第 2～5 个卷积层的梯度方向变化更小：有 BN 时余弦更大。",
             ),
         },
         {
@@ -132,15 +132,15 @@ WORDS = {
         {
             "hidden layers are Gaussian": (
                 "Normalised values of hidden layers are within a Kolmogorov distance of 0.05 of a Gaussian.",
-                "隐藏层归一化后的值与高斯分布的柯尔莫哥洛夫距离小于 0.05。",
+                "隐藏层归一化后的值与高斯分布的 Kolmogorov–Smirnov（KS）距离小于 0.05。",
             ),
             "logits are Gaussian": (
                 "Normalised values of the logits are within a Kolmogorov distance of 0.05 of a Gaussian.",
-                "归一化后的 logits 与高斯分布的柯尔莫哥洛夫距离小于 0.05。",
+                "归一化后的 logit 与高斯分布的 KS 距离小于 0.05。",
             ),
             "mean 0 and variance 1": (
                 "Normalised training batches have mean 0 and variance 1, but for epsilon.",
-                "归一化后的训练批均值为 0、方差为 1（epsilon 除外）。",
+                "归一化之后，训练批的均值为 0、方差为 1（epsilon 的影响除外）。",
             ),
         },
         {

@@ -118,9 +118,9 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
             f"Along the gradient, the loss ranges {ranged} times as widely without batch norm as with it. "
             f"Its effective beta-smoothness is {constant} times as large. Both are geometric means over "
             "trainings and steps, with 95 % intervals over seeds (bootstrap-t).",
-            f"沿梯度方向，无批归一化时损失的变化范围是有批归一化时的 {ranged} 倍。"
-            f"有效 β 平滑度是其 {constant} 倍。两者都是各组训练和各步的几何平均，"
-            "方括号内为种子间 95 % 区间（学生化自助法）。",
+            f"沿梯度方向，无批归一化时损失的变化范围是有批归一化时的 {ranged} 倍，"
+            f"有效 β 平滑度是有批归一化时的 {constant} 倍。两者都是各组训练和各步的几何平均，"
+            "方括号内为随机种子之间的 95% 置信区间（学生化自助法）。",
         )
         return Html(f"<p>{said}</p>")
 
@@ -139,8 +139,8 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
             "each. All are means over units, layers and trainings at the last step, with 95 % intervals "
             "over seeds (bootstrap-t).",
             f"归一化后的值与标准高斯分布相距 {distance} 个标准差，偏度绝对值为 {skewness}，"
-            f"超额峰度为 {kurtosis}；高斯分布的这三个量都是 0。均为末步各单元、各层和各组训练的平均，"
-            "方括号内为种子间 95 % 区间（学生化自助法）。",
+            f"超额峰度为 {kurtosis}；高斯分布的这三个量都是 0。均为最后一步各单元、各层和各组训练的平均，"
+            "方括号内为随机种子之间的 95% 置信区间（学生化自助法）。",
         )
         return Html(f"<p>{said}</p>")
 

@@ -136,7 +136,7 @@ C2 = Claim(
             label=Label(
                 "cosine of a layer's gradient before and after the earlier layers' update, "
                 "with minus without batch norm",
-                "前面各层更新前后梯度的余弦，有 BN 减无 BN",
+                "前面各层更新前后梯度夹角的余弦，有 BN 减无 BN",
             ),
             study="covariate_shift",
             quantity="cosine of each layer's gradient before and after the earlier layers' update",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import paired
 from bnstudy.blocks.shift import HALF_RATE
@@ -36,8 +37,8 @@ def _layers(shown: Shown) -> str:
                     "How far a training step moves what each convolution is given (top), and the cosine of its "
                     "gradients before and after the earlier layers' update (bottom), means over probed steps. Bars: "
                     "95 % intervals over seeds (Student's t; of the logarithm above).",
-                    "一步训练使各卷积层的输入移动多远（上），以及前面各层更新前后本层梯度的余弦（下），对各测量步取平均。"
-                    "误差线：种子间 95 % 区间（Student t；上图取对数计算）。",
+                    "一步训练使各卷积层的输入移动多远（上），以及前面各层更新前后本层梯度夹角的余弦（下），对各测量步取平均。"
+                    "误差线：随机种子之间的 95% 置信区间（t 分布；上图取对数计算）。",
                 ),
             ),
             shown.seen(_first_and_last(shown, moved, angle)),
@@ -57,12 +58,12 @@ def layers_table(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> pd.D
             line = {
                 say("training", "训练"): name,
                 say("layer", "层"): layer,
-                say("moved, without over with batch norm", "移动距离，无批归一化与有之比"): ratio(apart),
+                say("moved, without over with batch norm", "移动距离之比（无 BN / 有 BN）"): ratio(apart),
             }
             for arm, head in (
-                ("none", say("cosine, without", "余弦，无")),
-                (HALF_RATE, say("cosine, without, half the rate", "余弦，无，学习率减半")),
-                ("batch", say("cosine, with", "余弦，有")),
+                ("none", say("cosine, without", "余弦（无 BN）")),
+                (HALF_RATE, say("cosine, without, half the rate", "余弦（无 BN，学习率减半）")),
+                ("batch", say("cosine, with", "余弦（有 BN）")),
             ):
                 line[head] = mean_interval(_of(angle, training, arm, layer)).plain(3)
             lines.append(line)
@@ -88,8 +89,8 @@ def _first_and_last(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> s
             f"{ends[1]} with it"
         )
         said["zh"].append(
-            f"{name} 下，无批归一化时一步使 {ends[0]} 的输入移动 {far[0]} 倍远，使 {ends[1]} 的输入移动 {far[1]} 倍远；"
-            f"有批归一化时余弦在 {ends[0]} 改变 {turned[0]}，在 {ends[1]} 改变 {turned[1]}"
+            f"用 {name} 时，一步更新使 {ends[0]} 的输入移动的距离，无批归一化是有批归一化的 {far[0]} 倍，{ends[1]} 则是 {far[1]} 倍；"
+            f"余弦之差（有批归一化减无批归一化）在 {ends[0]} 为 {turned[0]}，在 {ends[1]} 为 {turned[1]}"
         )
     return shown.write.say("; ".join(said["en"]) + ".", "；".join(said["zh"]) + "。")
 
@@ -112,9 +113,9 @@ def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
         f"network without batch norm changes it by {changed['sgd', HALF_RATE]} with SGD and by "
         f"{changed['adam', HALF_RATE]} with Adam; batch norm changes it by {changed['sgd', 'batch']} and by "
         f"{changed['adam', 'batch']}.",
-        f"余弦的参照（{seeds} 个种子，对第 2 至 5 个卷积取平均）：把无批归一化的网络的学习率减半，SGD 下余弦改变 "
-        f"{changed['sgd', HALF_RATE]}，Adam 下改变 {changed['adam', HALF_RATE]}；批归一化使它改变 "
-        f"{changed['sgd', 'batch']} 和 {changed['adam', 'batch']}。",
+        f"批归一化使梯度的余弦改变 {changed['sgd', 'batch']}（SGD）和 {changed['adam', 'batch']}（Adam）；作为参照，"
+        f"把无批归一化网络的学习率减半，使它改变 {changed['sgd', HALF_RATE]}（SGD）和 {changed['adam', HALF_RATE]}（Adam）。"
+        f"均为 {seeds} 个随机种子、第 2～5 个卷积层的平均。",
     )
 
 
@@ -126,8 +127,8 @@ def _halving(shown: Shown) -> str:
     return shown.write.say(
         f"Halving the learning rate changes the gradients' cosine by {sgd} (SGD) and {adam} (Adam). Batch norm "
         f"changes it by {first} in {layers[0]} and by {last} in {layers[-1]}, which the mean hides.",
-        f"学习率减半，梯度的余弦改变 {sgd}（SGD）和 {adam}（Adam）。批归一化使它在 {layers[0]} 改变 {first}，在 "
-        f"{layers[-1]} 改变 {last}，平均值掩盖了这一点。",
+        f"作为参照：仅把学习率减半，更新前后梯度夹角的余弦就改变 {sgd}（SGD）和 {adam}（Adam）。批归一化使它在 {layers[0]} 改变 "
+        f"{first}，在 {layers[-1]} 改变 {last}，平均值掩盖了这一点。",
     )
 
 
@@ -169,10 +170,10 @@ def _layers_in_words(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> 
                     f"{name} {zh} {distance:.2g} 和 {cosine:.2f}",
                 )
             )
-    listed = "; ".join(said)
+    listed = say("; ", "；").join(said)
     return say(
         f"Points by layer; distance moved and cosine, means over layers: {listed}.",
-        f"按层的散点；移动距离和余弦，对各层取平均：{listed}。",
+        f"散点图，每层一组点；移动距离和余弦，对各层取平均：{listed}。",
     )
 
 
@@ -189,8 +190,9 @@ def _shape(shown: Shown) -> str:
                     "Kolmogorov's distance of each layer's normalised values, standardised, to a Gaussian, mean over "
                     "units. Dotted: the distance from which on they are called not Gaussian. Dashed: a Gaussian "
                     "sample of the same size. Bands: 95 % intervals over seeds (Student's t).",
-                    "各层归一化后的值（标准化）与高斯分布的柯尔莫哥洛夫距离，对各单元取平均。点线：达到此距离即不算高斯。"
-                    "虚线：同样大小的高斯样本。色带：种子间 95 % 区间（Student t）。",
+                    "各层归一化后的值（再标准化）与高斯分布的 KS 距离（Kolmogorov–Smirnov 距离，即两个分布函数的最大差），对各单元取平均。"
+                    "点线：达到此距离即不算高斯分布。"
+                    "虚线：样本量相同的高斯样本。色带：随机种子之间的 95% 置信区间（t 分布）。",
                 ),
             ),
             shown.seen(_shape_in_short(shown, table)),
@@ -210,17 +212,17 @@ def _shape_in_short(shown: Shown, table: pd.DataFrame) -> str:
         f"By layer, over all probed steps and both optimisers, the hidden layers' distance goes from {said[nearest]} "
         f"({nearest}) to {said[farthest]} ({farthest}); that of the logits is {said[LOGITS]}. A Gaussian sample of "
         f"that size has {drawn}.",
-        f"按层看，对所有测量步和两种优化器取平均，隐藏层的距离从 {said[nearest]}（{nearest}）到 {said[farthest]}（{farthest}），"
-        f"logit 层为 {said[LOGITS]}。同样大小的高斯样本为 {drawn}。",
+        f"对所有测量步和两种优化器取平均，隐藏层的 KS 距离从 {said[nearest]}（{nearest}）到 {said[farthest]}（{farthest}），"
+        f"logit 层为 {said[LOGITS]}。样本量相同的高斯样本为 {drawn}。",
     )
 
 
 def _shape_in_words(shown: Shown, table: pd.DataFrame) -> str:
     means = table.groupby("layer")["value"].mean()
-    listed = ", ".join(f"{layer} {value:.3f}" for layer, value in means.items())
+    listed = shown.write.say(", ", "，").join(f"{layer} {value:.3f}" for layer, value in means.items())
     return shown.write.say(
         f"Lines over training steps, one a layer; means: {listed}.",
-        f"随训练步变化的折线，每层一条；平均：{listed}。",
+        f"随训练步数变化的折线图，每层一条线；平均：{listed}。",
     )
 
 
@@ -238,9 +240,10 @@ def _noise(shown: Shown) -> str:
                     "or frozen (which doesn't), by its amount: relative shift with the noise of the next pass, largest "
                     "gradient norm, test accuracy at the end of half an epoch. Level lines: networks without noise. "
                     "Bands: 95 % intervals over seeds (Student's t).",
-                    "在每次批归一化之后加噪声：每次前向重新抽取（使各层分布偏移），或固定不变（不偏移）。横轴为噪声的量。"
-                    "自上而下：计入下一次前向噪声的相对偏移、最大梯度范数、半轮训练结束时的测试准确率。水平线为不加噪声的网络。"
-                    "色带：种子间 95 % 区间（Student t）。",
+                    "在每次批归一化之后加噪声：或每次前向重新抽取（重抽噪声，使各层的分布偏移），或只抽取一次、此后不变（固定噪声，"
+                    "不产生偏移）。横轴为噪声的量。自上而下：相对偏移（计入下一次前向的噪声）、最大梯度范数、训练半个 epoch 后的测试准确率。"
+                    "水平线为不加噪声的网络。"
+                    "色带：随机种子之间的 95% 置信区间（t 分布）。",
                 ),
             ),
             shown.seen(_published_noise(shown, runs)),
@@ -261,16 +264,16 @@ def noise_table(shown: Shown, runs: pd.DataFrame) -> pd.DataFrame:
                 {
                     say("training", "训练"): name,
                     say("amount of noise", "噪声的量"): f"{dose:g}",
-                    say("relative shift, fresh over frozen", "相对偏移，重新抽取与固定之比"): ratio(
+                    say("relative shift, fresh over frozen", "相对偏移之比（重抽 / 固定）"): ratio(
                         apart["shift"]
                     ),
-                    say("largest gradient, fresh over frozen", "最大梯度，重新抽取与固定之比"): ratio(
+                    say("largest gradient, fresh over frozen", "最大梯度之比（重抽 / 固定）"): ratio(
                         apart["gradient"]
                     ),
                     say(
-                        "test accuracy, fresh minus frozen, points", "测试准确率，重新抽取减固定，百分点"
+                        "test accuracy, fresh minus frozen, points", "测试准确率之差（重抽减固定，百分点）"
                     ): in_points(apart["accuracy"]),
-                    say("diverged, fresh and frozen", "发散，重新抽取与固定"): " / ".join(
+                    say("diverged, fresh and frozen", "发散的训练数（重抽 / 固定）"): " / ".join(
                         str(int(half["diverged"].sum())) for half in pair
                     ),
                 }
@@ -289,12 +292,12 @@ def _published_noise(shown: Shown, runs: pd.DataFrame) -> str:
             write.say(
                 f"with {name} {shift} times the relative shift of the network without batch norm, and {gain} points "
                 "of test accuracy against it",
-                f"{name} 下，相对偏移是无批归一化的网络的 {shift} 倍，测试准确率相差 {gain} 个百分点",
+                f"用 {name} 时，相对偏移是它的 {shift} 倍，测试准确率与它相差 {gain} 个百分点",
             )
         )
     return write.say(
         f"Batch norm with fresh noise of the published amount has, {'; '.join(said)}.",
-        f"批归一化加上文献所用的量、每次重新抽取的噪声：{'；'.join(said)}。",
+        f"批归一化之后加重抽噪声（量与文献相同），与无批归一化的网络相比：{'；'.join(said)}。",
     )
 
 
@@ -302,13 +305,17 @@ def _noise_in_words(shown: Shown, runs: pd.DataFrame) -> str:
     said = []
     for (training, kind, dose), group in runs[runs["kind"] != ""].groupby(["training", "kind", "dose"]):
         accuracy = 100 * group["accuracy"].mean()
+        shift, name = 2 ** group["shift"].mean(), TRAININGS[str(training)]
         said.append(
-            f"{TRAININGS[str(training)]}, {kind} {dose:g}: {2 ** group['shift'].mean():.2f}, {accuracy:.1f} %"
+            shown.write.say(
+                f"{name}, {kind} {dose:g}: {shift:.2f}, {accuracy:.1f} %",
+                f"{name}，{chinese(f'{kind} noise')} {dose:g}：{shift:.2f}，{accuracy:.1f} %",
+            )
         )
-    listed = "; ".join(said)
+    listed = shown.write.say("; ", "；").join(said)
     return shown.write.say(
         f"Curves by amount of noise; relative shift and test accuracy: {listed}.",
-        f"随噪声的量变化的曲线；相对偏移和测试准确率：{listed}。",
+        f"随噪声的量变化的折线图；相对偏移和测试准确率：{listed}。",
     )
 
 

@@ -18,7 +18,7 @@ FOUND = {
         "It leads each test batch's own by {}.", "比测试批自身的统计量高 {}。"
     ),
     "constant rate: decay 0.9 minus decay 0": Said(
-        "Under a constant rate it is {} against the last batch", "学习率不变时，与最后一批的统计量相比为 {}，"
+        "Under a constant rate it is {} against the last batch", "恒定学习率下，与最后一批的统计量相比为 {}，"
     ),
     "constant rate: decay 0.9 minus the test batch's own": Said(
         "and {} against the test batch.", "与测试批自身的统计量相比为 {}。"
@@ -90,7 +90,7 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         "C6": write.say(
             f"Averages of decay 0.9 lose {write.lost(lost['constant'], mean_interval)} points to precise statistics while the "
             f"learning rate stays constant, and {write.lost(lost['annealed'], mean_interval)} once it is annealed.",
-            f"学习率不变时，衰减率 0.9 的滑动平均比精确统计量低 {write.lost(lost['constant'], mean_interval)} 个百分点；退火后低 "
+            f"恒定学习率下，衰减率 0.9 的滑动平均比精确统计量低 {write.lost(lost['constant'], mean_interval)} 个百分点；退火后低 "
             f"{write.lost(lost['annealed'], mean_interval)} 个百分点。",
         ),
         "C7": write.say(

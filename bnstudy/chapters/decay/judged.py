@@ -145,12 +145,12 @@ WORDS = {
             "constant rate, against the last batch": (
                 "At a constant learning rate, moving averages of decay 0.9 beat the statistics of one "
                 "training batch.",
-                "学习率不变时，衰减率 0.9 的滑动平均优于单个训练批的统计量。",
+                "恒定学习率下，衰减率 0.9 的滑动平均优于单个训练批的统计量。",
             ),
             "constant rate, against the test batch": (
                 "At a constant learning rate, moving averages of decay 0.9 beat the test batch's own "
                 "statistics.",
-                "学习率不变时，衰减率 0.9 的滑动平均优于测试批自身的统计量。",
+                "恒定学习率下，衰减率 0.9 的滑动平均优于测试批自身的统计量。",
             ),
         },
         {
@@ -174,7 +174,7 @@ WORDS = {
             "what too large a decay loses is overfitting": (
                 "Less than nine tenths of what decay 0.999 loses comes back when the same weights get "
                 "precise statistics.",
-                "换用精确统计量后，同样的权重收回的损失不足衰减率 0.999 所失的九成。",
+                "换用精确统计量后，同样的权重恢复的损失不足衰减率 0.999 所失的九成。",
             ),
             "training images don't lose it": (
                 "Training images lose less than nine tenths of what test images lose.",

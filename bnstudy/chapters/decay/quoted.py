@@ -50,7 +50,7 @@ def quoted(chapter: Any) -> dict[str, Glued]:
         found[f"decay_cost_{language}"] = number(
             _gain(chapter.schedule, {**PLAIN, "decay": decays["large"]}, {**PLAIN, "decay": decays["usual"]}),
             f"test accuracy at the last step, decay {called['large']} minus decay {called['usual']}",
-            f"末步测试准确率，衰减率 {called['large']} 减衰减率 {called['usual']}",
+            f"最后一步的测试准确率，衰减率 {called['large']} 减衰减率 {called['usual']}",
         )
         for name, decay in decays.items():
             for part, (better, worse) in PARTS.items():
@@ -63,7 +63,7 @@ def quoted(chapter: Any) -> dict[str, Glued]:
             found[f"decay_lost_{schedule}_{language}"] = number(
                 _gain(schedule, {"statistics": "precise"}, {**PLAIN, "decay": decays["usual"]}),
                 f"test accuracy, {schedule} learning rate, precise statistics minus decay {called['usual']}",
-                f"学习率{chinese}时的末步测试准确率，精确统计量减衰减率 {called['usual']}",
+                f"学习率{chinese}时的最后一步的测试准确率，精确统计量减衰减率 {called['usual']}",
             )
     return found
 

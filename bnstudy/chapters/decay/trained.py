@@ -32,8 +32,8 @@ def described(shown: Shown) -> str:
                     "statistics of the same weights, split into what each remedy wins back. Bars: 95 % intervals "
                     "over seeds (Student's t); no verdict rests on them. Decay 0 is left out: with frozen weights its "
                     "average would be the last batch of a pass alone, which is smaller than the others.",
-                    "第二轮的网络在退火前后：与同样权重的精确统计量相比损失的测试准确率，按各项补救所能收回的部分拆分。"
-                    "误差线：种子间 95 % 区间（Student t），不作判定之用。衰减率 0 不在其中：权重冻结时，它的滑动平均只是一遍数据的最后一批，"
+                    "第二轮的网络在退火前后：与同样权重的精确统计量相比损失的测试准确率，按各项补救所能恢复的部分拆分。"
+                    "误差线：随机种子之间的 95% 置信区间（t 分布），不作判定之用。衰减率 0 不在其中：权重冻结时，它的滑动平均只是一遍数据的最后一批，"
                     "而这一批比其余的小。",
                 ),
             ),

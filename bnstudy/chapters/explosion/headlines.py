@@ -9,26 +9,26 @@ from bnstudy.chapters.explosion.rules import endings
 FOUND = {
     "share of seeds that diverge, one layer a step in turn": Said(
         "Updating one layer a step, which leaves no shift within a step, {} of the seeds diverged.",
-        "每步只更新一层（步内不存在偏移），仍有 {} 的种子发散。",
+        "每步只更新一层（一步之内没有偏移）时，发散的随机种子占 {}。",
     ),
     "largest gradient norm, fresh over frozen noise": Said(
         "Noise drawn afresh, which shifts every layer's inputs, made the largest gradient {} that of the "
         "same noise frozen.",
-        "每次重新抽取的噪声会使各层输入偏移，其最大梯度是固定噪声的 {}。",
+        "噪声每次前向都重新抽取（使各层输入的分布偏移）时，最大梯度是噪声固定不变时的 {}。",
     ),
 }
 ADVICE = {
     "C1": {
         "supported": Said(
-            "Keep the layers' inputs steady where rates are high.", "学习率较高时，应让各层输入保持稳定。"
+            "Keep the layers' inputs steady where rates are high.", "学习率较大时，应让各层输入的分布保持稳定。"
         ),
         "refuted": Said(
             "Use batch norm so that higher learning rates survive; don't explain it by covariate shift.",
-            "用批归一化来承受更高的学习率，但不要用协变量偏移来解释它。",
+            "要用更大的学习率，就用批归一化；但不要用协变量偏移来解释它的作用。",
         ),
         "": Said(
             "Use batch norm so that higher learning rates survive; that covariate shift is why isn't shown.",
-            "用批归一化来承受更高的学习率；原因在于协变量偏移，这一点尚无证据。",
+            "要用更大的学习率，就用批归一化；原因是否在于协变量偏移，尚无证据。",
         ),
     }
 }

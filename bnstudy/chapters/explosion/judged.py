@@ -67,14 +67,14 @@ WORDS = {
             "no explosion without shift": (
                 "At a rate at which training diverges, fewer than half of the seeds do when one layer at a "
                 "time is updated, which leaves no internal covariate shift.",
-                "在会发散的学习率下，若每步只更新一层（没有内部协变量转移），发散的种子不到一半。",
+                "在训练会发散的学习率下，若每步只更新一层（一步之内没有内部协变量偏移），发散的随机种子不到一半。",
             ),
             "shift makes gradients grow": (
                 "Noise that is drawn anew at each pass makes the largest gradient at least 1.25 times what "
                 "the same amount of frozen noise does.",
-                "每次前向重新抽取的噪声，使最大梯度至少为同等冻结噪声的 1.25 倍。",
+                "噪声每次前向都重新抽取时，最大梯度至少是同等大小的固定噪声下的 1.25 倍。",
             ),
-            "twice as large": ("At least twice.", "至少两倍。"),
+            "twice as large": ("At least twice.", "至少是两倍。"),
         },
         {
             "no explosion without shift": "A cause without which nothing happens would leave no seed "

@@ -19,13 +19,13 @@ BLOCK = "in_turn"
 
 # Each arm in English and in Chinese: what is updated when, or what the network is like.
 ARMS = {
-    "at once": ("no norm, all layers at once", "无归一化，各层同时更新"),
-    "in turn": ("no norm, one layer a step", "无归一化，每步一层"),
-    "He": ("no norm, He's initialisation", "无归一化，He 初始化"),
+    "at once": ("no norm, all layers at once", "无批归一化，各层同时更新"),
+    "in turn": ("no norm, one layer a step", "无批归一化，每步一层"),
+    "He": ("no norm, He's initialisation", "无批归一化，He 初始化"),
     "group": ("group norm", "组归一化"),
     "batch": ("batch norm", "批归一化"),
 }
-ENDS_ZH = {"trained": "训练成功", "at chance": "停在随机猜测水平", "dead": "死掉", "diverged": "发散"}
+ENDS_ZH = {"trained": "训练成功", "at chance": "停在随机猜测水平", "dead": "失活", "diverged": "发散"}
 
 
 def described(shown: Shown) -> str:
@@ -41,7 +41,8 @@ def described(shown: Shown) -> str:
                 shown.write.say(
                     "How each seed's training ended, by what is updated when and what the network is like. The "
                     "first half of the verdict rests on the second row alone, with the judge's wider interval.",
-                    "各种子的训练如何结束，按每步更新哪些层以及网络的构造分行。判定的前一半只依据第二行，所用区间更宽。",
+                    "各随机种子的训练如何结束；每行一种更新方式或网络构造。判定的前一半只依据第二行，并且用置信水平更高的区间，"
+                    "所以比下表的 95% 置信区间宽。",
                 ),
             ),
             shown.seen(_sentences(shown, ended)),
@@ -59,8 +60,8 @@ def _diverge(shown: Shown) -> str:
     return write.say(
         f"With SGD at rate {rate}, {count['at once']} of {runs} trainings diverge without norm and {count['batch']} "
         f"with it; {count['in turn']} do where one layer is updated a step, which no shift can meet.",
-        f"SGD、学习率 {rate} 时，{runs} 次训练中无归一化有 {count['at once']} 次发散，有批归一化 {count['batch']} 次；"
-        f"每步只更新一层、步内不存在偏移时，发散 {count['in turn']} 次。",
+        f"用 SGD、学习率 {rate} 时，{runs} 次训练中，无批归一化的有 {count['at once']} 次发散，有批归一化的有 {count['batch']} 次；"
+        f"每步只更新一层（一步之内没有偏移）时，有 {count['in turn']} 次发散。",
     )
 
 
@@ -108,8 +109,8 @@ def table(shown: Shown, ended: pd.DataFrame) -> pd.DataFrame:
             {say("training", "训练"): say(*ARMS[arm])}
             | {say(said, ENDS_ZH[end]): int((runs["end"] == end).sum()) for end, said in ENDS.items()}
             | {
-                say("diverged, 95 %", "发散，95 %"): share_interval(diverged, len(runs)).percent(),
-                say("diverged at step", "发散于第几步"): _span(steps),
+                say("diverged, 95 %", "发散的比例 [95% 置信区间]"): share_interval(diverged, len(runs)).percent(),
+                say("diverged at step", "在第几步发散"): _span(steps),
                 say("largest gradient norm", "最大的梯度范数"): write_median(
                     runs["run"].map(largest), "{:.3g}"
                 ),
@@ -132,10 +133,10 @@ def _sentences(shown: Shown, ended: pd.DataFrame) -> str:
         "diverges there diverges without it. From step to step a layer's inputs still change. Of what else might prevent it: with He's initialisation and no "
         f"normalization {count['He']} diverge, with group norm {count['group']}, with batch norm "
         f"{count['batch']}. A training that doesn't diverge may still have died.",
-        f"SGD，学习率 {rate}，{seeds} 个种子。无归一化时，各层同时更新有 {count['at once']} 个发散；每步只更新一层、轮流进行，"
+        f"SGD，学习率 {rate}，{seeds} 个随机种子。无批归一化时，各层同时更新有 {count['at once']} 个发散；每步只更新一层、轮流进行，"
         f"有 {count['in turn']} 个发散。这样没有哪一层的更新会遇上前面各层的更新，按定义一步之内不存在内部协变量偏移，因此此处的发散与它无关；各步之间，层的输入仍会改变。"
-        f"还有什么能防止发散：不做归一化而用 He 初始化，{count['He']} 个发散；组归一化 {count['group']} 个；批归一化 "
-        f"{count['batch']} 个。没有发散的训练也可能已经死掉。",
+        f"其他办法：无批归一化而用 He 初始化，{count['He']} 个发散；用组归一化，{count['group']} 个发散；用批归一化，"
+        f"{count['batch']} 个发散。没有发散的训练也可能已经失活（logit 恒为零）。",
     )
 
 
@@ -144,9 +145,9 @@ def _in_words(shown: Shown, ended: pd.DataFrame) -> str:
     said = []
     for arm, names in ARMS.items():
         ends = ended[ended["arm"] == arm]["end"]
-        counts = [f"{(ends == end).sum()} {say(words, ENDS_ZH[end])}" for end, words in ENDS.items()]
-        said.append(f"{say(*names)}: {', '.join(counts)}")
-    return f"{say('Bars by training.', '按训练分行的条形图。')} {'; '.join(said)}."
+        counts = [say(f"{(ends == end).sum()} {words}", f"{ENDS_ZH[end]} {(ends == end).sum()} 个") for end, words in ENDS.items()]
+        said.append(f"{say(*names)}{say(': ', '：')}{say(', ', '，').join(counts)}")
+    return say(f"Bars by training. {'; '.join(said)}.", f"条形图，每行一种训练。{'；'.join(said)}。")
 
 
 def _span(steps: pd.Series[int]) -> str:

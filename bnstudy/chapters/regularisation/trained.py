@@ -39,7 +39,7 @@ def described(shown: Shown) -> str:
                 say(
                     "Test accuracy against training accuracy along training, of the networks without L2 and dropout: "
                     "means over seeds, a mark an evaluation, with 95 % intervals (Student's t).",
-                    "不加 L2 和 dropout 的网络在训练过程中的测试准确率与训练准确率，每次评估一个点：各种子的平均与 95 % 区间（Student t）。",
+                    "不加 L2 和 dropout 的网络在训练过程中的测试准确率与训练准确率，每次评估一个点：各随机种子的平均与 95% 置信区间（t 分布）。",
                 ),
             ),
             shown.seen(_at_equal_training(shown, rungs)),

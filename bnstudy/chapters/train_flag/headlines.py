@@ -10,7 +10,7 @@ from bnstudy.chapters.train_flag.rules import against_false, sizes
 FOUND = {
     "is_training False minus True in test batches of 4": Said(
         "In shuffled test batches of 4 <code>is_training=True</code> costs {}.",
-        "打乱的、大小为 4 的测试批上，<code>is_training=True</code> 损失 {}。",
+        "在打乱的、批大小为 4 的测试批上，测试准确率之差（<code>is_training=False</code> 减 <code>True</code>）为 {}。",
     )
 }
 ADVICE = {
@@ -34,7 +34,7 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         first = write.cite(min(better))
         gains = (
             f" In shuffled batches of {first} and more it gains.",
-            f"打乱的批大到 {first} 张时反而略有提高。",
+            f"打乱时，测试批大小达到 {first} 后，准确率反而上升。",
         )
     lost = write.lost(against_false(tables, "batch", "shuffled", one))
     in_order = write.lost(against_false(tables, "batch", "sorted by class", sorted_))
@@ -42,7 +42,7 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         "C10": write.say(
             f"<code>is_training=True</code> at test time costs {lost} points in test batches of {one}, and {in_order} "
             f"in batches of {sorted_} sorted by class.{gains[0]}",
-            f"测试时设 <code>is_training=True</code>：批大小为 {one} 时损失 {lost} 个百分点，按类别排序、批大小为 {sorted_} "
-            f"时损失 {in_order} 个百分点。{gains[1]}",
+            f"测试时设 <code>is_training=True</code>，测试准确率的降幅：测试批大小为 {one} 时 {lost} 个百分点，按类别排序、"
+            f"测试批大小为 {sorted_} 时 {in_order} 个百分点。{gains[1]}",
         )
     }

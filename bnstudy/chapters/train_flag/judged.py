@@ -41,7 +41,7 @@ WORDS = {
         {
             "small test batches": (
                 "In test batches of 4, True loses at least 2 points of test accuracy against False.",
-                "测试批大小为 4 时，设为 True 比 False 至少损失 2 个百分点。",
+                "测试批大小为 4 时，设为 True 的测试准确率比设为 False 至少低 2 个百分点。",
             ),
             "what the flag does": (
                 "False uses the moving averages; True uses the test batch's own statistics, so that an "

@@ -12,7 +12,7 @@ from bnstudy.analysis.rules import SMALLEST_EFFECT, Claim, Label, Rule
 from bnstudy.analysis.tables import Tables, paired, per_seed, rows
 
 ORDERS = ("shuffled", "sorted by class")
-_ORDERS_ZH = {"shuffled": "乱序", "sorted by class": "按类别排序"}
+_ORDERS_ZH = {"shuffled": "打乱", "sorted by class": "按类别排序"}
 
 # What a network is evaluated with, as the table's column ``statistics`` says it, and as a call would.
 FLAGS = {"moving": "False", "batch": "True", "leaked": "False after True"}

@@ -32,8 +32,8 @@ def described(shown: Shown) -> str:
                     "test batch, by flag, in shuffled test images (top) and sorted by class (bottom). Small marks: "
                     "every seed; bands: 95 % intervals over seeds (Student's t). The verdict rests on shuffled "
                     "batches of four; all else here is described and judged by nothing.",
-                    "第二轮的网络，退火之后：测试准确率随测试批大小的变化，上图为打乱的测试图像，下图为按类别排序。小点为各种子，"
-                    "色带为种子间 95 % 区间（Student t）。判定只依据打乱的、每批四张的情形，其余仅作描述。",
+                    "第二轮的网络，退火之后：测试准确率随测试批大小的变化，上图为打乱的测试图像，下图为按类别排序的。小点为各随机种子，"
+                    "色带为随机种子之间的 95% 置信区间（t 分布）。判定只依据打乱的、测试批大小为 4 的情形，其余仅作描述。",
                 ),
             ),
             shown.seen(_sentences(shown)),
@@ -50,8 +50,8 @@ def _largest_batches(shown: Shown) -> str:
         f"In test batches of {size} <code>is_training=True</code> costs {mixed} points where they are shuffled (less "
         f"than nothing is a gain), and {sorted_} where they are sorted by class. This network normalises its logits, "
         "too: one with a plain last layer may lose less.",
-        f"测试批大小为 {size} 时，<code>is_training=True</code> 在打乱的批上损失 {mixed} 个百分点（负值即为提高），在按类别排序的"
-        f"批上损失 {sorted_} 个。这个网络连 logit 也做归一化，最后一层不做归一化的网络可能损失较小。",
+        f"测试批大小为 {size} 时，<code>is_training=True</code> 使测试准确率下降的幅度：打乱时为 {mixed} 个百分点（负值表示上升），"
+        f"按类别排序时为 {sorted_} 个百分点。这个网络连 logit 也做归一化，最后一层不做归一化的网络，下降可能较小。",
     )
 
 
@@ -67,8 +67,8 @@ def _of_true(shown: Shown) -> str:
     return shown.write.say(
         f"<code>True</code> costs {small} points of test accuracy in test batches of {few}, {mixed} in batches of "
         f"{most}, and {sorted_} if these are sorted by class.",
-        f"设为 <code>True</code>，测试批大小为 {few} 时损失 {small} 个百分点的测试准确率，为 {most} 时损失 {mixed} 个，"
-        f"若这些批按类别排序则损失 {sorted_} 个。",
+        f"测试时设为 <code>True</code>，测试准确率的降幅：测试批大小为 {few} 时 {small} 个百分点，为 {most} 时 {mixed} 个百分点，"
+        f"若这些批按类别排序则为 {sorted_} 个百分点。",
     )
 
 
@@ -85,8 +85,8 @@ def _ordinary_batches(shown: Shown) -> str:
         f"In test batches of {size} <code>is_training=True</code> costs {costs['annealed']} points after "
         f"annealing and {costs['constant']} before it (less than nothing is a gain). Other test batches were not "
         "measured.",
-        f"在每批 {size} 张的测试批上，<code>is_training=True</code> 在退火后损失 {costs['annealed']} 个百分点，退火前 "
-        f"{costs['constant']} 个（负值即为提高）。其他测试批未测量。",
+        f"在批大小为 {size} 的测试批上，<code>is_training=True</code> 使测试准确率下降的幅度：退火后 {costs['annealed']} "
+        f"个百分点，退火前 {costs['constant']} 个百分点（负值表示上升）。其他测试批未测量。",
     )
 
 
@@ -128,8 +128,8 @@ def table(shown: Shown) -> pd.DataFrame:
     """Return what is_training=True and a pass with it cost, by phase, order and size: mean [95 % interval]."""
     say = shown.write.say
     costs = {
-        "batch": say("True costs", "True 的损失"),
-        "leaked": say("a pass with True costs", "以 True 过一遍之后的损失"),
+        "batch": say("True costs", "设为 True 时准确率下降"),
+        "leaked": say("a pass with True costs", "以 True 跑一遍之后准确率下降"),
     }
     by_phase = {phase: flags(shown, epoch) for phase, epoch in shown.phases.items()}
     lines = []
@@ -137,13 +137,13 @@ def table(shown: Shown) -> pd.DataFrame:
         for size in sorted(by_phase["annealed"]["test_batch_size"].unique()):
             line = {
                 say("order", "顺序"): say(order, ORDERS_ZH[order]),
-                say("images a test batch", "每批图像数"): str(size),
+                say("images a test batch", "测试批大小"): str(size),
             }
             for phase, rows in by_phase.items():
                 for statistics, cost in costs.items():
-                    line[f"{shown.phase_names[phase]}: {cost}, {say('points', '个百分点')}"] = in_percent(
-                        gap(rows, statistics, order, size)
-                    )
+                    name = shown.phase_names[phase]
+                    head = say(f"{name}: {cost}, points", f"{name}：{cost}（百分点）")
+                    line[head] = in_percent(gap(rows, statistics, order, size))
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -158,14 +158,14 @@ def _sentences(shown: Shown) -> str:
             + ", ".join(f"{shown.lost(cost)} (batches of {size})" for size, cost in costs.items())
         )
         said["zh"].append(
-            f"{ORDERS_ZH[order]}时，True 的代价为"
-            + "、".join(f"{shown.lost(cost)}（每批 {size} 张）" for size, cost in costs.items())
+            f"{ORDERS_ZH[order]}时为 "
+            + "、".join(f"{shown.lost(cost)}（测试批大小 {size}）" for size, cost in costs.items())
         )
     seeds = shown.write.cite(str(rows["seed"].nunique()))
     return shown.write.say(
         f"In the second round's networks, annealed ({seeds} seeds), in points of test accuracy against False: "
         f"{'; '.join(said['en'])}. A negative cost is a gain. {_grouping(shown)}",
-        f"第二轮的网络，退火之后（{seeds} 个种子），与 False 相比的测试准确率（个百分点）：{'；'.join(said['zh'])}。负的代价即为收益。"
+        f"第二轮的网络，退火之后（{seeds} 个随机种子），True 与 False 相比，测试准确率下降的百分点：{'；'.join(said['zh'])}。负值表示上升。"
         f"{_grouping(shown)}",
     )
 
@@ -199,7 +199,7 @@ def _in_words(shown: Shown) -> str:
             kept = rows[(rows["order"] == order) & (rows["statistics"] == statistics)]
             means = kept.groupby("test_batch_size")["accuracy"].apply(lambda v: mean_interval(v).mean)
             listed = [
-                say(f"{size}: {100 * mean:.1f} %", f"每批 {size} 张为 {100 * mean:.1f} %")
+                say(f"{size}: {100 * mean:.1f} %", f"测试批大小 {size} 时为 {100 * mean:.1f} %")
                 for size, mean in means.items()
             ]
             said.append(

@@ -11,7 +11,7 @@ from bnstudy.chapters.updates_collections.rules import accuracy_with
 FOUND = {
     "seconds a step, in place over with the step": Said(
         "A step takes {} the time with <code>updates_collections=None</code>.",
-        "设 <code>updates_collections=None</code> 时，一步所需时间是原来的 {}。",
+        "设 <code>updates_collections=None</code> 时，一步所需的时间是默认设置的 {}。",
     )
 }
 ADVICE = {
@@ -32,8 +32,8 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         "C11": write.say(
             f"Forgetting <code>UPDATE_OPS</code> takes test accuracy from {there} to {never}. Training is the "
             "same bit for bit, in place or by <code>UPDATE_OPS</code>.",
-            f"忘记执行 <code>UPDATE_OPS</code>，测试准确率就从 {there} 降到 {never}。就地更新还是用 "
-            "<code>UPDATE_OPS</code>，训练逐位相同。",
+            f"执行更新时，测试准确率为 {there}；忘记执行 <code>UPDATE_OPS</code> 则为 {never}。无论就地更新还是用 "
+            "<code>UPDATE_OPS</code>，训练过程每一位都相同。",
         )
     }
 

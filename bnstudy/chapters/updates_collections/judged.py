@@ -44,13 +44,13 @@ WORDS = {
         {
             "None is slower": (
                 "A training step takes longer with None than with the default collection.",
-                "用 None 时一个训练步比默认集合更慢。",
+                "设为 None 时，一个训练步比用默认集合更慢。",
             ),
             "by a tenth": ("By at least a tenth.", "至少慢十分之一。"),
             "a batch uses the previous statistics": (
                 "With the default collection a training batch is normalised by the statistics of the one "
                 "before.",
-                "用默认集合时，训练批用前一批的统计量归一化。",
+                "用默认集合时，训练批用前一批的统计量做归一化。",
             ),
         },
         {"None is slower": '"A little slower" is any cost at all; a tenth would be one to mind.'},

@@ -113,7 +113,8 @@ C11 = Claim(
         Rule(
             part="training differs",
             label=Label(
-                "share of training steps whose loss differs in any bit", "损失有任何一位不同的训练步所占比例"
+                "share of training steps whose loss differs in any bit",
+                "损失并非每一位都相等的训练步所占比例",
             ),
             study="updates_collections",
             quantity="share of training steps whose loss differs in any bit",
@@ -125,7 +126,7 @@ C11 = Claim(
             part="None is slower",
             label=Label(
                 "seconds a training step, in place over run with the step",
-                "每个训练步的秒数，立即更新与随步更新之比",
+                "每个训练步的秒数，就地更新与随训练步更新之比",
             ),
             study="updates_collections",
             quantity="seconds a training step",

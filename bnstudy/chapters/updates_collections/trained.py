@@ -21,7 +21,7 @@ def _falls(shown: Shown) -> str:
     )
     return shown.write.say(
         f"Where they are forgotten, test accuracy falls from {there} to {never} (first round).",
-        f"忘记更新，测试准确率就从 {there} 降到 {never}（第一轮）。",
+        f"执行更新时测试准确率为 {there}，忘记更新则为 {never}（第一轮）。",
     )
 
 

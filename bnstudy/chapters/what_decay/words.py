@@ -134,7 +134,7 @@ WORDS = {
             "学习率 {rate}，{schedule}。"
             "与同样权重的精确统计量相比，损失 {plain} 个百分点的测试准确率",
             "debiased": "；除去初始值的权重后为 {debiased}",
-            "end": "（{seeds} 个种子的均值，95 % 区间）。",
+            "end": "（{seeds} 个种子的均值，95% 置信区间）。",
             "records": "相应章节及其记录",
             "same": "与你的输入相同。",
             "apart": "你的训练：{list}。",
