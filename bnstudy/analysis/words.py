@@ -84,9 +84,7 @@ LANGUAGES = {
 }
 
 
-def write_effect(
-    effect: Interval, unit: Unit, points: str = "percentage points", times: str = "×"
-) -> Amount:
+def write_effect(effect: Interval, unit: Unit, points: str = "percentage points", times: str = "×") -> Amount:
     """Return an effect with its bounds: ``"-2.1 percentage points [-2.6, -1.6]"``, ``"1.5 × [1.4, 1.6]"``."""
     if unit == "points":
         text = effect.percent(signed=True).replace("percentage points", points)

@@ -20,7 +20,8 @@ FOUND = {
 ADVICE = {
     "C1": {
         "supported": Said(
-            "Keep the layers' inputs steady where rates are high.", "学习率较大时，应让各层输入的分布保持稳定。"
+            "Keep the layers' inputs steady where rates are high.",
+            "学习率较大时，应让各层输入的分布保持稳定。",
         ),
         "refuted": Said(
             "Use batch norm so that higher learning rates survive; don't explain it by covariate shift.",

@@ -8,7 +8,7 @@ from bnstudy.analysis.statistics import mean_interval, share_interval
 from bnstudy.analysis.tables import paired
 from bnstudy.chapters.covariate_shift import seen
 from bnstudy.chapters.covariate_shift.trained import BLOCK as NOISY
-from bnstudy.chapters.explosion import figures
+from bnstudy.chapters.explosion import by_rate, figures
 from bnstudy.chapters.explosion.figures import ENDS
 from bnstudy.chapters.explosion.rules import how_ended, largest_norms, write_median
 from bnstudy.chapters.loading import load
@@ -47,6 +47,7 @@ def described(shown: Shown) -> str:
             ),
             shown.seen(_sentences(shown, ended)),
             shown.table(table(shown, ended)),
+            by_rate.described(shown),
         )
     )
 
@@ -109,7 +110,9 @@ def table(shown: Shown, ended: pd.DataFrame) -> pd.DataFrame:
             {say("training", "训练"): say(*ARMS[arm])}
             | {say(said, ENDS_ZH[end]): int((runs["end"] == end).sum()) for end, said in ENDS.items()}
             | {
-                say("diverged, 95 %", "发散的比例 [95% 置信区间]"): share_interval(diverged, len(runs)).percent(),
+                say("diverged, 95 %", "发散的比例 [95% 置信区间]"): share_interval(
+                    diverged, len(runs)
+                ).percent(),
                 say("diverged at step", "在第几步发散"): _span(steps),
                 say("largest gradient norm", "最大的梯度范数"): write_median(
                     runs["run"].map(largest), "{:.3g}"
@@ -145,7 +148,10 @@ def _in_words(shown: Shown, ended: pd.DataFrame) -> str:
     said = []
     for arm, names in ARMS.items():
         ends = ended[ended["arm"] == arm]["end"]
-        counts = [say(f"{(ends == end).sum()} {words}", f"{ENDS_ZH[end]} {(ends == end).sum()} 个") for end, words in ENDS.items()]
+        counts = [
+            say(f"{(ends == end).sum()} {words}", f"{ENDS_ZH[end]} {(ends == end).sum()} 个")
+            for end, words in ENDS.items()
+        ]
         said.append(f"{say(*names)}{say(': ', '：')}{say(', ', '，').join(counts)}")
     return say(f"Bars by training. {'; '.join(said)}.", f"条形图，每行一种训练。{'；'.join(said)}。")
 
