@@ -11,54 +11,56 @@ from typing import Final
 PARTS: Final[dict[str, str]] = {
     "no explosion without shift": "没有偏移就不爆炸",
     "shift makes gradients grow": "偏移使梯度增大",
-    "twice as large": "大到两倍",
-    "inputs drift less": "输入移动得更近",
-    "half as much": "近到一半",
-    "backward sees what forward saw": "反向所见即前向所见",
+    "twice as large": "增大到两倍",
+    "inputs drift less": "输入移动的距离更小",
+    "half as much": "距离小到一半",
+    "backward sees what forward saw": "更新前后梯度方向基本一致",
     "hidden layers are Gaussian": "隐藏层是高斯分布",
     "logits are Gaussian": "logit 是高斯分布",
     "mean 0 and variance 1": "均值为 0、方差为 1",
     "fewer steps": "步数更少",
-    "twice as fast": "快到两倍",
+    "twice as fast": "快一倍",
     "it generalises": "本身能提高泛化",
     "by 5 points": "高 5 个百分点",
     "no worse than L2": "不比 L2 差",
     "no worse than dropout": "不比 dropout 差",
     "nothing to gain from L2": "再加 L2 没有好处",
     "nothing to gain from dropout": "再加 dropout 没有好处",
-    "annealed, against the last batch": "退火后，对最后一批",
-    "annealed, against the test batch": "退火后，对测试批",
-    "constant rate, against the last batch": "学习率恒定，对最后一批",
-    "constant rate, against the test batch": "学习率恒定，对测试批",
-    "too small a decay costs accuracy": "衰减率太小会损失准确率",
-    "what too large a decay loses is overfitting": "衰减率太大的损失是过拟合",
-    "training images don't lose it": "训练图像没有这样的损失",
+    "annealed, against the last batch": "退火后，与最后一批相比",
+    "annealed, against the test batch": "退火后，与测试批相比",
+    "constant rate, against the last batch": "恒定学习率，与最后一批相比",
+    "constant rate, against the test batch": "恒定学习率，与测试批相比",
+    "too small a decay costs accuracy": "衰减率太小会降低准确率",
+    "what too large a decay loses is overfitting": "衰减率太大造成的下降是过拟合",
+    "training images don't lose it": "训练准确率没有同样下降",
     "hidden layers need no gamma": "隐藏层不需要 gamma",
     "nor does the last layer": "最后一层也不需要",
     **{f"not worse than {epsilon}": f"不比 {epsilon} 差" for epsilon in ("1e-5", "1e-11", "1e-1")},
     **{f"no different from {epsilon}": f"与 {epsilon} 没有差别" for epsilon in ("1e-5", "1e-11", "1e-1")},
     "no division by zero": "不会除以零",
-    "small test batches": "小的测试批",
-    "what the flag does": "标志的作用",
-    "None is slower": "None 更慢",
+    "small test batches": "测试批很小时",
+    "what the flag does": "训练标志的作用",
+    "None is slower": "设为 None 更慢",
     "by a tenth": "慢十分之一",
-    "a batch uses the previous statistics": "一批用上前一批的统计量",
+    "a batch uses the previous statistics": "每批使用前一批的统计量",
     "one set of variables": "共用一组变量",
-    "accuracy rises": "准确率提升",
-    "a step flies": "一步算得飞快",
-    "a result flies": "出结果飞快",
+    "accuracy rises": "准确率提高",
+    "a step flies": "每一步都更快",
+    "a result flies": "更快得到结果",
 }
 
 QUANTITIES: Final[dict[str, str]] = {
-    "share of seeds that diverge, one layer a step in turn": "每步轮流只更新一层时，发散的种子所占比例",
-    "largest gradient norm, fresh over frozen noise": "最大的梯度范数，重新抽取的噪声与固定的噪声之比",
+    "share of seeds that diverge, one layer a step in turn": (
+        "每步只更新一层、轮流进行时，发散的随机种子所占比例"
+    ),
+    "largest gradient norm, fresh over frozen noise": "最大的梯度范数，重抽噪声与固定噪声之比",
     "drift of the layers' inputs in a step, none over batch norm": (
-        "一步使各层输入移动的距离，无批归一化与有批归一化之比"
+        "一步更新使各层输入移动的距离，无批归一化与有批归一化之比"
     ),
     "cosine of gradients before and after the earlier layers' update, batch norm minus none": (
         "前面各层更新前后梯度夹角的余弦，有批归一化减无批归一化"
     ),
-    "Kolmogorov distance to a Gaussian, hidden layers": "与高斯分布的 KS 距离，隐藏层",
+    "Kolmogorov distance to a Gaussian, hidden layers": "与高斯分布的 Kolmogorov–Smirnov（KS）距离，隐藏层",
     "Kolmogorov distance to a Gaussian, logits": "与高斯分布的 KS 距离，logit",
     "steps to a result, none over batch norm": "达到同样结果的步数，无批归一化与有批归一化之比",
     "batch norm minus none, at equal training accuracy": (
@@ -75,9 +77,9 @@ QUANTITIES: Final[dict[str, str]] = {
         "恒定学习率下的测试准确率，衰减率 0.9 减测试批自身的统计量"
     ),
     "lost by decay 0.999 and won back with the same weights": (
-        "衰减率 0.999 损失、同样的权重又能恢复的测试准确率"
+        "衰减率 0.999 使测试准确率下降、同一组权重换用精确统计量又能恢复的部分"
     ),
-    "lost by decay 0.999 on training images too": "衰减率 0.999 在训练图像上也损失的准确率",
+    "lost by decay 0.999 on training images too": "衰减率 0.999 使训练准确率下降的幅度",
     "gamma in hidden layers minus none": "测试准确率，隐藏层有 gamma 减无 gamma",
     "gamma everywhere minus in hidden layers": "测试准确率，各层都有 gamma 减只有隐藏层有",
     **{
@@ -87,7 +89,7 @@ QUANTITIES: Final[dict[str, str]] = {
     "is_training False minus True in test batches of 4": (
         "测试批大小为 4 时的测试准确率，is_training=False 减 True"
     ),
-    "seconds a step, in place over with the step": "每步秒数，就地更新与随步更新之比",
+    "seconds a step, in place over with the step": "每步秒数，就地更新与随训练步更新之比",
     "test accuracy at the end, batch norm minus none": "训练结束时的测试准确率，有批归一化减无批归一化",
     "seconds a step, none over batch norm": "每步秒数，无批归一化与有批归一化之比",
     "seconds to a result, none over batch norm": "达到同样结果的秒数，无批归一化与有批归一化之比",
@@ -97,12 +99,12 @@ QUANTITIES: Final[dict[str, str]] = {
 REASONS: Final[dict[str, str]] = {
     "A cause without which nothing happens would leave no seed exploding; half is the bound that sixteen "
     "seeds can tell from all and from none.": (
-        "如果它是必不可少的原因，除去之后就不该有种子爆炸；取一半为界，十六个种子就既能同“全部”分开，也能同“没有”分开。"
+        "如果偏移是必不可少的原因，没有它就不该有种子发散；以一半为界，十六个随机种子就足以把它同“全部发散”和“全不发散”都区分开。"
     ),
-    "As small a growth as one would still notice: a quarter.": "还看得出来的最小增幅：四分之一。",
+    "As small a growth as one would still notice: a quarter.": "四分之一是还看得出来的最小增幅。",
     "A quarter is the least that one would notice.": "四分之一是看得出来的最小差别。",
     "A sign: the cosine's size stands beside what halving the learning rate does to it.": (
-        "只看正负：余弦差多少才算大，可与学习率减半时的变化相比。"
+        "只看正负：余弦之差多大才算大，可与学习率减半时的变化相比。"
     ),
     "No probability is off by more than 5 points; a uniform distribution is off by 5.7, a Laplace by 6.2, an "
     "exponential by 16.": (
@@ -113,28 +115,32 @@ REASONS: Final[dict[str, str]] = {
         "快四分之一，才称得上快；快到两倍，才称得上非常快。"
     ),
     "One point is the smallest difference of practical use at so few images, where seeds differ by more than "
-    "a point.": "图像这么少，各随机种子之间相差就不止一个百分点，所以有实际用处的最小差别是一个百分点。",
-    "The same point, as a loss that one would accept.": "同样是一个百分点，作为可以接受的损失。",
-    "The same point, as a gain.": "同样是一个百分点，作为收益。",
+    "a point.": (
+        "训练图像这么少时，随机种子之间的差别就不止一个百分点，所以有实际用处的最小差别是一个百分点。"
+    ),
+    "The same point, as a loss that one would accept.": "同样是一个百分点：可以接受的准确率下降。",
+    "The same point, as a gain.": "同样是一个百分点：值得一提的准确率提高。",
     "Half a point is the smallest difference of practical use.": "半个百分点是有实际用处的最小差别。",
-    "Whether staleness costs more than smoothing wins: a sign.": "只看正负：滞后的损失是否超过平均的收益。",
+    "Whether staleness costs more than smoothing wins: a sign.": (
+        "只看正负：滞后带来的害处是否超过平均带来的好处。"
+    ),
     "Overfitting is in the weights: no other statistics could win it back. With a for test accuracy, "
     "a(precise) − 0.9 a(0.9) − 0.1 a(0.999) is above 0 exactly where precise statistics win back more than "
     "0.9 of a(0.9) − a(0.999): a ratio's question without a ratio.": (
-        "过拟合在权重里，换什么统计量都恢复不了。以 a 记测试准确率，"
+        "如果是过拟合，问题在权重里，换用什么统计量都不能恢复。以 a 记测试准确率，"
         "a(精确) − 0.9 a(0.9) − 0.1 a(0.999) 大于 0，"
-        "当且仅当精确统计量恢复的超过 a(0.9) − a(0.999) 的 0.9 倍：问的是比值，却不必计算比值。"
+        "当且仅当精确统计量能恢复的超过 a(0.9) − a(0.999) 的 0.9 倍：这样问的是比值，却不必计算比值。"
     ),
     "Overfitting lowers test accuracy and not training accuracy.": (
         "过拟合降低的是测试准确率，而不是训练准确率。"
     ),
     "Two points are a loss that nobody would overlook, at a size met in practice.": (
-        "两个百分点的损失谁也不会忽视，而这样的批大小实践中确有其事。"
+        "准确率下降两个百分点，谁也不会忽视；这样的测试批大小，实践中也确实会用到。"
     ),
     '"A little slower" is any cost at all; a tenth would be one to mind.': (
-        "“稍慢”就是多少慢一点；慢十分之一，才值得在意。"
+        "只要慢一点就算“稍慢”；慢十分之一，才值得在意。"
     ),
-    "Two points are a rise that one would call marked.": "提高两个百分点，才称得上“显著”。",
+    "Two points are a rise that one would call marked.": "提高两个百分点，才称得上“显著的得到了提升”。",
     "As for C4.": "同 C4。",
 }
 

@@ -150,40 +150,43 @@ WORDS: dict[Language, Words] = {
         unlike="not all of them have one that records made from a commit have",
     ),
     "zh": Words(
-        judged="{claims} 条论断中，{judged} 条已由确认性训练作出判定",
-        by_test="；{named} 不需要训练，由对代码的测试确定",
+        judged="{claims} 条论断中，{judged} 条已由第二轮的（确认性）训练作出判定",
+        by_test="；{named} 不需要训练，由代码测试判定",
         stop="。",
         comma="、",
-        unfrozen="规则尚未冻结：在此之前，任何确认性训练都不算数。",
+        unfrozen="规则尚未冻结；冻结之前，任何确认性训练都不算数。",
         froze="规则由提交 `{commit}` 于 {date} 冻结。",
         changed="此后 {named} 的规则有改动，须重新冻结。",
         claim='**{id}**（<a href="{chapter}.html">{name}</a>）：{said}。**{verdict}。**',
         part=(
-            "- **{name}**{voteless}：{said}所问的量：*{quantity}*；要求：{asked}。{grades}界限的理由：{why}"
-            "依据：{reads}；半宽达到 {width}，才算测量到位。{found}"
+            "- **{name}**{voteless}：{said}所测的量：*{quantity}*；"
+            "这一说法若成立，它应{asked}。{grades}界限的理由：{why}"
+            "依据：{reads}；置信区间半宽不超过 {width}，才算足够精确。{found}"
         ),
-        grade="进一步，*{name}*：{said}要求：{asked}。",
+        grade="更进一步，*{name}*：{said}这时应{asked}。",
         verified="- **{name}**{voteless}：{said}由测试验证：**{answer}**（`{test}`）。",
-        voteless="（不计票）",
-        reads="`{study}`，{count} 个种子（{first} 至 {last}；追加一次后至多 {most} 个）",
+        voteless="（不参与综合判定）",
+        reads="训练组 `{study}`，{count} 个随机种子（{first} 至 {last}；追加一次后至多 {most} 个）",
         both=" 和 ",
         unmeasured="尚未测量。",
         found="结果：**{answer}**，{size}{grades}{wide}（事先预期：{expected}）。",
         found_grade="；{name}：{answer}",
-        wide="；宽于目标",
+        wide="；区间宽于目标",
         procedure=(
-            "受判定的量共 K = {count} 个，每个有一个区间，水平为 1 − α/K，其中 α = {alpha}（{level} %），"
-            "使所有区间能同时成立；同一个量的各条界限，都由这一个区间判定。"
+            "受判定的量共 K = {count} 个，每个量有一个置信区间，置信水平为 1 − α/K，其中 α = {alpha}"
+            "（即每个区间 {level} %）。水平取得这样高，是为了让所有区间能同时成立（Bonferroni 校正）；"
+            "同一个量的各条界限，都由这一个区间判定。"
             "α 小于全书允许的错误回答率 {allowed} %，"
-            "因为种子的分布若有偏，这种区间落空的机会比水平所示的大：α 取在下面的模拟不超出允许限度之处。"
-            "区间为 t 区间，种子和测试图像都作为样本；每个种子只有“是”与“否”的量，用精确的二项区间；"
+            "因为随机种子的值若分布有偏，这种区间不含真值的机会比水平所示的大："
+            "α 的取值使下面的模拟不超出允许的限度。"
+            "区间为 t 区间，随机种子和测试图像都作为样本；每个种子只有“是”与“否”的量，用精确的二项区间；"
             "各随机种子的取值不足三种的，用符号检验的区间。整个区间都在所说的一边，这个说法*成立*；"
-            "整个区间都在另一边，*不成立*；否则*无法判断*。一条论断，计票的部分全部成立，判为成立；"
+            "整个区间都在另一边，*不成立*；否则*无法判断*。一条论断，参与综合判定的部分全部成立，判为成立；"
             "没有一个成立，也没有一个无法判断，判为不成立；至少有一个成立，判为部分成立；其余判为未定。"
         ),
         worst=(
-            "全书最容易出错的情形下，{studies} 次模拟研究中有 {share} 在书中某处给出错误回答；"
-            "允许 {allowed} %。"
+            "在全书最容易出错的情形下，{studies} 次模拟研究中，有 {share} 至少在书中一处给出错误回答；"
+            "允许的限度为 {allowed} %。"
         ),
         false_heads=("真实情形", "离散程度", "偏度 {}"),
         truths={
@@ -198,7 +201,7 @@ WORDS: dict[Language, Words] = {
             "two values": "各随机种子只取两个值",
             "rounded to half a standard deviation": "各随机种子的值舍入到半个标准差",
             "rounded to two standard deviations": "各随机种子的值舍入到两个标准差",
-            "seeds added": "为求精度而追加种子，最坏情形",
+            "seeds added": "为提高精度而追加种子，最坏情形",
             "six equal epsilons": "六个 epsilon 实际上没有差别",
             "times cut off": "时间被截断",
         },
@@ -206,26 +209,26 @@ WORDS: dict[Language, Words] = {
         power_heads=("论断", "部分", "要求", "预期值", "可辨的距离"),
         power_answers=("成立 / 不成立", "成立 / 不成立，种子最多时"),
         power_widths=("半宽", "半宽，种子最多时"),
-        all_told="种子最多时，每个部分在五次研究里至少有四次能得出回答。",
+        all_told="随机种子最多时，每个部分能得出结论的概率都不低于八成。",
         undecided=(
-            "如果各量的值与预期相同，即使种子最多，{count}在五次研究里也得不出四次回答：{named}。"
-            "种子最多时半宽仍大于目标的，回答旁边注明实际达到的宽度；*无法判断*就是这一宽度下的回答。"
+            "如果各量的值与预期相同，即使随机种子最多，{count}能得出结论的概率不到八成：{named}。"
+            "随机种子最多时半宽仍大于目标的，回答旁边注明实际达到的宽度；*无法判断*就是这一宽度下的回答。"
         ),
         of="{all} 个部分中有 {part} 个",
         part_of="{claim} *{part}*",
         named="；",
-        run_heads=("训练组", "判定的论断", "种子", "已有记录", "训练命令"),
+        run_heads=("训练组", "判定的论断", "随机种子", "已有记录", "训练命令"),
         chooses="为其他训练组选取设置",
         describes="不作判定，仅作描述",
         seeds="{first} 至 {last}",
         recorded="{all} 次运行中的 {part} 次",
-        chosen="学习率和各种强度，都是已有记录的选参训练所选定的。",
+        chosen="学习率和各种正则化强度，都是已有记录的选参训练所选定的。",
         provisional=(
             "`bnstudy/blocks/chosen.py` 里有些设置是暂定的，要等 {named} 的记录齐全，由它们选定。"
             "其余由选参训练决定的设置都已选定。"
         ),
         deviation="- {claim}：{reason}（{records}）",
-        no_deviation="没有哪一章声明偏离了规则。",
+        no_deviation="没有哪一章声明有偏离规则之处。",
         uncommitted=(
             "这些训练组的 {all} 份记录中，有 {part} 份训练时工作目录里有尚未提交的改动；"
             "每份记录都存有实际载入的、决定其数值的代码的摘要：{alike}。"

@@ -200,8 +200,9 @@ def test_the_map_is_described_by_its_mildest_decay_and_the_reach_of_a_large_one(
     assert made.finding().count("data-behind") == 3
     seen = made.finding("zh")
     assert plain(seen) == (
-        "与同一组权重的精确统计量相比，衰减率 0.9 最多损失 10.1 个百分点 [10.1, 10.1]（学习率 0.01）；"
-        "衰减率 0.999 损失 26.0 个百分点 [26.0, 26.0]（中心设置）到 "
+        "与同一组权重的精确统计量相比，测试准确率的降幅在衰减率 0.9 时最多为 10.1 个百分点 "
+        "[10.1, 10.1]（学习率 0.01）；"
+        "在衰减率 0.999 时从 26.0 个百分点 [26.0, 26.0]（中心设置）到 "
         "40.0 个百分点 [40.0, 40.0]（学习率 0.01）。"
     )
     assert seen.count("data-behind") == 3

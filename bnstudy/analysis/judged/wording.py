@@ -81,7 +81,7 @@ def write_width(width: float, scale: Scale, language: Language = "en") -> str:
 def write_asked(side: Side, bound: float, scale: Scale, language: Language = "en") -> str:
     """Return what is asked of a quantity: ``"above +0.50 points"``, ``"within ±0.50 points"``."""
     if side == "within":
-        return in_language(("within {}", "在 {} 以内"), language).format(write_width(bound, scale, language))
+        return in_language(("within {}", "在 {}以内"), language).format(write_width(bound, scale, language))
     return in_language(_SIDES[side], language) + write_value(bound, scale, language)
 
 

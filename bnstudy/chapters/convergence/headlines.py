@@ -21,7 +21,7 @@ FOUND = {
         "各取最佳学习率，达到同样的测试准确率所需的步数，无批归一化是有批归一化的 {}。",
     ),
     "test accuracy at the end, batch norm minus none": Said(
-        "Batch norm ends {} of test accuracy higher.", "最终测试准确率相差 {}（有批归一化减无批归一化）。"
+        "Batch norm ends {} of test accuracy higher.", "最终测试准确率之差（有批归一化减无批归一化）为 {}。"
     ),
     "seconds a step, none over batch norm": Said(
         "A step without it takes {} the time.", "每一步所需的时间，无批归一化是有批归一化的 {}。"

@@ -70,8 +70,8 @@ def described(shown: Shown) -> str:
                     "the second round's networks before annealing and after it. Dashed: with the weight of the initial "
                     "value divided out (zero-debias). Bands: 95 % intervals over seeds (Student's t); no verdict rests "
                     f"on them. From snapshots, by <code>{COMMAND.split()[1]}</code>.",
-                    "滑动平均与同样权重的精确统计量相比，测试准确率低多少（按衰减率）：第二轮的网络，退火前与退火后。"
-                    "虚线：做了偏差修正（zero-debias）。色带：随机种子间的 95% 置信区间（t 分布），不作判定之用。"
+                    "滑动平均与同一组权重的精确统计量相比，测试准确率的降幅（按衰减率）：第二轮的网络，退火前与退火后。"
+                    "虚线：做了偏差修正（zero-debias）。色带：随机种子之间的 95% 置信区间（t 分布），不作判定之用。"
                     f"由快照得出：<code>{COMMAND.split()[1]}</code>。",
                 ),
             ),
@@ -100,14 +100,14 @@ def _seen(shown: Shown, table: pd.DataFrame) -> str:
     wide, count = flat["annealed"], plain["decay"].nunique()
     said = write.say(
         f"Before annealing decay {early[0]} loses least, {early[1]} points (the best of {count}, chosen on these seeds), and 0.9 loses {early[2]} more.",
-        f"退火之前，衰减率 {early[0]} 与精确统计量相差最小，为 {early[1]} 个百分点（{count} 个中的最好者，且由同一批随机种子选出）；0.9 再差 {early[2]} 个百分点。",
+        f"退火之前，衰减率 {early[0]} 的降幅最小，为 {early[1]} 个百分点（{count} 个衰减率中最好的一个，且由同一批随机种子选出）；0.9 比它多降 {early[2]} 个百分点。",
     )
     if wide is None:
         return said
     return said + write.say(
         f" After it every decay from {wide[0]} to {wide[1]} loses less than {bound} points (upper ends of the intervals); the "
         f"best, {late[0]}, is ahead of 0.9 by {late[2]} points.",
-        f"退火之后，从 {wide[0]} 到 {wide[1]} 的衰减率，区间上端都不到 {bound} 个百分点；最好的 {late[0]} 与 0.9 相差 {late[2]} 个百分点。",
+        f"退火之后，衰减率从 {wide[0]} 到 {wide[1]}，降幅的置信区间上端都不到 {bound} 个百分点；最好的 {late[0]} 与 0.9 相差 {late[2]} 个百分点。",
     )
 
 
@@ -119,4 +119,4 @@ def _in_words(shown: Shown, table: pd.DataFrame) -> str:
         means = plain[plain["schedule"] == phase].groupby("decay")["lost"].mean()
         listed = [f"{decay:g}: {100 * value:.1f}" for decay, value in means.items()]
         said.append(f"{name}{say(', ', '，')}{say(', ', '，').join(listed)}")
-    return say(f"Points lost by decay: {'; '.join(said)}.", f"各衰减率低多少个百分点：{'；'.join(said)}。")
+    return say(f"Points lost by decay: {'; '.join(said)}.", f"各衰减率的降幅（百分点）：{'；'.join(said)}。")

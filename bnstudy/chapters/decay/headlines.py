@@ -12,37 +12,37 @@ from bnstudy.chapters.decay.rules import accuracy, difference, error_split
 FOUND = {
     "annealed: decay 0.9 minus decay 0": Said(
         "Annealed, decay 0.9 leads the last batch alone by {}.",
-        "学习率退火后，衰减率 0.9 的滑动平均比最后一批的统计量（衰减率 0）高 {}。",
+        "学习率退火后，测试准确率之差，衰减率 0.9 的滑动平均减最后一批的统计量（衰减率 0）为 {}，",
     ),
     "annealed: decay 0.9 minus the test batch's own": Said(
-        "It leads each test batch's own by {}.", "比测试批自身的统计量高 {}。"
+        "It leads each test batch's own by {}.", "减测试批自身的统计量为 {}。"
     ),
     "constant rate: decay 0.9 minus decay 0": Said(
-        "Under a constant rate it is {} against the last batch", "恒定学习率下，与最后一批的统计量相比为 {}，"
+        "Under a constant rate it is {} against the last batch", "恒定学习率下，减最后一批的统计量为 {}，"
     ),
     "constant rate: decay 0.9 minus the test batch's own": Said(
-        "and {} against the test batch.", "与测试批自身的统计量相比为 {}。"
+        "and {} against the test batch.", "减测试批自身的统计量为 {}。"
     ),
     "lost by decay 0.999 and won back with the same weights": {
         "doesn't hold": Said(
             "What 0.999 loses early isn't overfitting: precise statistics of the same weights win back more than "
             "nine tenths of it ({} more),",
-            "0.999 早期的损失不是过拟合：同样的权重换上精确统计量，恢复的超过九成（多出 {}）；",
+            "衰减率 0.999 早期造成的下降不是过拟合：同一组权重换用精确统计量，能恢复的准确率超过这一下降的九成（超出的部分为 {}）；",
         ),
         "": Said(
             "What precise statistics of the same weights win back of what 0.999 loses early lies {} above nine "
             "tenths of it,",
-            "0.999 早期的损失，同样的权重换上精确统计量所恢复的部分与九成相差 {}；",
+            "衰减率 0.999 早期造成的下降中，同一组权重换用精确统计量能恢复的部分减去九成为 {}；",
         ),
     },
     "lost by decay 0.999 on training images too": {
         "doesn't hold": Said(
             "and training images lose more than nine tenths as much ({} more).",
-            "训练图像的损失也超过测试图像的九成（多出 {}）。",
+            "训练准确率也下降，且超过测试准确率降幅的九成（超出的部分为 {}）。",
         ),
         "": Said(
             "and what training images lose lies {} above nine tenths of it.",
-            "训练图像的损失与测试图像的九成相差 {}。",
+            "训练准确率的降幅减去测试准确率降幅的九成为 {}。",
         ),
     },
 }
@@ -52,14 +52,14 @@ ADVICE = {
         "refuted": Said("Recalibrate the statistics before you evaluate.", "评估之前重新校准统计量。"),
         "": Said(
             "Recalibrate the statistics before you evaluate while the learning rate is high.",
-            "学习率还较高时，评估之前先重新校准统计量。",
+            "学习率还较大时，评估之前先重新校准统计量。",
         ),
     },
     "C7": {
         "supported": Said("Keep the decay small.", "衰减率不要取大。"),
         "": Said(
             "Take decay 0.9 (PyTorch: momentum 0.1); with 0.999 recalibrate.",
-            "衰减率取 0.9（PyTorch 的 momentum 取 0.1）。若用 0.999，评估之前先重新校准统计量；不要当作过拟合来处理。",
+            "衰减率取 0.9（PyTorch 的 momentum 取 0.1）；若用 0.999，评估之前先重新校准统计量。",
         ),
     },
 }
@@ -90,14 +90,15 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         "C6": write.say(
             f"Averages of decay 0.9 lose {write.lost(lost['constant'], mean_interval)} points to precise statistics while the "
             f"learning rate stays constant, and {write.lost(lost['annealed'], mean_interval)} once it is annealed.",
-            f"恒定学习率下，衰减率 0.9 的滑动平均比精确统计量低 {write.lost(lost['constant'], mean_interval)} 个百分点；退火后低 "
+            f"测试准确率的降幅，衰减率 0.9 的滑动平均与精确统计量相比，恒定学习率下为 {write.lost(lost['constant'], mean_interval)} 个百分点，退火后为 "
             f"{write.lost(lost['annealed'], mean_interval)} 个百分点。",
         ),
         "C7": write.say(
             f"After {steps} steps decay 0.999 (half-life {half} steps) costs {write.lost(total, mean_interval)} points "
             f"against 0.9. Against precise statistics of the same weights it loses {part['initialisation bias']} since "
             f"the average isn't filled, and {part['staleness']} since it describes earlier weights.",
-            f"{steps} 步之后，衰减率 0.999（半衰期 {half} 步）比 0.9 低 {write.lost(total, mean_interval)} 个百分点。与同样权重的"
-            f"精确统计量相比，因滑动平均尚未填满损失 {part['initialisation bias']}，因它描述的是此前的权重损失 {part['staleness']}。",
+            f"{steps} 步之后，衰减率 0.999（半衰期 {half} 步）与 0.9 相比，测试准确率的降幅为 {write.lost(total, mean_interval)} 个百分点。"
+            f"与同一组权重的精确统计量相比，降幅中来自初始偏差（平均里还留着初始值）的为 {part['initialisation bias']}，来自滞后"
+            f"（平均描述的是此前的权重）的为 {part['staleness']}。",
         ),
     }

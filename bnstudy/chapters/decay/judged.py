@@ -135,22 +135,22 @@ WORDS = {
             "annealed, against the last batch": (
                 "After annealing, moving averages of decay 0.9 beat the statistics of one training batch by "
                 "half a point of test accuracy.",
-                "学习率退火后，衰减率 0.9 的滑动平均比单个训练批的统计量高出半个百分点以上。",
+                "学习率退火后，用衰减率 0.9 的滑动平均，测试准确率比用单个训练批的统计量高半个百分点以上。",
             ),
             "annealed, against the test batch": (
                 "After annealing, moving averages of decay 0.9 beat the test batch's own statistics by half "
                 "a point.",
-                "学习率退火后，衰减率 0.9 的滑动平均比测试批自身的统计量高出半个百分点以上。",
+                "学习率退火后，用衰减率 0.9 的滑动平均，测试准确率比用测试批自身的统计量高半个百分点以上。",
             ),
             "constant rate, against the last batch": (
                 "At a constant learning rate, moving averages of decay 0.9 beat the statistics of one "
                 "training batch.",
-                "恒定学习率下，衰减率 0.9 的滑动平均优于单个训练批的统计量。",
+                "恒定学习率下，用衰减率 0.9 的滑动平均，测试准确率高于用单个训练批的统计量。",
             ),
             "constant rate, against the test batch": (
                 "At a constant learning rate, moving averages of decay 0.9 beat the test batch's own "
                 "statistics.",
-                "恒定学习率下，衰减率 0.9 的滑动平均优于测试批自身的统计量。",
+                "恒定学习率下，用衰减率 0.9 的滑动平均，测试准确率高于用测试批自身的统计量。",
             ),
         },
         {
@@ -169,16 +169,16 @@ WORDS = {
         {
             "too small a decay costs accuracy": (
                 "The statistics of the last batch alone (decay 0) cost half a point against decay 0.9.",
-                "仅用最后一批的统计量（衰减率 0）比衰减率 0.9 损失半个百分点以上。",
+                "只用最后一批的统计量（衰减率 0），测试准确率比衰减率 0.9 低半个百分点以上。",
             ),
             "what too large a decay loses is overfitting": (
                 "Less than nine tenths of what decay 0.999 loses comes back when the same weights get "
                 "precise statistics.",
-                "换用精确统计量后，同样的权重恢复的损失不足衰减率 0.999 所失的九成。",
+                "同一组权重换用精确统计量后，能恢复的准确率不到衰减率 0.999 所致下降的九成。",
             ),
             "training images don't lose it": (
                 "Training images lose less than nine tenths of what test images lose.",
-                "训练图像的损失不足测试图像损失的九成。",
+                "衰减率 0.999 使训练准确率下降的幅度，不到测试准确率下降幅度的九成。",
             ),
         },
         {

@@ -57,13 +57,13 @@ def quoted(chapter: Any) -> dict[str, Glued]:
                 found[f"decay_{name}_{SHORT[part]}_{language}"] = number(
                     _gain(chapter.schedule, {**better, "decay": decay}, {**worse, "decay": decay}),
                     f"test accuracy lost to {part} at decay {called[name]}, with its remedy minus without",
-                    f"衰减率 {called[name]} 时{CHINESE[part]}造成的测试准确率损失，补救后减补救前",
+                    f"衰减率 {called[name]} 时{CHINESE[part]}造成的测试准确率下降，补救后减补救前",
                 )
-        for schedule, chinese in (("constant", "恒定"), ("annealed", "退火")):
+        for schedule, chinese in (("constant", "恒定学习率下"), ("annealed", "学习率退火时")):
             found[f"decay_lost_{schedule}_{language}"] = number(
                 _gain(schedule, {"statistics": "precise"}, {**PLAIN, "decay": decays["usual"]}),
                 f"test accuracy, {schedule} learning rate, precise statistics minus decay {called['usual']}",
-                f"学习率{chinese}时的最后一步的测试准确率，精确统计量减衰减率 {called['usual']}",
+                f"{chinese}最后一步的测试准确率，精确统计量减衰减率 {called['usual']}",
             )
     return found
 

@@ -32,8 +32,8 @@ def described(shown: Shown) -> str:
                     "statistics of the same weights, split into what each remedy wins back. Bars: 95 % intervals "
                     "over seeds (Student's t); no verdict rests on them. Decay 0 is left out: with frozen weights its "
                     "average would be the last batch of a pass alone, which is smaller than the others.",
-                    "第二轮的网络在退火前后：与同样权重的精确统计量相比损失的测试准确率，按各项补救所能恢复的部分拆分。"
-                    "误差线：随机种子之间的 95% 置信区间（t 分布），不作判定之用。衰减率 0 不在其中：权重冻结时，它的滑动平均只是一遍数据的最后一批，"
+                    "第二轮的网络在退火前后：与同一组权重的精确统计量相比，测试准确率的降幅，按每种补救办法能恢复多少来拆分。"
+                    "误差线：随机种子之间的 95% 置信区间（t 分布），不作判定之用。图中没有衰减率 0：权重固定时，它的滑动平均只是整遍数据的最后一批，"
                     "而这一批比其余的小。",
                 ),
             ),
@@ -49,7 +49,7 @@ def _cost_of_a_large_decay(shown: Shown) -> str:
     first, last = f"{LAGGING[0]:g}", f"{LAGGING[-1]:g}"
     return shown.write.say(
         f"Early on decay {LARGE:g} costs {cost} points against {USUAL:g}.",
-        f"学习率不变，第 {first} 至 {last} 轮之后，衰减率 {LARGE:g} 比 {USUAL:g} 低 {cost} 个百分点。",
+        f"恒定学习率下，衰减率 {LARGE:g} 与 {USUAL:g} 相比，测试准确率的降幅为 {cost} 个百分点（第 {first}～{last} 个 epoch 结束时各评估一次，取平均）。",
     )
 
 
@@ -67,8 +67,8 @@ def _waits(shown: Shown) -> str:
     return shown.write.say(
         f"Averages of decay {USUAL:g} lose {lost['constant']} points of test accuracy to precise statistics of the "
         f"same weights before annealing, {lost['annealed']} after it.",
-        f"与同样权重的精确统计量相比，衰减率 {USUAL:g} 的滑动平均退火前损失 {lost['constant']} 个百分点的测试准确率，退火后损失 "
-        f"{lost['annealed']} 个。",
+        f"衰减率 {USUAL:g} 的滑动平均与同一组权重的精确统计量相比，测试准确率的降幅：退火前 {lost['constant']} 个百分点，退火后 "
+        f"{lost['annealed']} 个百分点。",
     )
 
 
@@ -83,8 +83,8 @@ def _large(shown: Shown) -> str:
     return shown.write.say(
         f"Against it {LARGE:g} costs {first} points of test accuracy in epochs {epochs[0]} to {epochs[1]}, and {end} "
         "once annealed: its averages lag, the weights are the same.",
-        f"与之相比，{LARGE:g} 在第 {epochs[0]} 至 {epochs[1]} 轮损失 {first} 个百分点的测试准确率，退火后损失 {end} 个："
-        "滑动平均滞后，权重并无不同。",
+        f"衰减率 {LARGE:g} 与 {USUAL:g} 相比，测试准确率的降幅：第 {epochs[0]}～{epochs[1]} 个 epoch 平均 {first} 个百分点，退火后 "
+        f"{end} 个百分点；权重相同，差别只在滑动平均的滞后。",
     )
 
 
@@ -107,8 +107,9 @@ def _steadier(shown: Shown) -> str:
         f"Averages of decay {USUAL:g} are ahead of the last batch's statistics (decay 0) by {ahead['annealed', 'last']} "
         f"points after annealing and by {ahead['constant', 'last']} before it, and of each test batch's own by "
         f"{ahead['annealed', 'own']} and {ahead['constant', 'own']}.",
-        f"衰减率 {USUAL:g} 的滑动平均领先最后一批的统计量（衰减率 0）：退火后 {ahead['annealed', 'last']} 个百分点，退火前 "
-        f"{ahead['constant', 'last']} 个；领先每个测试批自身的统计量 {ahead['annealed', 'own']} 和 {ahead['constant', 'own']} 个。",
+        f"测试准确率之差，衰减率 {USUAL:g} 的滑动平均减最后一批的统计量（衰减率 0）：退火后 {ahead['annealed', 'last']} 个百分点，退火前 "
+        f"{ahead['constant', 'last']} 个百分点；减每个测试批自身的统计量：退火后 {ahead['annealed', 'own']} 个百分点，退火前 "
+        f"{ahead['constant', 'own']} 个百分点。",
     )
 
 
@@ -125,8 +126,9 @@ def _lagging(shown: Shown) -> str:
         f"Decay {LARGE:g} loses {lost['constant', LARGE]} points to precise statistics of the same weights before "
         f"annealing and {lost['annealed', LARGE]} after it, decay {USUAL:g} {lost['constant', USUAL]} and "
         f"{lost['annealed', USUAL]}.",
-        f"与同样权重的精确统计量相比，衰减率 {LARGE:g} 在退火前损失 {lost['constant', LARGE]} 个百分点，退火后 "
-        f"{lost['annealed', LARGE]} 个；衰减率 {USUAL:g} 为 {lost['constant', USUAL]} 和 {lost['annealed', USUAL]} 个。",
+        f"与同一组权重的精确统计量相比，测试准确率的降幅：衰减率 {LARGE:g}，退火前 {lost['constant', LARGE]} 个百分点，退火后 "
+        f"{lost['annealed', LARGE]} 个百分点；衰减率 {USUAL:g}，退火前 {lost['constant', USUAL]} 个百分点，退火后 "
+        f"{lost['annealed', USUAL]} 个百分点。",
     )
 
 
@@ -164,8 +166,8 @@ def table(shown: Shown) -> pd.DataFrame:
     say = shown.write.say
     rows = by_phase(shown)
     named = {
-        "batch": say("the test batch's own", "测试批自身"),
-        "precise": say("precise", "精确"),
+        "batch": say("the test batch's own", "测试批自身的统计量"),
+        "precise": say("precise", "精确统计量"),
         "moving": say("moving average", "滑动平均"),
     }
     lines = []
@@ -179,8 +181,8 @@ def table(shown: Shown) -> pd.DataFrame:
         }
         for phase, head in shown.phase_names.items():
             now = choice[choice["schedule"] == phase].set_index("seed")
-            line[f"{head}: {say('test accuracy, %', '测试准确率，%')}"] = in_percent(now["accuracy"])
-            line[f"{head}: {say('test loss', '测试损失')}"] = mean_interval(now["loss"]).plain(3)
+            line[say(f"{head}: test accuracy, %", f"{head}：测试准确率（%）")] = in_percent(now["accuracy"])
+            line[say(f"{head}: test loss", f"{head}：测试损失")] = mean_interval(now["loss"]).plain(3)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -204,9 +206,9 @@ def _early(shown: Shown) -> str:
         f"rate, averages of decay {LARGE:g} lose {large} points of test accuracy to precise statistics of the "
         f"same weights, those of decay {USUAL:g} lose {usual}. Against decay {USUAL:g}, decay {LARGE:g} costs "
         f"{test} points on test images, and {train} on training images.",
-        f"在第二轮的网络中（{seeds} 个种子），学习率不变，第 {epochs[0]} 至 {epochs[1]} 轮之后，与同样权重的精确统计量相比，"
-        f"衰减率 {LARGE:g} 的滑动平均损失 {large} 个百分点的测试准确率，衰减率 {USUAL:g} 的损失 {usual} 个。衰减率 {LARGE:g} 与 "
-        f"{USUAL:g} 相比，测试图像上低 {test} 个百分点，训练图像上低 {train} 个。",
+        f"第二轮的网络（{seeds} 个随机种子），恒定学习率下，第 {epochs[0]}～{epochs[1]} 个 epoch 结束时各评估一次，取平均：与同一组权重的"
+        f"精确统计量相比，测试准确率的降幅在衰减率 {LARGE:g} 时为 {large} 个百分点，在衰减率 {USUAL:g} 时为 {usual} 个百分点。衰减率 "
+        f"{LARGE:g} 与 {USUAL:g} 相比，测试准确率的降幅为 {test} 个百分点，训练准确率的降幅为 {train} 个百分点。",
     )
 
 
@@ -229,7 +231,7 @@ def _late(shown: Shown) -> str:
             shown.write.say(
                 f"{when.capitalize()} (epoch {epoch:g}) moving averages lose {listed} points to precise statistics, "
                 f"and the test batch's own {own}.",
-                f"{wann}（第 {epoch:g} 轮），滑动平均与精确统计量相比损失 {zh} 个百分点，测试批自身的统计量损失 {own} 个。",
+                f"{wann}（第 {epoch:g} 个 epoch 结束时），与精确统计量相比，测试准确率降低的百分点：滑动平均 {zh}，测试批自身的统计量 {own}。",
             )
         )
     return shown.write.say(" ", "").join(said)
@@ -253,7 +255,7 @@ def _split_in_words(shown: Shown) -> str:
                     f"{shown.phase_names[phase]}，{chinese(part) or part}（百分点）：{'，'.join(listed)}",
                 )
             )
-    return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点：{'；'.join(said)}。")
+    return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点图：{'；'.join(said)}。")
 
 
 def _mean_lost(

@@ -77,7 +77,7 @@ def in_words(
     said = in_language(
         (
             f"decay {decay:g} loses at most {most} against precise statistics of the same weights",
-            f"与同一组权重的精确统计量相比，衰减率 {decay:g} 最多损失 {most}",
+            f"与同一组权重的精确统计量相比，测试准确率的降幅在衰减率 {decay:g} 时最多为 {most}",
         ),
         language,
     )
@@ -86,7 +86,7 @@ def in_words(
         said += in_language(
             (
                 f"; decay {decay:g} loses from {' to '.join(ends)}",
-                f"；衰减率 {decay:g} 损失 {'到 '.join(ends)}",
+                f"；在衰减率 {decay:g} 时从 {'到 '.join(ends)}",
             ),
             language,
         )

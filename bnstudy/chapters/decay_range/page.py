@@ -213,7 +213,7 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
             measure,
             formula=(
                 f"test accuracy lost by decay {decay:g}, {setting}",
-                f"衰减率 {decay:g} 损失的测试准确率，{chinese(setting) or setting}",
+                f"衰减率 {decay:g} 时测试准确率的降幅，{chinese(setting) or setting}",
             ),
             contrast=f"precise statistics minus decay {decay:g}",
             points=points,

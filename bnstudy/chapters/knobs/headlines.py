@@ -8,16 +8,16 @@ from bnstudy.chapters.knobs.rules import C8, C9, sharing
 
 FOUND = {
     "gamma in hidden layers minus none": Said(
-        "Gamma in the hidden layers changes test accuracy by {}.", "隐藏层有无 gamma，测试准确率相差 {}。"
+        "Gamma in the hidden layers changes test accuracy by {}.", "隐藏层加上 gamma，测试准确率改变 {}。"
     ),
     "gamma everywhere minus in hidden layers": Said(
-        "In the last layer too it changes it by {}.", "最后一层也加 gamma，再相差 {}。"
+        "In the last layer too it changes it by {}.", "最后一层也加 gamma，再改变 {}。"
     ),
     "epsilon 1e-3 minus 1e-5": Said(
-        "Epsilon 0.001 against 0.00001 is {},", "epsilon 取 0.001 与 0.00001 相差 {}，"
+        "Epsilon 0.001 against 0.00001 is {},", "测试准确率之差，epsilon 取 0.001 减取 0.00001 为 {}，"
     ),
-    "epsilon 1e-3 minus 1e-11": Said("against 1e-11 {},", "与 1e-11 相差 {}，"),
-    "epsilon 1e-3 minus 1e-1": Said("and against 0.1 {}.", "与 0.1 相差 {}。"),
+    "epsilon 1e-3 minus 1e-11": Said("against 1e-11 {},", "减取 1e-11 为 {}，"),
+    "epsilon 1e-3 minus 1e-1": Said("and against 0.1 {}.", "减取 0.1 为 {}。"),
 }
 ADVICE = {
     "C8": {
@@ -27,7 +27,7 @@ ADVICE = {
         ),
         "": Said(
             "Set <code>scale=True</code>: it is cheap, and that it can go isn't shown.",
-            "设 <code>scale=True</code>：代价很小，而它可有可无并未得到证明。",
+            "设 <code>scale=True</code>：代价很小，而且尚无证据表明可以省去。",
         ),
     },
     "C9": {"": Said("Keep the default epsilon; never 0.", "保留默认的 epsilon，但绝不要取 0。")},
@@ -48,12 +48,12 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
     return {
         "C8": write.say(
             f"Leaving gamma out changes test accuracy by {write.points(gamma)} points.",
-            f"去掉 gamma，测试准确率变化 {write.points(gamma)} 个百分点。",
+            f"去掉 gamma，测试准确率改变 {write.points(gamma)} 个百分点。",
         ),
         "C9": write.say(
             f"The default lies {write.points(epsilon)} points from the best of six epsilons from 1e-11 to 0.1, a "
             "best that noise alone would also find.",
-            f"默认值与 1e-11 到 0.1 六个 epsilon 中最好者相差 {write.points(epsilon)} 个百分点，而单凭噪声也会选出这样一个“最好”。",
+            f"默认值与 1e-11 到 0.1 六个 epsilon 中最好的一个相差 {write.points(epsilon)} 个百分点，而单凭噪声也会选出这样一个“最好”。",
         ),
         "C12": write.say(
             f"With <code>reuse</code> two calls share {write.cite(f'{with_reuse:.0%}')} of their variables, moving "

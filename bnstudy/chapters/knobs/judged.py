@@ -88,7 +88,7 @@ WORDS = {
             "nor does the last layer": (
                 "A gamma in the last layer, which no other layer can absorb, changes test accuracy by less "
                 "than half a point.",
-                "最后一层（其后无层可吸收 gamma）有无 gamma，测试准确率相差不到半个百分点。",
+                "最后一层（后面没有能吸收 gamma 的层）有无 gamma，测试准确率相差不到半个百分点。",
             ),
         },
         dict.fromkeys(
@@ -103,20 +103,20 @@ WORDS = {
             **{
                 f"not worse than {other}": (
                     f"The default isn't worse than {other} by half a point of test accuracy.",
-                    f"默认值的测试准确率比 {other} 低不到半个百分点。",
+                    f"默认值的测试准确率，不比 {other} 的低半个百分点以上。",
                 )
                 for other in EPSILONS
             },
             **{
                 f"no different from {other}": (
                     f"The default and {other} differ by less than half a point.",
-                    f"默认值与 {other} 相差不到半个百分点。",
+                    f"默认值与 {other} 的测试准确率相差不到半个百分点。",
                 )
                 for other in EPSILONS
             },
             "no division by zero": (
                 "A constant channel gives finite values with epsilon, and none without.",
-                "有 epsilon 时常数通道给出有限值，没有则不能。",
+                "有 epsilon 时，取值不变的通道给出有限值；没有则不能。",
             ),
         },
         {
@@ -131,7 +131,7 @@ WORDS = {
         {
             "one set of variables": (
                 "Two calls under one scope share all variables with reuse; without, the second is an error.",
-                "同一作用域下的两次调用，用 reuse 则共享全部变量，不用则第二次报错。",
+                "同一作用域（scope）下的两次调用，用 reuse 则共享全部变量，不用则第二次报错。",
             )
         },
     ),

@@ -43,8 +43,8 @@ def described(shown: Shown) -> str:
                     "Test accuracy at the end of training, annealed to zero, by arm. Small marks: every seed; large "
                     "ones and bars: means and 95 % intervals (Student's t). The verdicts rest on differences with "
                     "precise statistics, which stand above.",
-                    "学习率退火到零、训练结束时各设置的测试准确率。小点为各随机种子，大点与误差线为平均与 95% 置信区间（t 分布）。"
-                    "判定依据用精确统计量时的差，见上文。",
+                    "学习率退火到零、训练结束时各设置的测试准确率。小点为各随机种子，大点和误差线为平均和 95% 置信区间（t 分布）。"
+                    "判定依据的是用精确统计量时的差，见上文。",
                 ),
             ),
             shown.seen(_sentences(shown, rows)),
@@ -69,8 +69,8 @@ def table(shown: Shown, rows: pd.DataFrame) -> pd.DataFrame:
         line = {say("arm", "设置"): say(*names)}
         for statistics, head in heads.items():
             of = rows[(rows["arm"] == arm) & (rows["statistics"] == statistics)].set_index("seed")
-            line[f"{head}: {say('test accuracy, %', '测试准确率，%')}"] = in_percent(of["accuracy"])
-            line[f"{head}: {say('test loss', '测试损失')}"] = mean_interval(of["loss"]).plain(3)
+            line[say(f"{head}: test accuracy, %", f"{head}：测试准确率（%）")] = in_percent(of["accuracy"])
+            line[say(f"{head}: test loss", f"{head}：测试损失")] = mean_interval(of["loss"]).plain(3)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -100,10 +100,10 @@ def _sentences(shown: Shown, rows: pd.DataFrame) -> str:
         f"0.001, other values of epsilon change it by {listed['loss']}. With moving averages of decay 0.9, gamma in "
         f"the hidden layers changes the test accuracy by {moving['gamma hidden']} points, in the last layer besides by "
         f"{moving['gamma everywhere']}, and epsilon by {listed['moving']}.",
-        f"准确率之外（{seeds} 个种子）：用精确统计量时，隐藏层的 gamma 使测试损失改变 {loss['gamma hidden']} nat，最后一层再加 gamma，"
-        f"又改变 {loss['gamma everywhere']}；与 0.001 相比，epsilon 取其他值使它改变 {zh['loss']}。用衰减率 0.9 的滑动平均时，"
-        f"隐藏层的 gamma 使测试准确率改变 {moving['gamma hidden']} 个百分点，最后一层再加，又改变 {moving['gamma everywhere']} 个，"
-        f"epsilon 改变 {zh['moving']}。",
+        f"准确率之外（{seeds} 个随机种子）：用精确统计量时，隐藏层的 gamma 使测试损失改变 {loss['gamma hidden']} nat，最后一层再加 gamma，"
+        f"再改变 {loss['gamma everywhere']} nat；与 0.001 相比，epsilon 取其他值使它改变 {zh['loss']}。用衰减率 0.9 的滑动平均时，"
+        f"隐藏层的 gamma 使测试准确率改变 {moving['gamma hidden']} 个百分点，最后一层再加 gamma，再改变 {moving['gamma everywhere']} 个百分点，"
+        f"epsilon 取其他值使它改变 {zh['moving']}。",
     )
 
 
@@ -113,9 +113,10 @@ def _in_words(shown: Shown, rows: pd.DataFrame) -> str:
     for arm, names in NAMES.items():
         of = rows[rows["arm"] == arm].groupby("statistics")["accuracy"].mean()
         said.append(
-            f"{say(*names)}: " + ", ".join(f"{100 * of[statistics]:.1f} %" for statistics in COMPARED)
+            f"{say(*names)}{say(': ', '：')}"
+            + say(", ", "，").join(f"{100 * of[statistics]:.1f} %" for statistics in COMPARED)
         )
     return say(
         f"Points by arm; test accuracy with precise statistics and with moving averages: {'; '.join(said)}.",
-        f"按设置分行的散点；用精确统计量和用滑动平均的测试准确率：{'；'.join(said)}。",
+        f"散点图，每行一种设置；用精确统计量和用滑动平均的测试准确率：{'；'.join(said)}。",
     )

@@ -93,13 +93,13 @@ WORDS = {
             "it generalises": (
                 "Where both networks classify their training images equally well, the one with batch norm "
                 "is right on at least 1 point more of the test images.",
-                "在训练准确率相同处，有 BN 的网络测试准确率至少高 1 个百分点。",
+                "训练准确率相同时，有 BN 的网络测试准确率至少高 1 个百分点。",
             ),
             "by 5 points": ("At least 5 points more.", "至少高 5 个百分点。"),
             **{
                 f"no worse than {extra}": (
                     f"Batch norm alone isn't worse than {extra} alone by 1 point of test accuracy.",
-                    f"仅用 BN 的测试准确率比仅用 {_CHINESE[extra]} 低不到 1 个百分点。",
+                    f"只用 BN 的测试准确率，不比只用 {_CHINESE[extra]} 的低 1 个百分点以上。",
                 )
                 for extra in EXTRAS
             },

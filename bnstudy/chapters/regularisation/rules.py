@@ -136,7 +136,7 @@ C5 = Claim(
             part="no worse than what it replaces",
             label=Label(
                 "test accuracy, batch norm minus the better of L2 and dropout",
-                "测试准确率，仅用 BN 减 L2 与 dropout 中较好者",
+                "测试准确率，只用 BN 减 L2 与 dropout 中较好者",
             ),
             study="regularisation",
             quantity="test accuracy at the last step",
@@ -148,7 +148,7 @@ C5 = Claim(
             part="nothing left to gain from them",
             label=Label(
                 "test accuracy, L2 or dropout on top minus batch norm alone",
-                "测试准确率，BN 之上再加 L2 或 dropout 减仅用 BN",
+                "测试准确率，BN 之上再加 L2 或 dropout 减只用 BN",
             ),
             study="regularisation",
             quantity="test accuracy at the last step",

@@ -39,7 +39,7 @@ def described(shown: Shown) -> str:
                 say(
                     "Test accuracy against training accuracy along training, of the networks without L2 and dropout: "
                     "means over seeds, a mark an evaluation, with 95 % intervals (Student's t).",
-                    "不加 L2 和 dropout 的网络在训练过程中的测试准确率与训练准确率，每次评估一个点：各随机种子的平均与 95% 置信区间（t 分布）。",
+                    "不加 L2 和 dropout 的网络在训练过程中的测试准确率与训练准确率，每次评估一个点：各随机种子的平均和 95% 置信区间（t 分布）。",
                 ),
             ),
             shown.seen(_at_equal_training(shown, rungs)),
@@ -84,16 +84,16 @@ def _at_equal_training(shown: Shown, rungs: pd.DataFrame) -> str:
         values = ahead(rungs, level)
         if len(values) < 2:
             said["en"].append(f"nothing at {level:.0%} (reached by fewer than two pairs)")
-            said["zh"].append(f"{level:.0%} 处无从比较（不足两对达到）")
+            said["zh"].append(f"训练准确率 {level:.0%} 处无从比较（达到的不足两对）")
             continue
         points = write.points(values, mean_interval)
         pairs = write.cite(str(len(values)))
         said["en"].append(f"{points} points at {level:.0%} ({pairs} pairs)")
-        said["zh"].append(f"{level:.0%} 处 {points} 个百分点（{pairs} 对）")
+        said["zh"].append(f"训练准确率 {level:.0%} 处 {points} 个百分点（{pairs} 对）")
     return write.say(
         "Where both networks classify the training images equally well, without L2 and dropout, test accuracy with "
         f"batch norm is ahead by {', '.join(said['en'])}.",
-        f"不加 L2 和 dropout，两个网络在训练图像上同样准确时，有批归一化的测试准确率领先：{'，'.join(said['zh'])}。",
+        f"不加 L2 和 dropout，两个网络的训练准确率相同时，测试准确率之差（有批归一化减无批归一化）：{'；'.join(said['zh'])}。",
     )
 
 
@@ -110,8 +110,8 @@ def _losses(shown: Shown) -> str:
         f"At the end ({seeds} seeds) the test loss with batch norm less that without is {apart['loss']} nats, and "
         f"{apart['scaled_loss']} once each network's logits are divided by the temperature that is best on held-out "
         "images (negative is better). Loss has no vote: a network can be right more often and surer of its errors.",
-        f"训练结束时（{seeds} 个种子），测试损失有批归一化减无批归一化为 {apart['loss']} nat；各网络的 logit 除以在留出图像上最佳的温度之后为 "
-        f"{apart['scaled_loss']}（负值更好）。损失不参与判定：一个网络可以更常答对，同时对自己的错误更有把握。",
+        f"训练结束时（{seeds} 个随机种子），测试损失之差（有批归一化减无批归一化）为 {apart['loss']} nat；各网络的 logit 先除以在留出图像上最佳的"
+        f"温度，则为 {apart['scaled_loss']} nat（负值表示损失更小）。损失不参与判定：一个网络可能答对得更多，答错时却也更自信。",
     )
 
 
@@ -127,10 +127,10 @@ def table(shown: Shown) -> pd.DataFrame:
         lines.append(
             {
                 say("arm", "设置"): say(*names),
-                say("test accuracy, %", "测试准确率，%"): in_percent(of["test"]["accuracy"]),
-                say("training accuracy, %", "训练准确率，%"): in_percent(of["train"]["accuracy"]),
+                say("test accuracy, %", "测试准确率（%）"): in_percent(of["test"]["accuracy"]),
+                say("training accuracy, %", "训练准确率（%）"): in_percent(of["train"]["accuracy"]),
                 say("test loss", "测试损失"): mean_interval(of["test"]["loss"]).plain(3),
-                say("test loss, logits scaled", "测试损失，logit 缩放后"): mean_interval(
+                say("test loss, logits scaled", "测试损失（logit 缩放后）"): mean_interval(
                     own["scaled_loss"]
                 ).plain(3),
                 say("temperature", "温度"): mean_interval(own["temperature"]).plain(2),
@@ -148,12 +148,12 @@ def _column(rows: pd.DataFrame, arm: str, value: str) -> pd.Series[float]:
 def _in_words(shown: Shown, rungs: pd.DataFrame) -> str:
     say = shown.write.say
     said = []
-    for norm, names in (("none", ("without", "无")), ("batch", ("with", "有"))):
+    for norm, names in (("none", ("without", "无批归一化")), ("batch", ("with", "有批归一化"))):
         means = rungs[rungs["arm"] == PLAIN[norm]].groupby("level")["accuracy"].mean()
-        listed = ", ".join(f"{100 * value:.1f} % ({level:.1%})" for level, value in means.items())
-        said.append(f"{say(*names)}: {listed}")
-    listed = "; ".join(said)
+        listed = say(", ", "，").join(f"{100 * value:.1f} % ({level:.1%})" for level, value in means.items())
+        said.append(f"{say(*names)}{say(': ', '：')}{listed}")
+    listed = say("; ", "；").join(said)
     return say(
         f"Curves of test accuracy against training accuracy; test (at training): {listed}.",
-        f"测试准确率随训练准确率变化的曲线；测试（训练）：{listed}。",
+        f"测试准确率随训练准确率变化的曲线；测试准确率（括号内为训练准确率）：{listed}。",
     )

@@ -93,58 +93,59 @@ WORDS = {
     ),
     "zh": Words(
         answer=(
-            "**选一个记忆比训练短得多、其间权重几乎不动的衰减率。**衰减率 d 大约记住 1 / (1 − d) 步。"
-            "在 {trainings} 种有记录的训练设置下，训练结束时与同样权重的精确统计量相比，"
-            "PyTorch 的默认值（momentum 0.1，即衰减率 {pytorch}）损失 {lost_pytorch} 个百分点的测试准确率，"
-            "TensorFlow 的默认值（{tensorflow}）损失 {lost_tensorflow} 个百分点。"
+            "**选择的衰减率，其记忆应比训练短得多，并且在这段时间里权重几乎不变。**"
+            "衰减率 d 大约记住 1 / (1 − d) 步。"
+            "在 {trainings} 种有记录的训练设置下，训练结束时与同一组权重的精确统计量相比，测试准确率的降幅："
+            "用 PyTorch 的默认值（momentum 0.1，即衰减率 {pytorch}）为 {lost_pytorch} 个百分点，"
+            "用 TensorFlow 的默认值（{tensorflow}）为 {lost_tensorflow} 个百分点。"
         ),
         inputs={
             "steps": "训练步数",
             "batch": "批大小",
             "decay": "TensorFlow 的 decay",
             "momentum": "PyTorch 的 momentum",
-            "slide": "衰减率：从只看最后一批到记忆很长",
-            "schedule": "学习率",
+            "slide": "衰减率：从只看最后一批，到记忆很长",
+            "schedule": "学习率调度",
         },
-        schedules={"constant": "不变", "annealed": "退火到零"},
+        schedules={"constant": "恒定学习率", "annealed": "学习率退火到零"},
         outputs={
             "half": "半衰期",
-            "left": "初始值尚存的权重",
-            "age": "平均值的平均年龄",
-            "equal": "稳定程度相当于平均",
+            "left": "初始值剩余的权重",
+            "age": "所含批的平均年龄",
+            "equal": "等效平均批数",
         },
-        columns=("衰减率", "PyTorch 的 momentum", "损失的百分点 [95 %]", "除去初始值后的损失"),
-        table="该处各衰减率损失的测试准确率（百分点）",
-        link="带上这些输入的链接",
+        columns=("衰减率", "PyTorch 的 momentum", "准确率降幅（百分点）[95% 置信区间]", "偏差修正后的降幅"),
+        table="同一训练设置下，各衰减率的测试准确率降幅（百分点）",
+        link="包含当前输入的链接",
         steps="{n} 步",
         below="低于 0.01 %",
-        left_after="{n} 步后初始值的权重",
-        training="训练与学习率",
+        left_after="{n} 步后初始值剩余的权重",
+        training="训练设置",
         records="{count} 条记录，列于以下章节：{pages}。",
-        setting="批大小 {batch}，{steps} 步，学习率 {rate}，{schedule}",
+        setting="批大小 {batch}，{steps} 步，{schedule}，{rate}",
         script={
             "steps": "{n} 步（{images} 张图像）",
             "ago": "{n} 步（{images} 张图像）之前",
             "batches": "{n} 批（{images} 张图像）",
             "below": "低于 0.01 %",
             "percent": "{n} %",
-            "forgets": "{steps} 步之后，衰减率 {decay}（momentum {momentum}）使初始值的权重低于 1 %；"
-            "更大的衰减率会留下更多。",
+            "forgets": "{steps} 步之后，衰减率 {decay}（momentum {momentum}）使初始值剩余的权重低于 1 %；"
+            "衰减率更大，剩余的更多。",
             "nearest": "最接近的有记录的训练：衰减率 {decay}，{steps} 步，批大小 {batch}，"
-            "学习率 {rate}，{schedule}。"
-            "与同样权重的精确统计量相比，损失 {plain} 个百分点的测试准确率",
-            "debiased": "；除去初始值的权重后为 {debiased}",
-            "end": "（{seeds} 个种子的均值，95% 置信区间）。",
+            "{schedule}，学习率 {rate}。"
+            "与同一组权重的精确统计量相比，测试准确率的降幅为 {plain} 个百分点",
+            "debiased": "；偏差修正后为 {debiased}",
+            "end": "（{seeds} 个随机种子的均值，95% 置信区间）。",
             "records": "相应章节及其记录",
             "same": "与你的输入相同。",
             "apart": "你的训练：{list}。",
             "ratio_steps": "步数是它的 {ratio} 倍",
             "ratio_batch": "批大小是它的 {ratio} 倍",
-            "ratio_back": "平均值回看的长度是它的 {ratio} 倍",
-            "left": "它的初始值尚存 {there}，你的尚存 {here}。",
-            "far": "相差较大：只宜看方向，不宜看大小。",
+            "ratio_back": "滑动平均回看的步数是它的 {ratio} 倍",
+            "left": "初始值剩余的权重，它为 {there}，你的为 {here}。",
+            "far": "两者相差较大：结果只可参考方向，不可参考大小。",
             "and": "；",
-            "none": "没有这种学习率的训练记录。",
+            "none": "没有这种学习率调度的训练记录。",
             "bad": "{name}为 {value}；允许：{allowed}。",
             "whole": "1 到 1,000,000,000 的整数",
             "share": "0 到 1（不含）的数",
