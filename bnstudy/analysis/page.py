@@ -218,7 +218,7 @@ def offer_csv(tables: Mapping[str, pd.DataFrame], sources: Sources) -> Markdown:
         file = f"{sources.page}-{name}.csv"
         table.to_csv(folder / file, index=False)
         links.append(f'<a href="{file}" download>{file}</a> ({len(table)} rows)')
-    return Markdown("Every number behind this page: " + ", ".join(links))
+    return Markdown("Every number of this notebook's own trainings: " + ", ".join(links))
 
 
 def offer_files(files: Sequence[Path]) -> Markdown:

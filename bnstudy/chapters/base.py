@@ -29,7 +29,7 @@ from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.second_round import behind, judgements, trails
-from bnstudy.chapters.trained import beside, described
+from bnstudy.chapters.trained import around, described
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
 from bnstudy.study.plan import Study
@@ -83,8 +83,8 @@ class Chapter(Generic[AStudy]):
             if (judgement := judged.get(claim.id)) and judgement.findings:
                 sources = Sources(self.study.name, behind(judgement))
                 writer = Writer(sources, language, trails(judgement))
-                besides = beside(self.study.name, claim.id, language, self._frames().root)
-                headline = headlines.confirmed(said, judgement, writer, besides)
+                besides = around(self.study.name, claim.id, language, self._frames().root)
+                headline = headlines.confirmed(said, judgement, writer, *besides)
                 found, advice = headline.found, headline.advice
             if found:
                 lines.append(

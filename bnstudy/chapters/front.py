@@ -34,7 +34,7 @@ from bnstudy.chapters.front_hero import BASIS, OF_ANSWER, Bars, part_name
 from bnstudy.chapters.judged import words
 from bnstudy.chapters.loading import load
 from bnstudy.chapters.second_round import behind, judgements, trails
-from bnstudy.chapters.trained import beside, in_short
+from bnstudy.chapters.trained import around, in_short
 from bnstudy.records.spec import SpecError
 from bnstudy.study.frames import Frames
 
@@ -243,8 +243,8 @@ class Front:
             )
         sources = Sources(claim.chapter, behind(judgement, self.data_dir))
         writer = Writer(sources, self.language, trails(judgement, self.data_dir))
-        besides = beside(claim.chapter, claim.id, self.language, self.data_dir)
-        return headlines.confirmed(said, judgement, writer, besides)
+        besides = around(claim.chapter, claim.id, self.language, self.data_dir)
+        return headlines.confirmed(said, judgement, writer, *besides)
 
     def _verified(self, judgement: Judgement, said: Words) -> str:
         space = "" if self.language == "zh" else " "

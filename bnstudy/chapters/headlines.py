@@ -44,20 +44,28 @@ def advice(said: Headlines, claim: str, verdict: Verdict | str, language: Langua
     return str(getattr(choices.get(verdict, choices[""]), language))
 
 
-def confirmed(said: Headlines, judgement: Judgement, write: Writer, beside: str = "") -> Headline:
+def confirmed(
+    said: Headlines, judgement: Judgement, write: Writer, first: str = "", beside: str = ""
+) -> Headline:
     """Return what the second round found of a claim: a sentence for each quantity that votes, once.
 
-    ``beside`` is what its trainings show besides, and no verdict rests on.
+    ``first`` and ``beside`` are what its trainings show besides, and no verdict rests on: they come before
+    and after.
     """
     findings = {f.part.quantity.name: f for f in judgement.findings if f.part.votes}
-    sentences = [beside] if beside else []
-    sentences += [
-        str(getattr(_sentence(said, finding), write.language)).format(write.estimate(finding.estimate))
-        for finding in findings.values()
+    sentences = [
+        first,
+        *(
+            str(getattr(_sentence(said, finding), write.language)).format(write.estimate(finding.estimate))
+            for finding in findings.values()
+        ),
+        beside,
     ]
     space = "" if write.language == "zh" else " "
     name = judgement.claim.id
-    return Headline(space.join(sentences), advice(said, name, judgement.verdict, write.language))
+    return Headline(
+        space.join(filter(None, sentences)), advice(said, name, judgement.verdict, write.language)
+    )
 
 
 def _sentence(said: Headlines, finding: Finding) -> Said:

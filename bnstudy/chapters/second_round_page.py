@@ -35,7 +35,7 @@ from bnstudy.analysis.words import Html, Markdown, Sources, write_claim
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import chapter_of, claims, deviations, family, words
-from bnstudy.chapters.second_round import judgements
+from bnstudy.chapters.second_round import confirmatory_records, judgements
 from bnstudy.chapters.second_round_blocks import Recorded, planned_by
 from bnstudy.chapters.second_round_names import CHAPTERS, PARTS, QUANTITIES, REASONS
 from bnstudy.chapters.second_round_words import WORDS, Words
@@ -235,7 +235,19 @@ class SecondRound:
             words.deviation.format(claim=d.claim, reason=d.reason, records=words.comma.join(d.records))
             for d in deviations()
         ]
-        return Markdown("\n".join(named) or words.no_deviation)
+        return Markdown(("\n".join(named) or words.no_deviation) + self._uncommitted())
+
+    def _uncommitted(self) -> str:
+        """Return how many judged records were made from a checkout with changes, and whether that shows."""
+        made = [record.provenance for record in confirmatory_records(self.store)]
+        changed = [each for each in made if each["git"]["dirty"]]
+        if not changed:
+            return ""
+        committed = {each["source"] for each in made if not each["git"]["dirty"]}
+        alike = all(each["source"] in committed for each in changed)
+        words = self.words
+        said = words.alike if alike else words.unlike
+        return words.uncommitted.format(all=len(made), part=len(changed), alike=said)
 
     def downloads(self) -> Markdown:
         """Return links to the simulation as tables, which it writes beside the page that is being built."""
@@ -306,6 +318,7 @@ class SecondRound:
             size=write.estimate(finding.estimate),
             grades=grades,
             wide="" if finding.estimate.measured else words.wide,
+            expected=write_value(finding.part.quantity.pilot.mean, finding.part.quantity.scale, language),
         )
 
     def _verified(self, claim: str, verified: Verified) -> str:

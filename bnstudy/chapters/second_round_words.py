@@ -58,6 +58,9 @@ class Words:
     provisional: str
     deviation: str
     no_deviation: str
+    uncommitted: str
+    alike: str
+    unlike: str
 
 
 WORDS: dict[Language, Words] = {
@@ -80,7 +83,7 @@ WORDS: dict[Language, Words] = {
         reads="`{study}`, {count} seeds ({first} to {last}; at most {most} once topped up)",
         both=" and ",
         unmeasured="Not measured yet.",
-        found="Found: **{answer}**, {size}{grades}{wide}.",
+        found="Found: **{answer}**, {size}{grades}{wide} (expected beforehand: {expected}).",
         found_grade="; {name}: {answer}",
         wide="; wider than the target",
         procedure=(
@@ -138,6 +141,13 @@ WORDS: dict[Language, Words] = {
         ),
         deviation="- {claim}: {reason} ({records})",
         no_deviation="No chapter names a deviation from the rules.",
+        uncommitted=(
+            " Of {all} records of these blocks {part} were made while the checkout had changes "
+            "that weren't committed yet; each record holds a digest of the code that decides its numbers, "
+            "as loaded: {alike}."
+        ),
+        alike="those of the same kind that were made from a commit have the same",
+        unlike="not all of them have one that records made from a commit have",
     ),
     "zh": Words(
         judged="{claims} 条论断中，{judged} 条已由第二轮的（确认性）训练作出判定",
@@ -159,7 +169,7 @@ WORDS: dict[Language, Words] = {
         reads="训练组 `{study}`，{count} 个随机种子（{first} 至 {last}；追加一次后至多 {most} 个）",
         both=" 和 ",
         unmeasured="尚未测量。",
-        found="结果：**{answer}**，{size}{grades}{wide}。",
+        found="结果：**{answer}**，{size}{grades}{wide}（事先预期：{expected}）。",
         found_grade="；{name}：{answer}",
         wide="；区间宽于目标",
         procedure=(
@@ -219,5 +229,11 @@ WORDS: dict[Language, Words] = {
         ),
         deviation="- {claim}：{reason}（{records}）",
         no_deviation="没有哪一章声明有偏离规则之处。",
+        uncommitted=(
+            "这些训练组的 {all} 份记录中，有 {part} 份训练时工作目录里有尚未提交的改动；"
+            "每份记录都存有实际载入的、决定其数值的代码的摘要：{alike}。"
+        ),
+        alike="与同类的、由已提交代码得到的记录相同",
+        unlike="其中有的与由已提交代码得到的记录不同",
     ),
 }

@@ -6,7 +6,8 @@ A chapter that has something to show of a block of trainings has a file ``traine
 * ``described(shown)``, if it has a part of the page for them: what it says, in the language of ``shown``
   (``bnstudy.chapters.shown``);
 * ``CARRIED``, if there is any: what the second network shows of some claims, a sentence each, by the claim;
-* ``BESIDE``, if there is any: what is said beside the verdict on some claims, a sentence each, by the claim;
+* ``FIRST`` and ``BESIDE``, if there are any: what is said before what a verdict on some claims rests on, and
+  what after it, a sentence each, by the claim;
 * ``IN_SHORT``, if there is any: what the front page says first of some claims, a sentence each, by the claim:
   what it costs not to do what is advised.
 """
@@ -106,13 +107,16 @@ def _carried(
     return f"<p>{intro}</p><ul>{lines}</ul>"
 
 
-def beside(chapter: str, claim: str, language: Language = "en", data_dir: str | os.PathLike[str] = "") -> str:
-    """Return a sentence to stand beside the verdict on a claim; nothing, where there is none to say.
+def around(
+    chapter: str, claim: str, language: Language = "en", data_dir: str | os.PathLike[str] = ""
+) -> tuple[str, str]:
+    """Return what to say before and after what the verdict on a claim rests on; "" where there is nothing.
 
     Raises:
         RecordError: a record is damaged.
     """
-    return _sentence("BESIDE", chapter, claim, language, data_dir)
+    where = chapter, claim, language, data_dir
+    return _sentence("FIRST", *where), _sentence("BESIDE", *where)
 
 
 def in_short(

@@ -90,7 +90,7 @@
       const scheduleSaid = form.querySelector(`[name=schedule][value=${schedule}]`).parentElement.textContent;
       const values = {
         decay: decimal(found.decay), steps: number(found.steps), batch: number(found.batch_size),
-        schedule: scheduleSaid.trim(), plain: points(found.plain), seeds: found.seeds,
+        schedule: scheduleSaid.trim(), rate: decimal(found.learning_rate), plain: points(found.plain), seeds: found.seeds,
         debiased: found.debiased && points(found.debiased),
       };
       said.textContent =

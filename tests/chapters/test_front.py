@@ -21,7 +21,8 @@ from bnstudy.analysis.words import Sources
 from bnstudy.chapters import front, headlines
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.front import Front
-from bnstudy.chapters.front_hero import _beyond
+from bnstudy.chapters.front_hero import _beyond, _told_apart
+from bnstudy.chapters.front_rows import ROWS
 from bnstudy.chapters.judged import chapter_of, claims, family
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -93,6 +94,23 @@ def test_a_claim_that_is_not_judged_yet_is_called_exploratory(page):
 def test_what_to_do_comes_first_and_leads_to_its_card(page):
     links = [a["href"] for a in soup(page.todo()).select("li > a[href^='#']")]
     assert links == [f"#card-{claim.lower()}" for claim in front.MOST_MET]
+    for line in soup(page.todo()).select("li"):
+        # Why, by a number that opens, and how sure that is.
+        assert line.select("a.number")
+        assert line.select_one(".todo-claim .verdict").get_text().split()[0] in "✓◐✗?…"
+
+
+def test_an_end_that_is_written_as_its_bound_gets_a_digit_more():
+    quantity = next(q for q in family().values() if q.scale == "factor")
+    low, high = (math.log2(x) for x in (0.8441, 1.2456))
+    found = Estimate(quantity, Interval(0.036, low, high, 12, 0.999), [0.036])
+    assert _told_apart(found, math.log2(1.25), "en") == "1.025 × [0.844, 1.246]"
+    assert _told_apart(found, math.log2(2), "en") == "1.03 × [0.84, 1.25]"
+
+
+def test_every_part_has_a_row_that_says_what_is_measured():
+    parts = {part.name for claim in claims().values() for part in claim.parts}
+    assert parts == set(ROWS)
 
 
 def test_without_records_nothing_is_claimed(tmp_path):

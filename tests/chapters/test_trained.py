@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shutil
@@ -15,10 +16,12 @@ from bnstudy.blocks.core import ANNEALING, BEFORE, END, LAGGING, CoreStudy
 from bnstudy.blocks.second_network import SecondNetworkStudy
 from bnstudy.chapters import trained
 from bnstudy.chapters.convergence import trained as of_ends
+from bnstudy.chapters.decay import curve
 from bnstudy.chapters.decay import trained as of_decays
 from bnstudy.chapters.shown import Shown
 from bnstudy.chapters.train_flag import trained as of_flags
 from bnstudy.chapters.trained import described
+from bnstudy.records.sealed import sealed
 from bnstudy.records.store import Store
 
 SEEDS = (100, 101)
@@ -166,7 +169,9 @@ def test_what_carries_over_stands_below_and_says_of_which_network_it_is(folder, 
 
 def test_a_second_network_that_is_still_training_is_counted(folder):
     said = read(described("decay", "en", folder, dataset="digits", seeds=2)).get_text()
-    assert "second_network, are not recorded in full yet (0 / 4)" in said
+    assert (
+        "second network, a ResNet of eight layers (second_network), is still being measured: 0 of 4" in said
+    )
 
 
 def shown(folder, chapter, language="en"):
@@ -272,8 +277,8 @@ def test_the_ladder_counts_steps_as_the_judge_does_and_says_where_a_time_is_a_bo
 
 def test_until_a_block_is_recorded_in_full_its_runs_are_counted(folder, tmp_path):
     said = read(described("decay", "en", folder, dataset="digits", seeds=3)).get_text()
-    assert "not recorded in full yet (4 / 6)" in said
-    assert "（0 / 32）" in described("decay", "zh", tmp_path)
+    assert "core, 4 of 6 are recorded" in said
+    assert "已记录 0 / 32" in described("decay", "zh", tmp_path)
     assert described("performance", "en", folder) == ""
 
 
@@ -281,21 +286,92 @@ def test_beside_a_verdict_stands_what_no_verdict_rests_on(folder, tmp_path):
     said = {
         chapter: read(say(shown(folder, chapter))).get_text()
         for chapter, say in (
-            ("decay", of_decays.BESIDE["C7"]),
-            ("train_flag", of_flags.BESIDE["C10"]),
+            ("decay", of_decays.FIRST["C7"]),
+            ("train_flag", of_flags.FIRST["C10"]),
         )
     }
     assert "decay 0.999 costs 27.0 [27.0, 27.0] points against 0.9" in said["decay"]
     assert re.search(
         r"batches of 128 is_training=True costs -1\.0 \[.*shuffled.* and 19\.0 \[", said["train_flag"]
     )
-    assert trained.beside("decay", "C7", "en", tmp_path) == ""
-    assert trained.beside("decay", "C6", "en", folder) == ""
-    assert trained.beside("knobs", "C8", "en", folder) == ""
+    assert trained.around("decay", "C7", "en", tmp_path) == ("", "")
+    assert trained.around("decay", "C6", "en", folder) == ("", "")
+    assert trained.around("knobs", "C8", "en", folder) == ("", "")
+
+
+def test_the_first_screen_says_what_the_advice_saves(folder):
+    said = {
+        claim: read(module.IN_SHORT[claim](shown(folder, chapter))).get_text()
+        for claim, chapter, module in (
+            ("C6", "decay", of_decays),
+            ("C7", "decay", of_decays),
+            ("C10", "train_flag", of_flags),
+        )
+    }
+    assert "lose 3.0 points" in said["C6"]
+    assert "before annealing, 0.0 after it" in said["C6"]
+    assert "costs 27.0 points of test accuracy in epochs 3 to 8, and 0.0 once annealed" in said["C7"]
+    assert (
+        "costs 10.0 points of test accuracy in test batches of 4, -1.0 in batches of 128, and 19.0"
+        in (said["C10"])
+    )
+
+
+def test_test_batches_in_the_stored_order_are_told_from_shuffled_ones(folder):
+    # The test batch's own statistics lose two points at the end, shuffled ones of the largest size win one.
+    assert of_flags._own_batches(shown(folder, "train_flag"), END).tolist() == pytest.approx([0.02] * 2)
+    assert re.search(
+        r"where True costs 2\.0 \[", read(of_flags._grouping(shown(folder, "train_flag"))).get_text()
+    )
+
+
+def curve_of(root, extra=()):
+    """Write a recorded curve: decay d loses 10 d points before annealing, and nothing after it."""
+    runs = [r for r in CoreStudy(dataset="digits", seeds=2).runs() if r.arms["arm"] == "batch"]
+    columns = ["run", "seed", "step", "decay", "zero_debias", "accuracy", "loss"]
+    rows = [
+        [
+            r.spec.name,
+            r.spec.seed,
+            round(e * AN_EPOCH),
+            d,
+            "none",
+            0.8 + 0.002 * (r.spec.seed - 100) - lost,
+            1.0,
+        ]
+        for r in runs
+        for e, rate in ((ANNEALING, 0.1), (END, 0.0))
+        for d in (0.1, 0.5, 0.9)
+        for lost in (rate * d,)
+    ]
+    (root / "bench").mkdir()
+    result = sealed({"columns": columns, "rows": [*rows, *extra]})
+    (root / curve.FILE).write_text(json.dumps(result))
+
+
+def test_any_decay_is_held_against_precise_statistics_of_the_same_weights(folder, tmp_path):
+    assert curve.described(shown(folder, "decay")) == ""
+    root = tmp_path / "data"
+    shutil.copytree(folder, root)
+    stranger = ["another run", 100, round(END * AN_EPOCH), 0.9, "none", 0.1, 1.0]
+    curve_of(root, extra=[stranger])
+    table = curve.losses(shown(root, "decay"))
+    assert len(table) == 2 * 2 * 3
+    before = table[table["schedule"] == "constant"].groupby("decay")["lost"].mean()
+    assert before.to_dict() == pytest.approx({0.1: 0.01, 0.5: 0.05, 0.9: 0.09})
+    assert table[table["schedule"] == "annealed"]["lost"].abs().max() < 1e-9
+    said = read(curve.described(shown(root, "decay"))).get_text()
+    assert re.search(
+        r"annealing decay 0\.1 loses least, 1\.0 \[.*best of 3.* and 0\.9 loses 8\.0 .*more", said
+    )
+    assert "every decay from 0.1 to 0.9 loses less than 0.25 points" in said
+    (root / curve.FILE).write_text((root / curve.FILE).read_text().replace("0.71", "0.72"))
+    with pytest.raises(ValueError, match="damaged"):
+        curve.losses(shown(root, "decay"))
 
 
 def test_what_forgetting_the_updates_costs_stays_beside_the_cost_of_a_step():
-    said = read(trained.beside("updates_collections", "C11")).get_text()
+    said = read(trained.around("updates_collections", "C11")[1]).get_text()
     assert re.search(r"^In the first round: Forgetting UPDATE_OPS takes .*\d %.*to \d", said)
     assert described("updates_collections") == ""
 

@@ -7,14 +7,17 @@ import re
 
 import pytest
 from bs4 import BeautifulSoup
+from matplotlib import pyplot as plt
 from scipy.stats import binomtest
 
 from bnstudy import chapters
 from bnstudy.analysis.statistics import share_interval
 from bnstudy.blocks.in_turn import InTurnStudy
 from bnstudy.blocks.shift import HALF_RATE, ShiftStudy
-from bnstudy.chapters.covariate_shift import seen
+from bnstudy.blocks.turn_rates import TurnRatesStudy
+from bnstudy.chapters.covariate_shift import seen, seen_figures
 from bnstudy.chapters.covariate_shift import trained as of_shift
+from bnstudy.chapters.explosion import by_rate
 from bnstudy.chapters.explosion import trained as of_endings
 from bnstudy.chapters.explosion.rules import how_ended
 from bnstudy.chapters.shown import Shown
@@ -68,6 +71,12 @@ def folder(tmp_path_factory):
         norms = [(1, None, "total_norm", 2.0), (2, None, "total_norm", math.inf if at else 4.0)]
         tables["gradient_health"] = probe(norms)
         store.write(run.spec, MADE, f"diverged at step {at}" if at else "finished", tables)
+    for run in TurnRatesStudy(dataset="digits", seeds=2).runs():
+        # At once nothing survives a rate of 0.5, in turn a rate of 1; with He's initialisation all the same.
+        rate, arm = float(run.arms["learning_rate"]), run.arms["arm"]
+        gone = rate > {"at once": 0.4, "in turn": 0.9}.get(arm, 0.25)
+        tables = course(None if gone else 0.5, 1.0)
+        store.write(run.spec, MADE, "diverged at step 9" if gone else "finished", tables)
     for run in ShiftStudy(dataset="digits", seeds=len(SEEDS)).runs():
         store.write(run.spec, MADE, "finished", shift_tables(run.arms["arm"], run.spec.seed))
     return root
@@ -204,3 +213,46 @@ def test_the_shape_is_told_from_the_nearest_layer_to_the_farthest(folder):
         r"goes from 0\.020 .*?\(conv1\) to 0\.080 .*?\(conv4\); that of the logits is 0\.100 ", text
     )
     assert "A Gaussian sample of that size has 0.005." in text
+
+
+def test_no_curve_leaves_its_panel(folder):
+    table = seen.shape(shown(folder, "shift", "covariate_shift").frames)
+    # The last panel's values are the largest: a limit set too early would have cut them off.
+    table.loc[table["training"] == "adam", "value"] *= 3
+    figure = seen_figures.shape(table, 0.05)
+    for axis in figure.axes:
+        top = axis.get_ylim()[1]
+        assert all(max(line.get_ydata()) <= top for line in axis.lines)
+    plt.close(figure)
+
+
+def test_c1_also_says_what_more_noise_does(folder):
+    said = read(of_endings._most_noise(shown(folder, "shift", "explosion"))).get_text()
+    # Fresh noise of 16 times the published dose has four times the gradient of frozen noise.
+    assert re.search(r"^With 16 times .* 4\.00 \[", said)
+    assert of_endings._more_noise(shown(folder, "in_turn", "explosion")) == ""  # not all of it is recorded
+
+
+def test_c3_says_how_the_logits_end(folder):
+    said = read(of_shift._at_the_end(shown(folder, "shift", "covariate_shift"))).get_text()
+    assert f"after {STEPS[-1]} steps that of the logits is" in said
+
+
+def test_the_largest_rate_that_is_survived_is_held_against_that_of_all_layers_at_once(folder):
+    page = Shown(chapters.load("turn_rates", folder, dataset="digits", seeds=2), "explosion", "en")
+    ended = by_rate.endings(page)
+    # Of the grid 0.3 and 0.7 are the last that survive, and 0.2 twice.
+    assert by_rate.ratios(ended, "at once", "in turn").tolist() == pytest.approx([math.log2(0.7 / 0.3)] * 2)
+    assert by_rate.ratios(ended, "He, at once", "He, in turn").tolist() == [0.0, 0.0]
+    counted = by_rate.table(page, ended)
+    assert counted["0.5"].tolist() == ["2 / 2", "0 / 2", "2 / 2", "2 / 2"]
+    assert "2.33 [2.33, 2.33] × with the tutorial's" in read(by_rate.said(page)).get_text()
+    none = ended.assign(diverged=1)
+    assert by_rate.ratios(none, "at once", "in turn").tolist() == [0.0, 0.0]
+    assert by_rate.described(shown(folder, "in_turn", "explosion")) == ""  # of the tutorial's data, nothing
+
+
+def test_in_turn_each_layer_is_updated_as_often_as_at_once():
+    steps = {run.arms["arm"]: run.spec.epochs for run in TurnRatesStudy().runs()}
+    assert steps == {"at once": 1, "in turn": len(LAYERS), "He, at once": 1, "He, in turn": len(LAYERS)}
+    assert {run.spec.seed for run in TurnRatesStudy().runs()} == set(range(5))

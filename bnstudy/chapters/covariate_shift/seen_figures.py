@@ -77,10 +77,12 @@ def shape(table: pd.DataFrame, bound: float) -> Figure:
         drawn = part.groupby("step")["sample"].mean()
         axis.plot(drawn.index, drawn, color=NEUTRAL, lw=1, ls="--")
         axis.axhline(bound, color=NEUTRAL, lw=1, ls=":")
-        axis.set(xscale="log", ylim=(0, None))
+        axis.set(xscale="log")
         axis.set_title(title, fontsize=SMALL + 1)
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_locator(NullLocator())
+    # Only now: a limit that is set ends the scaling, and the panels share theirs.
+    axes[0].set_ylim(0, None)
     axes[0].set_ylabel("Kolmogorov distance to a Gaussian")
     figure.supxlabel("training step", fontsize=SMALL + 1, color=NEUTRAL)
     handles = [sample(layer, colour, lw=1.6) for layer, colour in zip(layers, colours, strict=True)]

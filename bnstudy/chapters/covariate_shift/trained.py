@@ -122,13 +122,39 @@ def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
 def _halving(shown: Shown) -> str:
     angle = seen.cosine(shown.frames)
     sgd, adam = (_changed(shown, angle, HALF_RATE, training) for training in ("sgd", "adam"))
+    layers = sorted(angle["layer"].unique())
+    first, last = (shown.write.number(_pooled(angle, layer)) for layer in (layers[0], layers[-1]))
     return shown.write.say(
-        f"Halving the learning rate changes the gradients' cosine by {sgd} (SGD) and {adam} (Adam).",
-        f"作为参照：仅把学习率减半，更新前后梯度夹角的余弦就改变 {sgd}（SGD）和 {adam}（Adam）。",
+        f"Halving the learning rate changes the gradients' cosine by {sgd} (SGD) and {adam} (Adam). Batch norm "
+        f"changes it by {first} in {layers[0]} and by {last} in {layers[-1]}, which the mean hides.",
+        f"作为参照：仅把学习率减半，更新前后梯度夹角的余弦就改变 {sgd}（SGD）和 {adam}（Adam）。批归一化使它在 {layers[0]} 改变 "
+        f"{first}，在 {layers[-1]} 改变 {last}，平均值掩盖了这一点。",
     )
 
 
-BESIDE = {"C2": _halving}
+def _pooled(angle: pd.DataFrame, layer: str) -> pd.Series[float]:
+    """Return by how much the cosine in a layer differs with batch norm, mean over the trainings, by seed."""
+    of_layer = angle[angle["layer"] == layer]
+    with_, without = (
+        of_layer[of_layer["arm"] == arm].groupby("seed")["value"].mean() for arm in ("batch", "none")
+    )
+    return paired(with_, without)
+
+
+def _at_the_end(shown: Shown) -> str:
+    """Return the logits' distance to a Gaussian at the last probed step."""
+    table = seen.shape(shown.frames)
+    last = table[(table["layer"] == LOGITS) & (table["step"] == table["step"].max())]
+    distance = shown.write.number(last.groupby("seed")["value"].mean())
+    steps = shown.write.cite(f"{int(table['step'].max())}")
+    return shown.write.say(
+        f"Both are means along training: after {steps} steps that of the logits is {distance} (asked: below "
+        f"{NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
+        f"两者都是训练过程中的平均值：{steps} 步之后 logit 的距离为 {distance}（要求低于 {NOT_GAUSSIAN:g}）。仅做标准化并不改变分布的形状。",
+    )
+
+
+BESIDE = {"C2": _halving, "C3": _at_the_end}
 
 
 def _layers_in_words(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> str:

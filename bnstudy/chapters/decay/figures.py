@@ -183,6 +183,7 @@ def lost_by_any_decay(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     axis.set_xscale("log")
     # A tenth of a point is to be seen beside forty.
     axis.set_yscale("symlog", linthresh=1)
+    axis.set_ylim(min(-0.3, 1.1 * points["lost"].groupby(points["decay"]).mean().min()), None)
     axis.set_yticks(LOST, [f"{lost:g}" for lost in LOST])
     axis.yaxis.set_minor_locator(NullLocator())
     axis.set_xticks([1 / (1 - d) for d in TOLD], [f"{d:g}" for d in TOLD])

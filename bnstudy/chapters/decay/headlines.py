@@ -25,13 +25,14 @@ FOUND = {
     ),
     "lost by decay 0.999 and won back with the same weights": {
         "doesn't hold": Said(
-            "It isn't overfitting: precise statistics of the same weights win back more than nine tenths of "
-            "that ({} more),",
-            "这不是过拟合：同一组权重换用精确统计量，能恢复的准确率超过这一下降的九成（超出的部分为 {}）；",
+            "What 0.999 loses early isn't overfitting: precise statistics of the same weights win back more than "
+            "nine tenths of it ({} more),",
+            "衰减率 0.999 早期造成的下降不是过拟合：同一组权重换用精确统计量，能恢复的准确率超过这一下降的九成（超出的部分为 {}）；",
         ),
         "": Said(
-            "What precise statistics of the same weights win back of that lies {} above nine tenths,",
-            "同一组权重换用精确统计量，能恢复的准确率减去这一下降的九成为 {}；",
+            "What precise statistics of the same weights win back of what 0.999 loses early lies {} above nine "
+            "tenths of it,",
+            "衰减率 0.999 早期造成的下降中，同一组权重换用精确统计量能恢复的部分减去九成为 {}；",
         ),
     },
     "lost by decay 0.999 on training images too": {

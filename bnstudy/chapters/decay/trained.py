@@ -53,7 +53,7 @@ def _cost_of_a_large_decay(shown: Shown) -> str:
     )
 
 
-BESIDE = {"C7": _cost_of_a_large_decay}
+FIRST = {"C7": _cost_of_a_large_decay}
 
 
 def _waits(shown: Shown) -> str:

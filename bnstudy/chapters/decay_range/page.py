@@ -231,7 +231,10 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
             for name, verdict in self.same.verdicts.items()
         }
         known = (f"at {self.cite(count)} for {name}" for name, count in same.items())
-        return f"Of {len(others)} other settings, the centre's answer is known to hold {' and '.join(known)}."
+        return (
+            f"Of {len(others)} other settings, the centre's answer by the first round's rules, which are "
+            f"exploratory, is known to hold {' and '.join(known)}."
+        )
 
     def _by_rule(self) -> str:
         """Return each contrast's answers and each cause's, by setting, as a list in Markdown."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bnstudy.analysis.statistics import share_interval
-from bnstudy.chapters.explosion import figures
+from bnstudy.analysis.statistics import mean_interval, share_interval
+from bnstudy.analysis.tables import paired
+from bnstudy.chapters.covariate_shift import seen
+from bnstudy.chapters.covariate_shift.trained import BLOCK as NOISY
+from bnstudy.chapters.explosion import by_rate, figures
 from bnstudy.chapters.explosion.figures import ENDS
 from bnstudy.chapters.explosion.rules import how_ended, largest_norms, write_median
+from bnstudy.chapters.loading import load
 from bnstudy.chapters.shown import Shown
+from bnstudy.study.run import NotRecordedError
 
 BLOCK = "in_turn"
 
@@ -42,6 +47,7 @@ def described(shown: Shown) -> str:
             ),
             shown.seen(_sentences(shown, ended)),
             shown.table(table(shown, ended)),
+            by_rate.described(shown),
         )
     )
 
@@ -61,6 +67,33 @@ def _diverge(shown: Shown) -> str:
 
 
 IN_SHORT = {"C1": _diverge}
+
+
+def _more_noise(shown: Shown) -> str:
+    """Return the largest gradient under more noise than the judged amount; nothing until it is recorded."""
+    try:
+        frames = load(NOISY, shown.frames.root)
+    except NotRecordedError:
+        return ""
+    return _most_noise(Shown(frames, shown.chapter, shown.language))
+
+
+def _most_noise(there: Shown) -> str:
+    runs = seen.noise(there.frames)
+    dose = runs["dose"].max()
+    fresh, frozen = (
+        runs[(runs["dose"] == dose) & (runs["kind"] == kind)].groupby("seed")["gradient"].mean()
+        for kind in seen.NOISES
+    )
+    times = there.times(mean_interval(paired(fresh, frozen)))
+    return there.write.say(
+        f"With {dose:g} times the published noise the largest gradient is {times} times as large where it is drawn "
+        "afresh as where it is frozen; the verdict is about four times the published noise.",
+        f"噪声为文献用量的 {dose:g} 倍时，重新抽取时的最大梯度是固定时的 {times} 倍；判定所依据的是 4 倍用量。",
+    )
+
+
+BESIDE = {"C1": _more_noise}
 
 
 def table(shown: Shown, ended: pd.DataFrame) -> pd.DataFrame:

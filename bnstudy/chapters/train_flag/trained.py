@@ -55,7 +55,7 @@ def _largest_batches(shown: Shown) -> str:
     )
 
 
-BESIDE = {"C10": _largest_batches}
+FIRST = {"C10": _largest_batches}
 
 
 def _of_true(shown: Shown) -> str:
@@ -76,20 +76,16 @@ IN_SHORT = {"C10": _of_true}
 
 
 def _ordinary_batches(shown: Shown) -> str:
-    """Return what is_training=True costs in shuffled test batches of the training size."""
+    """Return what is_training=True costs in test batches of the training size."""
     costs = {}
     for phase, epoch in shown.phases.items():
-        rows = shown.at("checkpoints", epoch)
-        rows = rows[rows["split"] == "test"].set_index("seed")
-        usual = (rows["statistics"] == "moving") & (rows["decay"] == USUAL)
-        own = rows["statistics"] == "batch"
-        costs[phase] = shown.lost(paired(rows[usual]["accuracy"], rows[own]["accuracy"]))
+        costs[phase] = shown.lost(_own_batches(shown, epoch))
     size = max(run.spec.batch_size for run in shown.frames.study.runs() if isinstance(run.spec, RunSpec))
     return shown.write.say(
-        f"In shuffled test batches of {size} <code>is_training=True</code> costs {costs['annealed']} points after "
+        f"In test batches of {size} <code>is_training=True</code> costs {costs['annealed']} points after "
         f"annealing and {costs['constant']} before it (less than nothing is a gain). Other test batches were not "
         "measured.",
-        f"在打乱的、批大小为 {size} 的测试批上，<code>is_training=True</code> 使测试准确率下降的幅度：退火后 {costs['annealed']} "
+        f"在批大小为 {size} 的测试批上，<code>is_training=True</code> 使测试准确率下降的幅度：退火后 {costs['annealed']} "
         f"个百分点，退火前 {costs['constant']} 个百分点（负值表示上升）。其他测试批未测量。",
     )
 
@@ -168,9 +164,30 @@ def _sentences(shown: Shown) -> str:
     seeds = shown.write.cite(str(rows["seed"].nunique()))
     return shown.write.say(
         f"In the second round's networks, annealed ({seeds} seeds), in points of test accuracy against False: "
-        f"{'; '.join(said['en'])}. A negative cost is a gain.",
-        f"第二轮的网络，退火之后（{seeds} 个随机种子），True 与 False 相比，测试准确率下降的百分点：{'；'.join(said['zh'])}。负值表示上升。",
+        f"{'; '.join(said['en'])}. A negative cost is a gain. {_grouping(shown)}",
+        f"第二轮的网络，退火之后（{seeds} 个随机种子），True 与 False 相比，测试准确率下降的百分点：{'；'.join(said['zh'])}。负值表示上升。"
+        f"{_grouping(shown)}",
     )
+
+
+def _grouping(shown: Shown) -> str:
+    """Return what C6's test batches cost, which are the same for all seeds."""
+    cost = shown.lost(_own_batches(shown, END))
+    return shown.write.say(
+        f"Each seed meets the shuffled images in an order of its own. C6 judges test batches of the training size, "
+        f"too, but in the images' stored order, one grouping for all seeds, where True costs {cost}: which images "
+        "share a batch matters that much.",
+        f"打乱时，每个随机种子的图像顺序各不相同。C6 也判定训练批大小的测试批，但图像按存储顺序分批，各随机种子相同，此时 True 的代价为 "
+        f"{cost}：哪些图像同处一批，影响就有这么大。",
+    )
+
+
+def _own_batches(shown: Shown, epoch: float) -> pd.Series[float]:
+    """Return each seed's accuracy with False minus that with each test batch's own, in the stored order."""
+    rows = shown.at("checkpoints", epoch)
+    rows = rows[rows["split"] == "test"].set_index("seed")
+    usual = (rows["statistics"] == "moving") & (rows["decay"] == USUAL) & (rows["zero_debias"] == "none")
+    return paired(rows[usual]["accuracy"], rows[rows["statistics"] == "batch"]["accuracy"])
 
 
 def _in_words(shown: Shown) -> str:

@@ -14,10 +14,12 @@ from bnstudy.analysis.judged.training import CHANCE
 from bnstudy.analysis.statistics import Interval, mean_interval
 from bnstudy.analysis.tables import last_step, paired
 from bnstudy.blocks.core import ANNEALING, END, CoreStudy
+from bnstudy.chapters.decay import curve
 from bnstudy.chapters.decay.study import DecayStudy
 from bnstudy.chapters.decay_range.rules import at_the_end
 from bnstudy.chapters.decay_range.study import DecayRangeStudy
 from bnstudy.chapters.loading import load
+from bnstudy.chapters.shown import Shown
 from bnstudy.study.frames import Frames
 from bnstudy.study.run import NotRecordedError
 
@@ -128,6 +130,24 @@ def of_core(frames: Frames) -> Iterator[Loss]:
         if schedule == "constant" or step == end:  # in between, the rate isn't at zero yet
             setting = Setting("core", "decay", schedule, study.rate_batch, study.batch_size, step)
             yield from _losses(setting, rows[rows["step"] == step])
+    yield from _of_snapshots(frames, rows)
+
+
+def _of_snapshots(frames: Frames, recorded: pd.DataFrame) -> Iterator[Loss]:
+    """Yield what other decays lost in the core's networks, before annealing and after it."""
+    study: Any = frames.study
+    shown = Shown(frames, "decay", "en")
+    table = curve.losses(shown)
+    if table.empty:
+        return
+    for (phase, decay), rows in table.groupby(["schedule", "decay"]):
+        if decay in set(recorded["decay"]):
+            continue
+        step = round(shown.phases[str(phase)] * shown.steps_an_epoch)
+        setting = Setting("core", "decay", str(phase), study.rate_batch, study.batch_size, step)
+        plain, debiased = (rows[rows["zero_debias"] == kind]["lost"] for kind in ("none", "both"))
+        of_debiased = None if debiased.empty else mean_interval(debiased)
+        yield Loss(setting, float(decay), mean_interval(plain), of_debiased)
 
 
 def _setting(study: DecayStudy | DecayRangeStudy, schedule: str, step: Any) -> Setting:

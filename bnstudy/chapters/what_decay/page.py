@@ -130,7 +130,11 @@ class WhatDecay:
             setting = loss.setting
             row = rows.setdefault(setting, {self.words.training: self._name(setting)})
             row[f"{loss.decay:g}"] = loss.plain.percent().replace(" %", "")
-        decays = sorted({loss.decay for loss in self.losses})
+        # What one study alone has, the chapter on decay shows as a curve.
+        studies: dict[float, set[str]] = {}
+        for loss in self.losses:
+            studies.setdefault(loss.decay, set()).add(loss.setting.study)
+        decays = sorted(decay for decay, found in studies.items() if len(found) > 1)
         table = pd.DataFrame(list(rows.values()))
         return table[[self.words.training, *(f"{decay:g}" for decay in decays)]].fillna("–")
 
@@ -145,6 +149,7 @@ class WhatDecay:
             batch=setting.batch_size,
             steps=f"{setting.steps:,}",
             schedule=self.words.schedules[setting.schedule],
+            rate=f"{setting.learning_rate:g}",
         )
 
 

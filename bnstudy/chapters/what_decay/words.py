@@ -61,7 +61,7 @@ WORDS = {
         left_after="start left after {n} steps",
         training="training, and learning rate",
         records="{count} records, which these chapters list: {pages}.",
-        setting="batches of {batch}, {steps} steps, {schedule}",
+        setting="batches of {batch}, {steps} steps, {schedule}, {rate}",
         script={
             "steps": "{n} steps ({images} images)",
             "ago": "{n} steps ({images} images) ago",
@@ -71,9 +71,8 @@ WORDS = {
             "forgets": "After {steps} steps a decay of {decay} (momentum {momentum}) leaves the initial "
             "value less than 1 %; a larger decay leaves it more.",
             "nearest": "Nearest recorded training: decay {decay} after {steps} steps with batches of "
-            "{batch}, "
-            "learning rate {schedule}. It lost {plain} points of test accuracy against precise statistics "
-            "of the same weights",
+            "{batch}, learning rate {rate}, {schedule}. It lost {plain} points of test accuracy against "
+            "precise statistics of the same weights",
             "debiased": "; with the initial value's weight divided out, {debiased}",
             "end": " (mean of {seeds} seeds, 95 % interval).",
             "records": "The chapter with its records",
@@ -123,7 +122,7 @@ WORDS = {
         left_after="{n} 步后初始值剩余的权重",
         training="训练设置",
         records="{count} 条记录，列于以下章节：{pages}。",
-        setting="批大小 {batch}，{steps} 步，{schedule}",
+        setting="批大小 {batch}，{steps} 步，{schedule}，{rate}",
         script={
             "steps": "{n} 步（{images} 张图像）",
             "ago": "{n} 步（{images} 张图像）之前",
@@ -132,7 +131,8 @@ WORDS = {
             "percent": "{n} %",
             "forgets": "{steps} 步之后，衰减率 {decay}（momentum {momentum}）使初始值剩余的权重低于 1 %；"
             "衰减率更大，剩余的更多。",
-            "nearest": "最接近的有记录的训练：衰减率 {decay}，{steps} 步，批大小 {batch}，{schedule}。"
+            "nearest": "最接近的有记录的训练：衰减率 {decay}，{steps} 步，批大小 {batch}，"
+            "{schedule}，学习率 {rate}。"
             "与同一组权重的精确统计量相比，测试准确率的降幅为 {plain} 个百分点",
             "debiased": "；偏差修正后为 {debiased}",
             "end": "（{seeds} 个随机种子的均值，95% 置信区间）。",
