@@ -45,12 +45,6 @@ _STILL = (
     ),
 )
 
-STANDING = (
-    "Trained to the end by the plan that was frozen beforehand. The sentences at the top of the page have "
-    "what the verdicts rest on; all else here is described, with 95 % intervals, and judged by nothing.",
-    "第二轮：按运行前冻结的计划训练到底。判定所依据的数字见页首；其余只作描述（95% 置信区间），不参与判定。",
-)
-
 
 def described(
     chapter: str, language: Language = "en", data_dir: str | os.PathLike[str] = "", **parameters: Any

@@ -35,8 +35,10 @@ def find_leak(passes: Passes, batch: Any, other: Any) -> Leak | str | None:
     """
     mixed = with_other_neighbours(batch, other)
     if mixed is None:
-        return "Whether outputs depend on their batch wasn't told: a batch has one image, or parts that "
-        "can't be mixed."
+        return (
+            "Whether outputs depend on their batch wasn't told: a batch has one image, or parts that "
+            "can't be mixed."
+        )
     n = size_of(batch)
     kept: list[Tensor | None] = []
     names = {module: name for name, module in passes.model.named_modules()}

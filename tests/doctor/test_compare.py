@@ -120,6 +120,17 @@ def test_prefixes_and_casts_are_no_difference(tmp_path):
     assert doctor.compare(model, other_data(model), "copy").codes == {"old-statistics"}
 
 
+def test_statistics_of_the_same_parameters_are_told_apart_with_their_counters():
+    model = trained()
+    other = other_data(model)
+    counted = [int(m[1].num_batches_tracked) for m in (model, other)]
+    assert counted[0] != counted[1]
+    found = doctor.compare(model, other).findings
+    assert found
+    for finding in found:
+        assert finding.seen.endswith(f"sd apart (counters {counted[0]}, {counted[1]})")
+
+
 def test_an_export_in_training_mode_or_without_batch_norm_is_said_to_be_so():
     model = trained()
     assert ("mixed-modes", "warning") in {

@@ -40,8 +40,10 @@ def _seen(pair: Pair, a: Layer, b: Layer, gap: float) -> str | None:
             return "the parameters differ, and the statistics are the same, bit for bit"
         counters_tell = a.count is not None and a.count == b.count
         if pair.same_parameters and gap > APART and not counters_tell:
-            return f"the parameters are the same, and the statistics {gap:.2g} sd apart (counters "
-            f"{a.count}, {b.count})"
+            return (
+                f"the parameters are the same, and the statistics {gap:.2g} sd apart (counters "
+                f"{a.count}, {b.count})"
+            )
     elif pair.relation == "average":
         if pair.same_parameters is False and same:
             return "the average has the statistics of the model it averages, bit for bit"
