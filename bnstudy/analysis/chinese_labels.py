@@ -49,9 +49,9 @@ LABELS: Final[dict[str, str]] = {
     "guessing": "随机猜测",
     "(the same for all)": "（各方式相同）",
     # training
-    "annealed": "退火",
+    "annealed": "学习率退火",
     "annealed learning rate": "学习率退火",
-    "constant": "恒定",
+    "constant": "恒定学习率",
     "constant learning rate": "恒定学习率",
     "decay": "衰减率",
     "batch size": "批大小",

@@ -77,9 +77,11 @@ QUANTITIES: Final[dict[str, str]] = {
         "恒定学习率下的测试准确率，衰减率 0.9 减测试批自身的统计量"
     ),
     "lost by decay 0.999 and won back with the same weights": (
-        "衰减率 0.999 使测试准确率下降、同一组权重换用精确统计量又能恢复的部分"
+        "衰减率 0.999 所致测试准确率下降中，同一组权重换用精确统计量能恢复的部分，减去这一下降的九成"
     ),
-    "lost by decay 0.999 on training images too": "衰减率 0.999 使训练准确率下降的幅度",
+    "lost by decay 0.999 on training images too": (
+        "衰减率 0.999 使训练准确率下降的幅度，减去测试准确率降幅的九成"
+    ),
     "gamma in hidden layers minus none": "测试准确率，隐藏层有 gamma 减无 gamma",
     "gamma everywhere minus in hidden layers": "测试准确率，各层都有 gamma 减只有隐藏层有",
     **{

@@ -12,16 +12,16 @@ from bnstudy.chapters.decay.rules import accuracy, difference, error_split
 FOUND = {
     "annealed: decay 0.9 minus decay 0": Said(
         "Annealed, decay 0.9 leads the last batch alone by {}.",
-        "学习率退火后，测试准确率之差，衰减率 0.9 的滑动平均减最后一批的统计量（衰减率 0）为 {}，",
+        "学习率退火后，衰减率 0.9 的滑动平均与最后一批的统计量（衰减率 0）的测试准确率之差为 {}。",
     ),
     "annealed: decay 0.9 minus the test batch's own": Said(
-        "It leads each test batch's own by {}.", "减测试批自身的统计量为 {}。"
+        "It leads each test batch's own by {}.", "与测试批自身的统计量之差为 {}。"
     ),
     "constant rate: decay 0.9 minus decay 0": Said(
-        "Under a constant rate it is {} against the last batch", "恒定学习率下，减最后一批的统计量为 {}，"
+        "Under a constant rate it is {} against the last batch", "恒定学习率下，与最后一批的统计量之差为 {}，"
     ),
     "constant rate: decay 0.9 minus the test batch's own": Said(
-        "and {} against the test batch.", "减测试批自身的统计量为 {}。"
+        "and {} against the test batch.", "与测试批自身的统计量之差为 {}。"
     ),
     "lost by decay 0.999 and won back with the same weights": {
         "doesn't hold": Said(

@@ -103,7 +103,7 @@ WORDS = {
             **{
                 f"not worse than {other}": (
                     f"The default isn't worse than {other} by half a point of test accuracy.",
-                    f"默认值的测试准确率，不比 {other} 的低半个百分点以上。",
+                    f"默认值的测试准确率即使低于 {other} 的，也低不到半个百分点。",
                 )
                 for other in EPSILONS
             },

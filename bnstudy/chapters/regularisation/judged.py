@@ -99,7 +99,7 @@ WORDS = {
             **{
                 f"no worse than {extra}": (
                     f"Batch norm alone isn't worse than {extra} alone by 1 point of test accuracy.",
-                    f"只用 BN 的测试准确率，不比只用 {_CHINESE[extra]} 的低 1 个百分点以上。",
+                    f"只用 BN 的测试准确率即使低于只用 {_CHINESE[extra]} 的，也低不到 1 个百分点。",
                 )
                 for extra in EXTRAS
             },
