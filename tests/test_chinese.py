@@ -80,7 +80,7 @@ def test_numbers_stay_as_they_are(numbers: list[str]) -> None:
 
 def test_html_and_drawings_keep_all_but_their_words():
     table = '<th title="seed">seed</th><td>&gt; 782</td><td>kept</td>'
-    assert chinese_html(table) == '<th title="seed">种子</th><td>&gt; 782</td><td>kept</td>'
+    assert chinese_html(table) == '<th title="seed">随机种子</th><td>&gt; 782</td><td>kept</td>'
     frame = '<div class="frame" data-label="step 1,955"><p>step 1,955</p></div>'
     assert chinese_html(frame) == '<div class="frame" data-label="第 1,955 步"><p>第 1,955 步</p></div>'
     svg = '<style>*{stroke-linejoin: round}</style><g id="training step"><text x="1">training step</text></g>'
@@ -169,7 +169,7 @@ def test_a_figure_with_words_gets_a_chinese_one_beside_it(tmp_path: Path) -> Non
     (tmp_path / "b.svg").write_text("<svg><text>0.9</text></svg>")
     html = '<img src="../../_images/a.svg"/><img src="../../_images/b.svg"/><img src="../../_images/c.svg"/>'
     assert chinese_pages.draw(html, tmp_path) == html.replace("a.svg", "a-zh.svg")
-    assert (tmp_path / "a-zh.svg").read_text(encoding="utf-8") == "<svg><text>种子</text></svg>"
+    assert (tmp_path / "a-zh.svg").read_text(encoding="utf-8") == "<svg><text>随机种子</text></svg>"
     assert (tmp_path / "a.svg").read_text() == "<svg><text>seed</text></svg>"
 
 

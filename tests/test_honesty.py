@@ -75,7 +75,7 @@ QUOTED = {"changelog.md", "differences.md", "log.md", "references.md"}
 # test_the_coverage_and_the_width_on_the_methods_page_are_simulated holds to its simulation.
 TABLES = {
     "methods.md": ("| layer | weights |", "| array | SHA-256 |", "| values | Student's t |"),
-    "zh/methods.md": ("| 层 | 权重 |", "| 值的分布 | 学生 t |"),
+    "zh/methods.md": ("| 层 | 权重 |", "| 值的分布 | t 区间 |"),
 }
 
 

@@ -63,7 +63,7 @@ _PATTERNS: Final = tuple(
     )
 )
 _NAMES = {"sgd": "SGD", "adam": "Adam"}
-_FACTOR = re.compile(r"([\d.,]+) ×( \[[^\]]*\])?")
+_FACTOR = re.compile(r"([-+−]?[\d.,]+) ×( \[[^\]]*\])?")
 _BETWEEN_TAGS = re.compile(r"(?<=>)[^<>]*\S[^<>]*(?=<)")
 _LABEL_OF_FRAME = re.compile(r'(data-label=")([^"]*)(")')
 _DRAWN = re.compile(r"(<text\b[^>]*>)([^<]*)(</text>)")

@@ -132,17 +132,24 @@ def _size(finding: Finding) -> str:
     return f"{finding.size:.2f}" if math.isfinite(finding.size) and _spread(finding) else "–"
 
 
-def machines(records: Mapping[str, Record], sources: Sources) -> Cited:
+def machines(records: Mapping[str, Record], sources: Sources, chinese: bool = False) -> Cited:
     """Return on what the records were made: processor, threads, libraries, and hours of all runs together."""
     made = [records[run].provenance for run in sources.runs]
-    kinds = sorted({_machine(provenance) for provenance in made})
+    kinds = sorted({_machine(provenance, chinese) for provenance in made})
     hours = sum(provenance["wall_seconds"] for provenance in made) / 3600
+    if chinese:
+        return Cited(f"{'；'.join(kinds)}；共 {hours:.1f} 小时", sources)
     return Cited(f"{'; '.join(kinds)}; {hours:.1f} hours in all", sources)
 
 
-def _machine(provenance: Mapping[str, Any]) -> str:
-    libraries = ", ".join(f"{name} {version}" for name, version in sorted(provenance["libraries"].items()))
+def _machine(provenance: Mapping[str, Any], chinese: bool) -> str:
+    between = "，" if chinese else ", "
+    libraries = between.join(f"{name} {version}" for name, version in sorted(provenance["libraries"].items()))
     threads = provenance["threads"]
+    if chinese:
+        return (
+            f"{provenance['device']}，每次运行 {threads} 个线程，Python {provenance['python']}，{libraries}"
+        )
     return (
         f"{provenance['device']}, {threads} thread{'s' if threads > 1 else ''} a run, "
         f"Python {provenance['python']}, {libraries}"

@@ -195,7 +195,11 @@ class Chapter(Generic[AStudy]):
             texts |= module.quoted(self)
         texts[f"{self.study.name}_lead_zh"] = self.lead("zh")
         texts[f"{self.study.name}_trained_zh"] = self.trained("zh")
-        return texts | {f"{self.study.name}_machines": self.machines()}
+        made = page.machines(self._frames().records, self.sources, chinese=True)
+        return texts | {
+            f"{self.study.name}_machines": self.machines(),
+            f"{self.study.name}_machines_zh": made,
+        }
 
     def frames(self) -> Iterator[Frame]:
         """Yield the drawings of the chapter's slider, if it has one."""

@@ -50,7 +50,7 @@ _GROUPS: Final[dict[Look, tuple[str, str]]] = {
     "partly": ("Holds in part", "部分成立"),
     "fails": ("Does not hold", "不成立"),
     "open": ("Left open", "未定"),
-    "missing": ("Explored, not judged yet", "已有探索，尚未判定"),
+    "missing": ("Explored, not judged yet", "已有探索性结果，尚未判定"),
 }
 # What everybody who uses batch norm decides: the flag, the decay, the updates, the schedule, the rate.
 MOST_MET: Final = ("C10", "C7", "C11", "C6", "C1")
@@ -101,7 +101,7 @@ class Front:
             f"<li><strong>{card.advice}</strong> {why} "
             f'<a class="todo-claim" href="#card-{card.claim.lower()}">{card.claim} '
             f'<span class="verdict {card.look}"><span aria-hidden="true">{ICONS[card.look]}</span> '
-            f"{card.verdict}</span>, {card.basis}</a></li>"
+            f"{card.verdict}</span>{self._say(', ', '，')}{card.basis}</a></li>"
         )
 
     def hero(self) -> Html:
@@ -120,8 +120,11 @@ class Front:
                     "before the runs; these intervals are wide enough for all judged quantities together. "
                     "Hollow: first round, exploratory, against bounds since corrected, and so no answer. No "
                     "bar: a test of the code settles it.",
-                    "每条论断各部分所测的量（“有”“无”指有无批归一化），其区间与判定界限（中线）的关系。横轴经过压缩，"
-                    "只宜将各区间与中线比较，不宜互相比较。实心：按运行前冻结的规则判定，区间之宽足以使全部所判的量同时成立；"
+                    "每条论断各部分所测的量（“有”“无”指有无批归一化，BN 即批归一化），"
+                    "其置信区间与判定界限（中线）的关系；"
+                    "“要求”是教程的说法若成立，这个量应满足的条件。横轴经过压缩，各区间只宜与中线比较，不宜互相比较。"
+                    "实心：第二轮，按运行前冻结的规则判定，置信水平取得更高，使全部受判定的量能同时成立，"
+                    "所以比各章的 95% 置信区间宽；"
                     "空心：第一轮的探索，其界限后来已修正，因此不算结论；没有横线：由代码测试判定。",
                 ),
             )
@@ -138,7 +141,8 @@ class Front:
     def changed(self) -> Html:
         """Return which verdicts the second round changed; nothing before it judged any."""
         changes = [
-            f"{claim.id}: {LANGUAGES[self.language].answers[self.first[claim.id].answer]} → "
+            f"{claim.id}{self._say(': ', '：')}"
+            f"{LANGUAGES[self.language].answers[self.first[claim.id].answer]} → "
             f"{in_language(VERDICTS[judgement.verdict], self.language)}"
             for claim in CLAIMS
             if (judgement := self._judgement(claim.id))

@@ -28,7 +28,7 @@ def explored(frames: Frames, write: Writer) -> str:
     return write.say(
         f"First round: {seeds} seeds, {epochs} epochs as a rule, test accuracy {reached} at the end; "
         "exploratory.",
-        f"第一轮：{seeds} 个种子，一般 {epochs} 轮，最终测试准确率 {reached}；属于探索。",
+        f"第一轮（探索性）：{seeds} 个随机种子，一般 {epochs} 个 epoch，最终测试准确率为 {reached}。",
     )
 
 
@@ -45,7 +45,7 @@ def judged(data_dir: str | os.PathLike[str], language: Any) -> str:
         return write.say(
             f"Second round, by rules frozen before its runs: {study.seeds} seeds of {epochs} epochs in its "
             f"core; recorded so far: {count} trainings.",
-            f"第二轮（规则在运行前已冻结）：核心部分 {study.seeds} 个种子，每次 {epochs} 轮；"
+            f"第二轮（规则在运行前已冻结）：核心部分 {study.seeds} 个随机种子，每次训练 {epochs} 个 epoch；"
             f"目前已记录 {count} 次训练。",
         )
     looks = frames_of("core", store.root)["checkpoints"]
@@ -60,7 +60,6 @@ def judged(data_dir: str | os.PathLike[str], language: Any) -> str:
     return write.say(
         f"Second round: {study.seeds} seeds of {epochs} epochs in its core, test accuracy {normed} with "
         f"batch norm (averages of decay {USUAL:g}) and {plain} without.",
-        f"第二轮：核心部分 {study.seeds} 个种子，每次 {epochs} 轮，测试准确率有批归一化"
-        f"（衰减率 {USUAL:g}）为 {normed}，"
-        f"无批归一化为 {plain}。",
+        f"第二轮：核心部分 {study.seeds} 个随机种子，每次训练 {epochs} 个 epoch，"
+        f"测试准确率有批归一化（衰减率 {USUAL:g}）为 {normed}，无批归一化为 {plain}。",
     )

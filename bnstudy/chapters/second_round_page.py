@@ -209,7 +209,7 @@ class SecondRound:
         words = self.words
         rows = []
         for name, block in self.recorded.items():
-            decided = ", ".join(block.decides()) or words.describes
+            decided = words.comma.join(block.decides()) or words.describes
             first, last = block.seeds()
             cells = (
                 Html(f"<code>{name}</code>"),

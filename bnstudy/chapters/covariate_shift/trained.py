@@ -128,7 +128,7 @@ def _halving(shown: Shown) -> str:
         f"Halving the learning rate changes the gradients' cosine by {sgd} (SGD) and {adam} (Adam). Batch norm "
         f"changes it by {first} in {layers[0]} and by {last} in {layers[-1]}, which the mean hides.",
         f"作为参照：仅把学习率减半，更新前后梯度夹角的余弦就改变 {sgd}（SGD）和 {adam}（Adam）。批归一化使它在 {layers[0]} 改变 "
-        f"{first}，在 {layers[-1]} 改变 {last}，平均值掩盖了这一点。",
+        f"{first}，在 {layers[-1]} 改变 {last}，从平均值看不出各层的差别。",
     )
 
 
@@ -150,7 +150,7 @@ def _at_the_end(shown: Shown) -> str:
     return shown.write.say(
         f"Both are means along training: after {steps} steps that of the logits is {distance} (asked: below "
         f"{NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
-        f"两者都是训练过程中的平均值：{steps} 步之后 logit 的距离为 {distance}（要求低于 {NOT_GAUSSIAN:g}）。仅做标准化并不改变分布的形状。",
+        f"两者都是训练过程中的平均值；{steps} 步之后，logit 的 KS 距离为 {distance}（要求：低于 {NOT_GAUSSIAN:g}）。标准化本身不改变分布的形状。",
     )
 
 

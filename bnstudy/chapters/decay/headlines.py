@@ -32,7 +32,7 @@ FOUND = {
         "": Said(
             "What precise statistics of the same weights win back of what 0.999 loses early lies {} above nine "
             "tenths of it,",
-            "衰减率 0.999 早期造成的下降中，同一组权重换用精确统计量能恢复的部分减去九成为 {}；",
+            "衰减率 0.999 早期造成的下降中，同一组权重换用精确统计量能恢复的部分，减去这一下降的九成为 {}；",
         ),
     },
     "lost by decay 0.999 on training images too": {

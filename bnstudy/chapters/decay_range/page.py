@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import pandas as pd
 
 from bnstudy.analysis.chinese import chinese
-from bnstudy.analysis.judged.wording import Language, in_language
+from bnstudy.analysis.judged.wording import VERDICTS, Language, in_language
 from bnstudy.analysis.own_study import OwnVerdicts, judge_own
 from bnstudy.analysis.page import Glued
 from bnstudy.analysis.rules import Answer, Finding, Verdict
@@ -98,7 +98,16 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         """Return what other pages quote, with what is to be seen in the first figure for the Chinese page."""
         seen = self.finding("zh")
         said = Html(f"<em>你会看到：</em>{seen}" if seen else "")
-        return super().glued() | {f"{self.study.name}_seen_zh": said}
+        return super().glued() | {f"{self.study.name}_seen_zh": said} | self._second_round()
+
+    def _second_round(self) -> dict[str, Glued]:
+        """Return the second round's verdicts on the decay chapter's claims, in Chinese."""
+        found: dict[str, Glued] = {}
+        for claim in ("C6", "C7"):
+            judgement = self._judged().get(claim)
+            said = VERDICTS[judgement.verdict] if judgement else VERDICTS["not measured yet"]
+            found[f"{claim}_second_zh"] = Html(in_language(said, "zh"))
+        return found
 
     def loss_table(self) -> pd.DataFrame:
         """Return the test accuracy lost, in points, by decay, a column a setting: mean [95 % interval]."""

@@ -49,8 +49,8 @@ def table(shown: Shown, ended: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for (en, zh), (once, turn) in PAIRS.items():
         for arm, what in (
-            (once, say("all layers at once", "各层同时")),
-            (turn, say("one layer a step", "每步一层")),
+            (once, say("all layers at once", "各层同时更新")),
+            (turn, say("one layer a step", "只更新一层，轮流进行")),
         ):
             runs = ended[ended["arm"] == arm].groupby("learning_rate")["diverged"].sum()
             line = {
@@ -81,7 +81,7 @@ def _sentence(shown: Shown, ended: pd.DataFrame) -> str:
         "each layer updated as often in both), the largest rate up to which no training diverges is, one layer a step "
         f"over all at once, {times[0]} × with the tutorial's weights and {times[1]} × with He's initialisation: above "
         "1 it would be a part that updating the layers together has in the explosions. Seeds that diverged:",
-        f"以上只是一个学习率。学习率从 {low} 到 {high}（{seeds} 个探索性随机种子，判定之后才计划，两种做法中各层的更新次数相同），"
-        f"不发散的最大学习率，每步一层与各层同时之比：教程的初始权重为 {times[0]} 倍，He 初始化为 {times[1]} 倍；大于 1 的部分，"
-        "就是各层同时更新对爆炸的作用。发散的种子数：",
+        f"以上只是一个学习率的结果。学习率从 {low} 到 {high}（{seeds} 个探索性的随机种子，判定之后才计划；两种做法中各层的更新次数相同）："
+        f"不发散的最大学习率，每步一层与各层同时更新之比：教程的初始权重为 {times[0]} 倍，He 初始化为 {times[1]} 倍；如果大于 1，"
+        "超出的部分就是各层同时更新对爆炸的作用。发散的随机种子数：",
     )

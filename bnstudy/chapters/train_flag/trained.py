@@ -177,8 +177,8 @@ def _grouping(shown: Shown) -> str:
         f"Each seed meets the shuffled images in an order of its own. C6 judges test batches of the training size, "
         f"too, but in the images' stored order, one grouping for all seeds, where True costs {cost}: which images "
         "share a batch matters that much.",
-        f"打乱时，每个随机种子的图像顺序各不相同。C6 也判定训练批大小的测试批，但图像按存储顺序分批，各随机种子相同，此时 True 的代价为 "
-        f"{cost}：哪些图像同处一批，影响就有这么大。",
+        f"打乱时，每个随机种子的图像顺序各不相同。C6 的判定也用到与训练批一样大的测试批，但图像按存储顺序分批，各随机种子都相同；"
+        f"这时 True 使测试准确率下降的百分点为 {cost}：哪些图像同处一批，影响就有这么大。",
     )
 
 
