@@ -32,7 +32,7 @@ from bnstudy.chapters import front_scope, headlines
 from bnstudy.chapters.claims import CLAIMS, recorded
 from bnstudy.chapters.front_hero import BASIS, OF_ANSWER, Bars, part_name
 from bnstudy.chapters.judged import words
-from bnstudy.chapters.loading import load
+from bnstudy.chapters.kept import frames_of
 from bnstudy.chapters.second_round import behind, judgements, trails
 from bnstudy.chapters.trained import around, in_short
 from bnstudy.records.spec import SpecError
@@ -270,7 +270,7 @@ class Front:
     def _frames(self, study: str) -> Frames | None:
         if study not in self._loaded:
             try:
-                self._loaded[study] = load(study, self.data_dir)
+                self._loaded[study] = frames_of(study, self.data_dir)
             except (SpecError, LookupError):
                 self._loaded[study] = None
         return self._loaded[study]

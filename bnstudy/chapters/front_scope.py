@@ -9,7 +9,7 @@ from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.tables import last_step
 from bnstudy.analysis.words import Sources
 from bnstudy.chapters.found import plan_of
-from bnstudy.chapters.loading import load
+from bnstudy.chapters.kept import frames_of
 from bnstudy.records.store import Store
 from bnstudy.study.frames import Frames
 from bnstudy.study.run import default_data_dir
@@ -48,7 +48,7 @@ def judged(data_dir: str | os.PathLike[str], language: Any) -> str:
             f"第二轮（规则在运行前已冻结）：核心部分 {study.seeds} 个随机种子，每次训练 {epochs} 个 epoch；"
             f"目前已记录 {count} 次训练。",
         )
-    looks = load("core", store.root)["checkpoints"]
+    looks = frames_of("core", store.root)["checkpoints"]
     ends = last_step(looks[looks["split"] == "test"])
     normed_ends = ends[
         (ends["statistics"] == "moving") & (ends["decay"] == USUAL) & (ends["zero_debias"] == "none")

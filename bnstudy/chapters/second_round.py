@@ -22,8 +22,8 @@ from bnstudy.analysis.judged.verdicts import Estimate, Judgement, decided, estim
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.trail import Trail, trail_of
 from bnstudy.chapters.claims import ONCE
-from bnstudy.chapters.found import EXPERIMENTS
 from bnstudy.chapters.judged import claims, deviations, digests, family
+from bnstudy.chapters.kept import records_of
 from bnstudy.records.provenance import git_state
 from bnstudy.records.store import Record, Store
 from bnstudy.records.tables import TABLES, to_frame
@@ -66,11 +66,7 @@ def confirmatory_records(store: Store) -> list[Record]:
     Raises:
         RecordError: one of them is damaged.
     """
-    studies = [study for study in EXPERIMENTS.values() if study.first_seed in CONFIRMATORY]
-    scan = store.scan(dict.fromkeys(run.spec.name for study in studies for run in study().runs()))
-    for error in scan.damaged.values():
-        raise error
-    return list(scan.sound.values())
+    return list(records_of(CONFIRMATORY, store))
 
 
 def behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> list[str]:

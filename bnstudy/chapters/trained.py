@@ -22,7 +22,7 @@ from typing import Any
 from bnstudy.analysis.judged.wording import Language, in_language
 from bnstudy.analysis.words import Html
 from bnstudy.chapters.found import parts, plan_of
-from bnstudy.chapters.loading import load
+from bnstudy.chapters.kept import frames_of
 from bnstudy.chapters.shown import Shown
 from bnstudy.records.store import Store
 from bnstudy.study.run import NotRecordedError, default_data_dir
@@ -69,7 +69,7 @@ def described(
     if say is None:
         return Html("")
     try:
-        frames = load(module.BLOCK, data_dir, **parameters)
+        frames = frames_of(module.BLOCK, data_dir, **parameters)
     except NotRecordedError:
         return Html(_still_training(module.BLOCK, language, data_dir, parameters))
     return Html(
@@ -89,7 +89,7 @@ def _carried(
     if not said:
         return ""
     try:
-        shown = Shown(load(SECOND, data_dir, **parameters), chapter, language)
+        shown = Shown(frames_of(SECOND, data_dir, **parameters), chapter, language)
     except NotRecordedError:
         return _still_training(SECOND, language, data_dir, parameters)
     lines = "".join(f"<li><strong>{claim}</strong> {say(shown)}</li>" for claim, say in said.items())
@@ -132,7 +132,7 @@ def _sentence(
     module: Any = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
     say: Callable[[Shown], str] | None = getattr(module, name, {}).get(claim)
     try:
-        return say(Shown(load(module.BLOCK, data_dir), chapter, language)) if say else ""
+        return say(Shown(frames_of(module.BLOCK, data_dir), chapter, language)) if say else ""
     except NotRecordedError:
         return ""
 

@@ -8,7 +8,7 @@ import pandas as pd
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import paired, rows
 from bnstudy.chapters.explosion.rules import survived_up_to
-from bnstudy.chapters.loading import load
+from bnstudy.chapters.kept import frames_of
 from bnstudy.chapters.shown import Shown
 from bnstudy.study.run import NotRecordedError
 
@@ -24,7 +24,7 @@ PAIRS = {
 def described(shown: Shown) -> str:
     """Return what diverges at which rate, in a sentence and a table; nothing until all of it is recorded."""
     try:
-        frames = load(BLOCK, shown.frames.root)
+        frames = frames_of(BLOCK, shown.frames.root)
     except NotRecordedError:
         return ""
     return said(Shown(frames, shown.chapter, shown.language))

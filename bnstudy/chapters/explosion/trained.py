@@ -11,7 +11,7 @@ from bnstudy.chapters.covariate_shift.trained import BLOCK as NOISY
 from bnstudy.chapters.explosion import by_rate, figures
 from bnstudy.chapters.explosion.figures import ENDS
 from bnstudy.chapters.explosion.rules import how_ended, largest_norms, write_median
-from bnstudy.chapters.loading import load
+from bnstudy.chapters.kept import frames_of
 from bnstudy.chapters.shown import Shown
 from bnstudy.study.run import NotRecordedError
 
@@ -72,7 +72,7 @@ IN_SHORT = {"C1": _diverge}
 def _more_noise(shown: Shown) -> str:
     """Return the largest gradient under more noise than the judged amount; nothing until it is recorded."""
     try:
-        frames = load(NOISY, shown.frames.root)
+        frames = frames_of(NOISY, shown.frames.root)
     except NotRecordedError:
         return ""
     return _most_noise(Shown(frames, shown.chapter, shown.language))

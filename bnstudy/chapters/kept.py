@@ -1,0 +1,59 @@
+"""What was read of a folder of records, kept for as long as its files stay as they were."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bnstudy.chapters.found import EXPERIMENTS, plan_of
+from bnstudy.records.store import Record, Store
+from bnstudy.study.frames import Frames
+from bnstudy.study.run import default_data_dir, load_plan
+
+
+def state_of(store: Store) -> int:
+    """Return a hash of names, sizes and times of change of all files of all records."""
+    found = []
+    for folder in os.scandir(store.runs) if store.runs.is_dir() else ():
+        for entry in os.scandir(folder) if folder.is_dir() else ():
+            there = entry.stat(follow_symlinks=False)
+            found.append((folder.name, entry.name, there.st_size, there.st_mtime_ns))
+    return hash(tuple(sorted(found)))
+
+
+def records_of(first_seeds: range, store: Store) -> tuple[Record, ...]:
+    """Return the records of the runs of all studies whose first seed is one of these.
+
+    Raises:
+        RecordError: one of them is damaged.
+    """
+    return _records(first_seeds, store.root.resolve(), state_of(store))
+
+
+def frames_of(block: str, data_dir: str | os.PathLike[str] = "", **parameters: Any) -> Frames:
+    """Return a study's tables, as planned or with other parameters.
+
+    Raises:
+        SpecError: a parameter is unknown or out of range.
+        NotRecordedError: a run is not recorded, or its record is damaged.
+    """
+    store = Store(data_dir or default_data_dir())
+    if parameters:
+        return load_plan(plan_of(block, parameters), store.root)
+    return _frames(block, store.root.resolve(), state_of(store))
+
+
+@lru_cache(maxsize=2)
+def _records(first_seeds: range, root: Path, state: int) -> tuple[Record, ...]:
+    studies = [study for study in EXPERIMENTS.values() if study.first_seed in first_seeds]
+    scan = Store(root).scan(dict.fromkeys(run.spec.name for study in studies for run in study().runs()))
+    for error in scan.damaged.values():
+        raise error
+    return tuple(scan.sound.values())
+
+
+@lru_cache(maxsize=8)
+def _frames(block: str, root: Path, state: int) -> Frames:
+    return load_plan(plan_of(block, {}), root)
