@@ -43,7 +43,7 @@ _PATTERNS: Final = tuple(
         (rf"ch\. {_NUMBER}", "通道 {0}"),
         (rf"batches of {_NUMBER}", "每批 {0} 张"),
         (rf"times gamma {_NUMBER}, plus beta {_NUMBER}", "乘以 gamma {0}，加上 beta {1}"),
-        (rf"{_NUMBER} of {_NUMBER}", "{1} 中的 {0}"),
+        (rf"{_NUMBER} of {_NUMBER}", "{0} / {1}"),
         (
             rf"training steps to a test accuracy of {_NUMBER}, each arm at its best learning rate",
             "达到测试准确率 {0} 所需的训练步数，各取最佳学习率",

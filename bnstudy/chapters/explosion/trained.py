@@ -117,7 +117,7 @@ def table(shown: Shown, ended: pd.DataFrame) -> pd.DataFrame:
                 say("largest gradient norm", "最大的梯度范数"): write_median(
                     runs["run"].map(largest), "{:.3g}"
                 ),
-                say("test accuracy, %", "测试准确率，%"): write_median(100 * whole["accuracy"], "{:.1f}"),
+                say("test accuracy, %", "测试准确率（%）"): write_median(100 * whole["accuracy"], "{:.1f}"),
             }
         )
     return pd.DataFrame(lines)

@@ -122,7 +122,7 @@ WORDS = {
         left_after="{n} 步后初始值剩余的权重",
         training="训练设置",
         records="{count} 条记录，列于以下章节：{pages}。",
-        setting="批大小 {batch}，{steps} 步，{schedule}，{rate}",
+        setting="批大小 {batch}，{steps} 步，{schedule}（{rate}）",
         script={
             "steps": "{n} 步（{images} 张图像）",
             "ago": "{n} 步（{images} 张图像）之前",
