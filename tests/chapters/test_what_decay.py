@@ -6,6 +6,7 @@ import math
 import random
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,7 @@ class Planted(dict):
     def __init__(self, study: Any, **tables: pd.DataFrame) -> None:
         super().__init__(tables)
         self.study = study
+        self.root = Path("nowhere")
 
 
 def evaluated(lost: float, decay: float, debias: str = "none", **where: Any) -> list[dict[str, Any]]:

@@ -86,14 +86,16 @@ def _seen(shown: Shown, table: pd.DataFrame) -> str:
     for phase in shown.phases:
         now = plain[plain["schedule"] == phase]
         means = now.groupby("decay")["lost"].mean()
-        decay = float(means.idxmin())
+        decay = float(str(means.idxmin()))
         usual, least = (now[now["decay"] == d].set_index("seed")["lost"] for d in (0.9, decay))
         best[phase] = (
             f"{decay:g}",
             write.lost(least, mean_interval),
             write.lost(paired(usual, least), mean_interval),
         )
-        within = [d for d, rows in now.groupby("decay") if mean_interval(rows["lost"]).high < UNNOTICED]
+        within = [
+            float(str(d)) for d, rows in now.groupby("decay") if mean_interval(rows["lost"]).high < UNNOTICED
+        ]
         flat[phase] = (f"{min(within):g}", f"{max(within):g}") if within else None
     bound = f"{100 * UNNOTICED:g}"
     early, late = best["constant"], best["annealed"]

@@ -107,6 +107,17 @@ def _sentences(shown: Shown, rows: pd.DataFrame) -> str:
     )
 
 
+def _calibration(shown: Shown) -> str:
+    loss = shown.write.number(changed(ends(shown), "gamma everywhere", "precise", "loss"))
+    return shown.write.say(
+        f"In the last layer, in front of the logits, it changes the test loss by {loss} nats.",
+        f"最后一层（logit 之前）的 gamma 使测试损失改变 {loss} nat。",
+    )
+
+
+BESIDE = {"C8": _calibration}
+
+
 def _in_words(shown: Shown, rows: pd.DataFrame) -> str:
     say = shown.write.say
     said = []

@@ -147,7 +147,7 @@ def _of_snapshots(frames: Frames, recorded: pd.DataFrame) -> Iterator[Loss]:
         setting = Setting("core", "decay", str(phase), study.rate_batch, study.batch_size, step)
         plain, debiased = (rows[rows["zero_debias"] == kind]["lost"] for kind in ("none", "both"))
         of_debiased = None if debiased.empty else mean_interval(debiased)
-        yield Loss(setting, float(decay), mean_interval(plain), of_debiased)
+        yield Loss(setting, float(str(decay)), mean_interval(plain), of_debiased)
 
 
 def _setting(study: DecayStudy | DecayRangeStudy, schedule: str, step: Any) -> Setting:
