@@ -83,8 +83,10 @@ study: $(STAMP) ## train every run of every study again, in again/ (hours; needs
 	@$(BIN)/bnstudy run all --workers $(WORKERS) --data-dir $(STUDY_DATA)
 
 picture: $(STAMP) ## draw the pictures that README.md shows and links to the book go with, from the recorded results
-	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import style; from bnstudy.chapters.decay import figures; style.use_style(); \
-	  figures.save_svg(figures.accuracy_over_training(bnstudy.load("decay")["evaluation"]), "book/_static/decay.svg")'
+	@MPLBACKEND=agg $(BIN)/python -c 'import bnstudy; from bnstudy.analysis import style; style.use_style(); \
+	  from bnstudy.chapters.decay import curve, figures; from bnstudy.chapters.shown import Shown; \
+	  lost = curve.losses(Shown(bnstudy.load("core"), "decay", "en")); \
+	  figures.save_svg(figures.lost_by_any_decay(lost, curve.PHASES), "book/_static/decay.svg")'
 	@MPLBACKEND=agg $(BIN)/python book/_print/card.py book/_static/card.png
 
 tensorflow: $(STAMP) ## compare with a real TensorFlow, live (installs it beside, in an environment of its own)

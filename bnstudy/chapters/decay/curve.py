@@ -15,6 +15,9 @@ from bnstudy.records.sealed import read_sealed
 FILE = Path("bench", "decay_curve.json")
 COMMAND = ".venv/bin/python benchmarks/decay_curve.py --workers 2 --json data/bench/decay_curve.json"
 
+# What the figure calls the phases of training.
+PHASES = {"constant": "constant rate", "annealed": "annealed"}
+
 # A loss that nobody would notice: its whole interval lies within a quarter of a point of precise statistics.
 UNNOTICED = 0.0025
 
@@ -62,7 +65,7 @@ def described(shown: Shown) -> str:
     return "".join(
         (
             shown.drawing(
-                figures.lost_by_any_decay(table, {"constant": "constant rate", "annealed": "annealed"}),
+                figures.lost_by_any_decay(table, PHASES),
                 f"trained-curve-{shown.language}",
                 _in_words(shown, table),
                 say(
