@@ -33,7 +33,7 @@ class UpdatesCollectionsStudy(Training):
     tensorflow: Annotated[bool, by_default(lambda _, of: of.get("dataset") == "cifar10")] = Field(
         default=UNSET
     )
-    tensorflow_train_size: Annotated[int, by_default(lambda images, _: min(12_800, images))] = Field(
+    tensorflow_train_size: Annotated[int, by_default(lambda images, _: images)] = Field(
         default=UNSET, ge=2, description="an integer of at least 2"
     )
 
