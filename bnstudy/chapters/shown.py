@@ -80,6 +80,11 @@ class Shown:
         found = mean_interval(values)
         return self.write.cite(Amount.of(f"{round(100 * found.mean, 1) + 0.0:.1f}", found, "points"))
 
+    def bare(self, values: Iterable[float]) -> str:
+        """Return a mean by itself, ``"0.199"``; it opens to its interval."""
+        found = mean_interval(values)
+        return self.write.cite(Amount.of(f"{round(found.mean, 3) + 0.0:.3f}", found, "number"))
+
     def times(self, logs: Interval) -> str:
         """Return 2 to the mean of binary logarithms with its interval: ``"2.14 [1.62, 2.83]"``."""
         return self.write.cite(_without_unit(logs, "factor", " ×"))

@@ -19,6 +19,7 @@ from bnstudy.chapters.covariate_shift import seen, seen_figures
 from bnstudy.chapters.covariate_shift import trained as of_shift
 from bnstudy.chapters.explosion import by_rate
 from bnstudy.chapters.explosion import trained as of_endings
+from bnstudy.chapters.explosion.judged import FROM_SHIFT
 from bnstudy.chapters.explosion.rules import how_ended
 from bnstudy.chapters.shown import Shown
 from bnstudy.chapters.trained import described
@@ -229,7 +230,10 @@ def test_no_curve_leaves_its_panel(folder):
 def test_c1_also_says_what_more_noise_does(folder):
     said = read(of_endings._most_noise(shown(folder, "shift", "explosion"))).get_text()
     # Fresh noise of 16 times the published dose has four times the gradient of frozen noise.
-    assert re.search(r"^With 16 times .* 4\.00 \[", said)
+    assert re.search(r"^With 4 times that noise it is 4\.00 \[", said)
+    assert {arm.split(",")[0] for _, arms in FROM_SHIFT.reads for arm in arms} == {
+        f"{kind} {of_endings.JUDGED:g}" for kind in seen.NOISES
+    }
     assert of_endings._more_noise(shown(folder, "in_turn", "explosion")) == ""  # not all of it is recorded
 
 

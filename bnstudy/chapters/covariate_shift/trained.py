@@ -123,10 +123,10 @@ def _halving(shown: Shown) -> str:
     angle = seen.cosine(shown.frames)
     sgd, adam = (_changed(shown, angle, HALF_RATE, training) for training in ("sgd", "adam"))
     layers = sorted(angle["layer"].unique())
-    first, last = (shown.write.number(_pooled(angle, layer)) for layer in (layers[0], layers[-1]))
+    first, last = (shown.bare(_pooled(angle, layer)) for layer in (layers[0], layers[-1]))
     return shown.write.say(
-        f"Halving the learning rate changes the gradients' cosine by {sgd} (SGD) and {adam} (Adam). Batch norm "
-        f"changes it by {first} in {layers[0]} and by {last} in {layers[-1]}, which the mean hides.",
+        f"Halving the learning rate changes it by {sgd} (SGD) and {adam} (Adam). The mean hides {first} in {layers[0]} "
+        f"and {last} in {layers[-1]}.",
         f"作为参照：仅把学习率减半，更新前后梯度夹角的余弦就改变 {sgd}（SGD）和 {adam}（Adam）。批归一化使它在 {layers[0]} 改变 "
         f"{first}，在 {layers[-1]} 改变 {last}，从平均值看不出各层的差别。",
     )

@@ -11,7 +11,7 @@ from bnstudy.chapters.decay.rules import accuracy, difference, error_split
 
 FOUND = {
     "annealed: decay 0.9 minus decay 0": Said(
-        "Annealed, decay 0.9 leads the last batch alone by {}.",
+        "Annealed, decay 0.9 leads the last batch by {}.",
         "学习率退火后，衰减率 0.9 的滑动平均与最后一批的统计量（衰减率 0）的测试准确率之差为 {}。",
     ),
     "annealed: decay 0.9 minus the test batch's own": Said(
@@ -25,8 +25,7 @@ FOUND = {
     ),
     "lost by decay 0.999 and won back with the same weights": {
         "doesn't hold": Said(
-            "What 0.999 loses early isn't overfitting: precise statistics of the same weights win back more than "
-            "nine tenths of it ({} more),",
+            "What 0.999 loses early isn't overfitting: precise statistics win back over nine tenths of it ({} more),",
             "衰减率 0.999 早期造成的下降不是过拟合：同一组权重换用精确统计量，能恢复的准确率超过这一下降的九成（超出的部分为 {}）；",
         ),
         "": Said(
@@ -37,7 +36,7 @@ FOUND = {
     },
     "lost by decay 0.999 on training images too": {
         "doesn't hold": Said(
-            "and training images lose more than nine tenths as much ({} more).",
+            "and training images lose over nine tenths as much ({} more).",
             "训练准确率也下降，且超过测试准确率降幅的九成（超出的部分为 {}）。",
         ),
         "": Said(

@@ -8,12 +8,11 @@ from bnstudy.chapters.explosion.rules import endings
 
 FOUND = {
     "share of seeds that diverge, one layer a step in turn": Said(
-        "Updating one layer a step, which leaves no shift within a step, {} of the seeds diverged.",
+        "Updating one layer a step, which leaves no shift within it, {} of the seeds diverged.",
         "每步只更新一层（一步之内没有偏移）时，发散的随机种子占 {}。",
     ),
     "largest gradient norm, fresh over frozen noise": Said(
-        "Noise drawn afresh, which shifts every layer's inputs, made the largest gradient {} that of the "
-        "same noise frozen.",
+        "Noise drawn afresh, which shifts the layers' inputs, made the largest gradient {} that of frozen noise.",
         "噪声每次前向都重新抽取（使各层输入的分布偏移）时，最大梯度是噪声固定不变时的 {}。",
     ),
 }

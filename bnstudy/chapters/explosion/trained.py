@@ -25,6 +25,9 @@ ARMS = {
     "group": ("group norm", "组归一化"),
     "batch": ("batch norm", "批归一化"),
 }
+# The dose of noise that the verdict is about, of the published one.
+JUDGED = 4.0
+
 ENDS_ZH = {"trained": "训练成功", "at chance": "停在随机猜测水平", "dead": "失活", "diverged": "发散"}
 
 
@@ -87,9 +90,8 @@ def _most_noise(there: Shown) -> str:
     )
     times = there.times(mean_interval(paired(fresh, frozen)))
     return there.write.say(
-        f"With {dose:g} times the published noise the largest gradient is {times} times as large where it is drawn "
-        "afresh as where it is frozen; the verdict is about four times the published noise.",
-        f"噪声为文献用量的 {dose:g} 倍时，重新抽取时的最大梯度是固定时的 {times} 倍；判定所依据的是 4 倍用量。",
+        f"With {dose / JUDGED:g} times that noise it is {times} times.",
+        f"噪声再加到 {dose / JUDGED:g} 倍，则为 {times} 倍。",
     )
 
 
