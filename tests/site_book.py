@@ -13,6 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -50,6 +51,8 @@ ARGUMENTS = [
 
 WIDE, PHONE = 1280, 390
 VIEWS = [(width, scheme) for width in (WIDE, PHONE) for scheme in ("light", "dark")]
+# A phone's own parts are the same on every page: what is dark on one is on all.
+ALSO_DARK_ON_A_PHONE = ("index", "decay", "zh")
 # Long, and made by the same template as api/norm: one view, and colours are left to that page.
 GENERATED = ("api/probes", "api/records", "api/tf1")
 
@@ -120,12 +123,16 @@ class Visit:
     """One page as opened, and what went wrong on the way."""
 
     page: Any
+    # What it asked for until it was loaded, before anybody scrolled.
+    first: set[str] = field(default_factory=set)
+    requested: set[str] = field(default_factory=set)
     foreign: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
 
 def watch(page: Any) -> Visit:
     seen = Visit(page)
+    page.on("request", lambda r: seen.requested.add(r.url))
     page.on("request", lambda r: None if r.url.startswith(LOCAL) else seen.foreign.append(r.url))
     page.on("requestfailed", lambda r: seen.complaints.append(f"not loaded: {r.url}"))
     page.on("pageerror", lambda e: seen.complaints.append(str(e)))
@@ -150,6 +157,7 @@ def visit(browser: Any, html: Path, visited: dict[str, Visit]) -> Any:
             context = browser.new_context(reduced_motion="reduce")
             seen = visited[name] = watch(context.new_page())
             seen.page.goto((html / "book" / f"{name}.html").as_uri(), wait_until="load")
+            seen.first = set(seen.requested)
             # A colour read in the middle of a transition is neither of its two.
             seen.page.add_style_tag(content="*, ::before, ::after { transition: none !important }")
         page = visited[name].page
@@ -158,6 +166,12 @@ def visit(browser: Any, html: Path, visited: dict[str, Visit]) -> Any:
         return visited[name]
 
     return show
+
+
+def weight(seen: Visit) -> int:
+    """Bytes that a page loads before anybody scrolls, as they lie in the folder."""
+    files = {unquote(urlsplit(url).path) for url in seen.first if url.startswith("file:")}
+    return sum(Path(file).stat().st_size for file in files)
 
 
 class Quiet(SimpleHTTPRequestHandler):

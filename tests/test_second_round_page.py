@@ -202,7 +202,10 @@ def test_a_measured_part_says_its_answer_its_size_and_where_it_comes_from(data):
     said = str(page.claims())
     assert "convergence</a>): It converges very fast. **Supported.**" in said
     (steps,) = (line for line in said.splitlines() if line.startswith("- **fewer steps**"))
-    found = "Found: **holds**, 2.14 × [1.62, 2.83]; twice as fast: can't tell; wider than the target."
+    found = (
+        "Found: **holds**, 2.14 × [1.62, 2.83]; twice as fast: can't tell; wider than the target (expected "
+        "beforehand: 2.14 ×)."
+    )
     assert re.sub(r"<[^>]*>", "", steps).endswith(found)
     assert f"From {len(runs)} records" in steps
     (last,) = (line for line in said.splitlines() if line.startswith("- **annealed, against the last batch"))

@@ -14,9 +14,23 @@ import pytest
 
 from bnstudy.chapters import EXPERIMENTS
 from bnstudy.chapters.claims import CLAIMS
-from tests.site_book import CHAPTERS, GENERATED, PHONE, ROOT, STUDIED, VIEWS, WIDE, watch
+from tests.site_book import (
+    ALSO_DARK_ON_A_PHONE,
+    CHAPTERS,
+    GENERATED,
+    PHONE,
+    ROOT,
+    STUDIED,
+    VIEWS,
+    WIDE,
+    watch,
+    weight,
+)
 
 pytestmark = pytest.mark.slow
+
+# Bytes that a page loads before anybody scrolls.
+HEAVIEST = 1_000_000
 
 FIRST_ROUND = ["first_round", "zh/first_round"]
 
@@ -92,10 +106,18 @@ def test_every_page_says_what_it_was_built_from(visit: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
+def test_no_page_loads_a_megabyte(visit: Any, html: Path, name: str) -> None:
+    seen = visit(name)
+    assert (html / "book" / f"{name}.html").as_uri() in seen.first
+    assert weight(seen) <= HEAVIEST
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_a_page_is_accessible(visit: Any, name: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     found = []
-    for width, scheme in VIEWS[-1:] if name in GENERATED else VIEWS:
+    views = [view for view in VIEWS if view != (PHONE, "dark") or name in ALSO_DARK_ON_A_PHONE]
+    for width, scheme in [(PHONE, "light")] if name in GENERATED else views:
         page = visit(name, width, scheme).page
         page.wait_for_function(f"() => document.documentElement.dataset.theme === '{scheme}'")
         # Down and up again: the theme then offers a button that leads to the top.

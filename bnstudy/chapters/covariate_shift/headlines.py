@@ -12,7 +12,7 @@ FOUND = {
         "无批归一化时，一步训练使各层输入移动的距离是有批归一化的 {}。",
     ),
     "cosine of gradients before and after the earlier layers' update, batch norm minus none": Said(
-        "Batch norm changes the cosine of a layer's gradients around the earlier layers' update by {}.",
+        "Batch norm changes the cosine of gradients around the earlier layers' update by {}.",
         "批归一化使前面各层更新前后梯度夹角的余弦改变 {}。",
     ),
     "Kolmogorov distance to a Gaussian, hidden layers": Said(
