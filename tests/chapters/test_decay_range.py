@@ -237,8 +237,8 @@ def test_answers_follow_what_was_planted():
         in said
     )
     assert (
-        "**Of 2 other settings, the centre's answer by the first round's rules, which are exploratory, is known "
-        "to hold at 1 for C6 and at 1 for C7.**" in said
+        "**Of 2 other settings, the centre's answer by the first round's rules, which are exploratory, is "
+        "known to hold at 1 for C6 and at 1 for C7.**" in said
     )
     assert "stale statistics at 2 and to overfitting at 1." in said
     assert (
