@@ -209,7 +209,8 @@ def test_a_measured_part_says_its_answer_its_size_and_where_it_comes_from(data):
     assert re.sub(r"<[^>]*>", "", steps).endswith(found)
     assert f"From {len(runs)} records" in steps
     (last,) = (line for line in said.splitlines() if line.startswith("- **annealed, against the last batch"))
-    assert re.sub(r"<[^>]*>", "", last).endswith("Found: **holds**, +1.30 points [+1.10, +1.50].")
+    found = "Found: **holds**, +1.30 points [+1.10, +1.50] (expected beforehand: +1.30 points)."
+    assert re.sub(r"<[^>]*>", "", last).endswith(found)
     # One arm is read: the records of the other are none of its own.
     assert f'"From {len(runs) // 2} records"' in last
     assert "**Not measured yet.**" in said

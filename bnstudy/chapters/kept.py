@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import bnstudy
 from bnstudy.chapters.found import EXPERIMENTS, plan_of
 from bnstudy.records.store import Record, Store
 from bnstudy.study.frames import Frames
 from bnstudy.study.run import default_data_dir, load_plan
 
 
-def state_of(store: Store) -> int:
+def state_of_code() -> str:
+    """Return a hash of names, sizes and times of change of all files of the package's code."""
+    package = Path(bnstudy.__file__).parent
+    files = ((str(path), path.stat()) for path in sorted(package.rglob("*.py")))
+    return _hash([(name, there.st_size, there.st_mtime_ns) for name, there in files])
+
+
+def state_of(store: Store) -> str:
     """Return a hash of names, sizes and times of change of all files of all records."""
     found = []
     for folder in os.scandir(store.runs) if store.runs.is_dir() else ():
         for entry in os.scandir(folder) if folder.is_dir() else ():
             there = entry.stat(follow_symlinks=False)
             found.append((folder.name, entry.name, there.st_size, there.st_mtime_ns))
-    return hash(tuple(sorted(found)))
+    return _hash(sorted(found))
 
 
 def records_of(first_seeds: range, store: Store) -> tuple[Record, ...]:
@@ -45,8 +54,13 @@ def frames_of(block: str, data_dir: str | os.PathLike[str] = "", **parameters: A
     return _frames(block, store.root.resolve(), state_of(store))
 
 
+def _hash(found: list[tuple[object, ...]]) -> str:
+    # Python's own hash of strings is another in every process.
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
 @lru_cache(maxsize=2)
-def _records(first_seeds: range, root: Path, state: int) -> tuple[Record, ...]:
+def _records(first_seeds: range, root: Path, state: str) -> tuple[Record, ...]:
     studies = [study for study in EXPERIMENTS.values() if study.first_seed in first_seeds]
     scan = Store(root).scan(dict.fromkeys(run.spec.name for study in studies for run in study().runs()))
     for error in scan.damaged.values():
@@ -55,5 +69,5 @@ def _records(first_seeds: range, root: Path, state: int) -> tuple[Record, ...]:
 
 
 @lru_cache(maxsize=8)
-def _frames(block: str, root: Path, state: int) -> Frames:
+def _frames(block: str, root: Path, state: str) -> Frames:
     return load_plan(plan_of(block, {}), root)

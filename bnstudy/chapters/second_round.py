@@ -23,7 +23,7 @@ from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.trail import Trail, trail_of
 from bnstudy.chapters.claims import ONCE
 from bnstudy.chapters.judged import claims, deviations, digests, family
-from bnstudy.chapters.kept import records_of
+from bnstudy.chapters.kept import records_of, state_of, state_of_code
 from bnstudy.records.provenance import git_state
 from bnstudy.records.store import Record, Store
 from bnstudy.records.tables import TABLES, to_frame
@@ -49,8 +49,9 @@ def estimates(data_dir: str | os.PathLike[str] = "") -> dict[str, Estimate]:
     folder = os.environ.get(ONCE)
     if not folder:
         return _measured(store)
-    # Other rules or another folder of records is another measurement.
-    asked = json.dumps([str(store.root.resolve()), digests()], sort_keys=True)
+    # Other code, and so other rules, or other records are another measurement. The rules' own digests take
+    # longer than reading what was measured.
+    asked = json.dumps([str(store.root.resolve()), state_of(store), state_of_code()])
     kept = Path(folder, f"judged-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json")
     with FileLock(kept.with_suffix(".lock")):
         if kept.exists():
