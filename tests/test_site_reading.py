@@ -80,7 +80,9 @@ def test_a_page_loads_the_same_from_a_server(
     context = browser.new_context()
     context.new_page().goto(f"http://127.0.0.1:{compressed.server_port}/book/{name}.html")
     context.close()
-    assert weight(visit(name)) == sum(compressed.loaded.values()) > 10_000
+    # Over file:// a browser doesn't ask for what only a server has, such as the icon of a bookmark.
+    assert weight(visit(name)) == pytest.approx(sum(compressed.loaded.values()), abs=1000)
+    assert len(compressed.loaded) > 10
 
 
 @pytest.mark.parametrize("name", ["index", "decay", "explosion"])
