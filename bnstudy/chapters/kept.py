@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import bnstudy
-from bnstudy.chapters.found import EXPERIMENTS, plan_of
+from bnstudy.chapters.found import EXPERIMENTS
+from bnstudy.chapters.loading import load
 from bnstudy.records.store import Record, Store
 from bnstudy.study.frames import Frames
-from bnstudy.study.run import default_data_dir, load_plan
+from bnstudy.study.run import default_data_dir
 
 
 def state_of_code() -> str:
@@ -50,7 +51,7 @@ def frames_of(block: str, data_dir: str | os.PathLike[str] = "", **parameters: A
     """
     store = Store(data_dir or default_data_dir())
     if parameters:
-        return load_plan(plan_of(block, parameters), store.root)
+        return load(block, store.root, **parameters)
     return _frames(block, store.root.resolve(), state_of(store))
 
 
@@ -70,4 +71,4 @@ def _records(first_seeds: range, root: Path, state: str) -> tuple[Record, ...]:
 
 @lru_cache(maxsize=8)
 def _frames(block: str, root: Path, state: str) -> Frames:
-    return load_plan(plan_of(block, {}), root)
+    return load(block, root)

@@ -18,8 +18,10 @@ from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.slider import inline_svg
 from bnstudy.analysis.statistics import Amount, Interval, mean_interval
 from bnstudy.analysis.words import Sources, write_effect
+from bnstudy.chapters.kept import frames_of
 from bnstudy.records.spec import RunSpec
 from bnstudy.study.frames import Frames
+from bnstudy.study.run import NotRecordedError
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class Shown:
     frames: Frames
     chapter: str
     language: Language
+
+    def beside(self, block: str) -> Shown | None:
+        """Return what the same page can show of another block, as planned; None until it is recorded."""
+        try:
+            return Shown(frames_of(block, self.frames.root), self.chapter, self.language)
+        except NotRecordedError:
+            return None
 
     @cached_property
     def write(self) -> Writer:

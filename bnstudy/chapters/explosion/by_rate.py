@@ -8,9 +8,7 @@ import pandas as pd
 from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.tables import paired, rows
 from bnstudy.chapters.explosion.rules import survived_up_to
-from bnstudy.chapters.kept import frames_of
 from bnstudy.chapters.shown import Shown
-from bnstudy.study.run import NotRecordedError
 
 BLOCK = "turn_rates"
 
@@ -23,11 +21,8 @@ PAIRS = {
 
 def described(shown: Shown) -> str:
     """Return what diverges at which rate, in a sentence and a table; nothing until all of it is recorded."""
-    try:
-        frames = frames_of(BLOCK, shown.frames.root)
-    except NotRecordedError:
-        return ""
-    return said(Shown(frames, shown.chapter, shown.language))
+    there = shown.beside(BLOCK)
+    return said(there) if there else ""
 
 
 def said(shown: Shown) -> str:

@@ -11,9 +11,7 @@ from bnstudy.chapters.covariate_shift.trained import BLOCK as NOISY
 from bnstudy.chapters.explosion import by_rate, figures
 from bnstudy.chapters.explosion.figures import ENDS
 from bnstudy.chapters.explosion.rules import how_ended, largest_norms, write_median
-from bnstudy.chapters.kept import frames_of
 from bnstudy.chapters.shown import Shown
-from bnstudy.study.run import NotRecordedError
 
 BLOCK = "in_turn"
 
@@ -74,11 +72,8 @@ IN_SHORT = {"C1": _diverge}
 
 def _more_noise(shown: Shown) -> str:
     """Return the largest gradient under more noise than the judged amount; nothing until it is recorded."""
-    try:
-        frames = frames_of(NOISY, shown.frames.root)
-    except NotRecordedError:
-        return ""
-    return _most_noise(Shown(frames, shown.chapter, shown.language))
+    there = shown.beside(NOISY)
+    return _most_noise(there) if there else ""
 
 
 def _most_noise(there: Shown) -> str:
