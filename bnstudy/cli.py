@@ -13,6 +13,7 @@ from typing import Any
 
 from bnstudy import __version__
 from bnstudy.chapters import EXPERIMENTS, ask_command, plan_of, run_study
+from bnstudy.records.compress import compress
 from bnstudy.records.package import DESCRIPTOR, INDEX, describe, is_current
 from bnstudy.records.spec import SpecError
 from bnstudy.records.store import RecordError, Store
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ask(commands)
     _add_verify(commands)
     _add_describe(commands)
+    _add_compress(commands)
     _add_data(commands)
     commands.add_parser("bench", help="measure what a run costs on this machine, in ratios")
     commands.add_parser("simulate", help="judge studies of known truth: how often the book errs")
@@ -199,6 +201,19 @@ def _add_describe(commands: Any) -> None:
     )
     describe.set_defaults(command=_describe)
     describe.add_argument("--data-dir", default="", help="folder of the records (default: data/)")
+
+
+def _add_compress(commands: Any) -> None:
+    pack = _add(
+        commands,
+        "compress",
+        "rewrite records of earlier versions with compressed tables\n\n"
+        "They keep content and checksums, and take a third of the room; damaged ones are named and left.\n"
+        "It may be stopped at any moment and goes on from there. New records need none of it.",
+        "  bnstudy compress\n  bnstudy compress --data-dir scratch --json",
+    )
+    pack.set_defaults(command=_compress)
+    _add_output(pack)
 
 
 def _add_data(commands: Any) -> None:
@@ -359,6 +374,25 @@ def _describe(options: argparse.Namespace) -> int:
     for error in [*found.damaged.values(), *found.newer.values()]:
         print(f"bnstudy: left out: {error}", file=sys.stderr)
     return INCOMPLETE if found.damaged or found.newer else 0
+
+
+def _compress(options: argparse.Namespace) -> int:
+    store = _store(options)
+    done = compress(store)
+    if options.json:
+        names = {name: getattr(done, name) for name in ("rewritten", "already", "in_use", "before", "after")}
+        errors = {name: {k: str(e) for k, e in getattr(done, name).items()} for name in ("damaged", "newer")}
+        print(json.dumps({**names, "saved": done.before - done.after, **errors}))
+        return 0 if done.complete else INCOMPLETE
+    print(
+        f"{len(done.rewritten)} records compressed, {len(done.already)} were so before, in {store.runs}: "
+        f"{done.before:,} bytes before, {done.after:,} now, {done.before - done.after:,} saved"
+    )
+    for error in [*done.damaged.values(), *done.newer.values()]:
+        print(f"bnstudy: left as it is: {error}", file=sys.stderr)
+    for name in done.in_use:
+        print(f"bnstudy: left as it is: the record {name}, which another process has in use", file=sys.stderr)
+    return 0 if done.complete else INCOMPLETE
 
 
 def _freeze(options: argparse.Namespace) -> int:

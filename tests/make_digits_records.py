@@ -1,6 +1,7 @@
 """Make the records in ``tests/digits_records/``: a few short runs on the embedded digits, of many options.
 
 ``OMP_NUM_THREADS=1 python -m tests.make_digits_records``. Made once; later code has to give the same.
+They stay in the format of their day, a plain CSV file a table: what reads them reads that format.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def copy(recorded, tmp_path):
 
 
 def damage(folder):
-    path = next(Store(folder).runs.glob("*/training.csv"))
+    path = next(Store(folder).runs.glob("*/training.csv.gz"))
     path.write_bytes(path.read_bytes()[:-1])
     return path.parent.name
 
@@ -159,7 +159,7 @@ def test_help_has_examples_and_exit_codes(capsys):
         return capsys.readouterr().out
 
     assert "exit codes:" in helps()
-    for command in ("run", "status", "verify", "data", "bench", "describe"):
+    for command in ("run", "status", "verify", "data", "bench", "describe", "compress"):
         assert f"bnstudy {command}" in helps(command)
 
 

@@ -23,6 +23,8 @@ def same_environment(record):
 def test_there_is_a_record_of_each():
     assert STORE.names() == sorted(spec.name for spec in SPECS)
     assert len(STORE.scan().sound) == len(SPECS)
+    # As they were first written: that format is still read. Made again, they would have today's.
+    assert {record.format for record in STORE.records()} == {2}
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name[:8])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -95,11 +96,11 @@ def test_a_damaged_record_is_set_aside_and_trained_again(recorded, tmp_path):
     store = Store(tmp_path)
     broken, sound = (run.spec for run in plan_of("decay", SMALL).runs())
     untouched = (store.path(sound) / "record.json").stat().st_mtime_ns
-    path = store.path(broken) / "evaluation.csv"
-    path.write_bytes(path.read_bytes().replace(b"test", b"tset", 1))
+    path = store.path(broken) / "evaluation.csv.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"test", b"tset", 1)))
     damaged = path.read_bytes()
 
-    with pytest.raises(LookupError, match=rf"{broken.name} is damaged: evaluation.csv.*bnstudy run decay"):
+    with pytest.raises(LookupError, match=rf"{broken.name} is damaged: evaluation.csv.gz.*bnstudy run decay"):
         bnstudy.load("decay", tmp_path, **SMALL)
     assert list(status(plan_of("decay", SMALL), store).damaged) == [broken.name]
 
@@ -107,7 +108,7 @@ def test_a_damaged_record_is_set_aside_and_trained_again(recorded, tmp_path):
     assert frames.trained == [broken.name]
     assert content(tmp_path) == content(recorded[0])
     assert (store.path(sound) / "record.json").stat().st_mtime_ns == untouched
-    assert (tmp_path / "damaged" / f"{broken.name}.0" / "evaluation.csv").read_bytes() == damaged
+    assert (tmp_path / "damaged" / f"{broken.name}.0" / "evaluation.csv.gz").read_bytes() == damaged
 
 
 def test_a_record_of_other_code_is_used_and_flagged(tmp_path):

@@ -1,7 +1,8 @@
 """The arrays that a record holds beside its tables: their types, axes and meaning, and their form as NPY.
 
 For what would be too large as rows, such as a bit for every test image at every evaluation. The files are
-NumPy's own, without pickles: ``numpy.load(file, allow_pickle=False)`` reads them.
+NumPy's own, without pickles: ``numpy.load(file, allow_pickle=False)`` reads them. Where a name ends in .gz,
+``file`` is ``gzip.open(name)``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ArrayKind:
-    """An array: its type in NumPy's words, what runs along each of its axes, its unit, and its meaning."""
+    """An array: its type in NumPy's words, what runs along each of its axes, its unit, and its meaning.
+
+    ``gzipped``: whether records keep it compressed. Bits of images lose a third by it; weights and moving
+    averages, whose last digits are noise, a twentieth.
+    """
 
     dtype: str
     axes: tuple[str, ...]
     unit: str
     meaning: str
+    gzipped: bool = False
 
 
 ARRAYS: dict[str, ArrayKind] = {
@@ -30,6 +36,7 @@ ARRAYS: dict[str, ArrayKind] = {
         ("evaluation, as in the table hits_index", "eight images, the first in the highest bit"),
         "1",
         "whether an image's largest logit is its class's, a bit each (numpy.packbits), padded with zeros",
+        gzipped=True,
     ),
     "snapshot_parameters": ArrayKind(
         "float32",

@@ -16,7 +16,7 @@ from typing import Any
 import bnstudy
 from bnstudy.records.arrays import ARRAYS
 from bnstudy.records.files import write_file
-from bnstudy.records.store import Record, RecordError, Scan, Store, file_of
+from bnstudy.records.store import GZIP, Record, RecordError, Scan, Store, file_of
 from bnstudy.records.tables import RUNS, TABLES, Column
 
 INDEX = "runs.csv"
@@ -112,7 +112,8 @@ def _descriptor(records: list[Record]) -> dict[str, Any]:
 def _paths(names: Iterable[str], records: list[Record]) -> dict[str, list[str]]:
     """Return the files of each table or array that some record has."""
     found = {
-        name: [f"runs/{r.spec.name}/{file_of(name)}" for r in records if name in r.tables] for name in names
+        name: [f"runs/{r.spec.name}/{file_of(name, r.format)}" for r in records if name in r.tables]
+        for name in names
     }
     return {name: paths for name, paths in found.items() if paths}
 
@@ -122,10 +123,16 @@ def _array(name: str, paths: list[str]) -> dict[str, Any]:
     return {
         "name": name,
         "path": paths,
+        **_compression(paths),
         "format": "npy",
         "mediatype": "application/x-npy",
         "description": f"{kind.meaning}. {kind.dtype}, axes: {'; '.join(kind.axes)}. Unit: {kind.unit}",
     }
+
+
+def _compression(paths: list[str]) -> dict[str, str]:
+    # Of files of both kinds none can be said; their names tell.
+    return {"compression": "gz"} if all(path.endswith(GZIP) for path in paths) else {}
 
 
 def _of_runs() -> dict[str, Any]:
@@ -140,6 +147,7 @@ def _resource(
         "name": name,
         "type": "table",
         "path": path,
+        **_compression([path] if isinstance(path, str) else path),
         "scheme": "multipart" if isinstance(path, list) and len(path) > 1 else "file",
         "format": "csv",
         "mediatype": "text/csv",

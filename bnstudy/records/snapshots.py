@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bnstudy.records.nodes import LEAST, NODES, interpolate
 from bnstudy.records.spec import RunSpec
-from bnstudy.records.store import Record, RecordError, Store
+from bnstudy.records.store import Record, RecordError, Store, file_of
 from bnstudy.records.tables import to_frame
 
 WEIGHTS, AVERAGES, STEPS = "snapshot_parameters", "snapshot_averages", "snapshots"
@@ -77,19 +77,20 @@ def read_snapshots(record: Record, store: Store) -> list[Snapshot]:
     def refuse(what: str) -> RecordError:
         return RecordError(f"the record {store.path(spec)} is damaged: {what}")
 
+    files = {name: file_of(name, record.format) for name in (STEPS, WEIGHTS, AVERAGES)}
     if len(weights) != len(steps) or (averages is not None and len(averages) != len(steps)):
         raise refuse(
-            f"{STEPS}.csv has {len(steps)} rows, {WEIGHTS}.npy {len(weights)}"
-            + ("" if averages is None else f", {AVERAGES}.npy {len(averages)}")
+            f"{files[STEPS]} has {len(steps)} rows, {files[WEIGHTS]} {len(weights)}"
+            + ("" if averages is None else f", {files[AVERAGES]} {len(averages)}")
         )
     if steps != sorted(set(steps)):
-        raise refuse(f"{STEPS}.csv has the steps {steps}, not each once and in order")
+        raise refuse(f"{files[STEPS]} has the steps {steps}, not each once and in order")
     if averages is not None and averages.shape[1:3] != (NODES, 2):
         raise refuse(
-            f"{AVERAGES}.npy has the shape {averages.shape}; needed: [snapshots, {NODES}, 2, channels]"
+            f"{files[AVERAGES]} has the shape {averages.shape}; needed: [snapshots, {NODES}, 2, channels]"
         )
     if averages is None and spec.norm in ("batch", "noisy"):
-        raise refuse(f"{AVERAGES}.npy is missing")
+        raise refuse(f"{files[AVERAGES]} is missing")
     return [
         Snapshot(spec, step, weights[i], None if averages is None else averages[i])
         for i, step in enumerate(steps)

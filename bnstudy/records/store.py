@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnstudy.records.arrays import ARRAYS, from_npy, to_npy
 from bnstudy.records.files import write_folder
+from bnstudy.records.gzipped import packed, unpacked
 from bnstudy.records.kinds import read_spec
 from bnstudy.records.spec import RunSpec, Spec
 from bnstudy.records.tables import TABLES, Values, to_csv
@@ -21,8 +22,11 @@ from bnstudy.records.tables import TABLES, Values, to_csv
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FORMAT = 3
+# 2: a CSV file a table. 3: with arrays, which version 2 can't read and must not take for its own.
+# 4: what gzip makes smaller is compressed; the checksums are still those of what is inside.
+FORMAT = 4
 HEADER = "record.json"
+GZIP = ".gz"
 _TYPES = {"run": str, "spec": dict, "provenance": dict, "outcome": str, "tables": dict}
 
 
@@ -36,12 +40,17 @@ class NewerError(RecordError):
 
 @dataclass(frozen=True)
 class Record:
-    """One run: what it was, where it comes from, how it ended, and the SHA-256 of its tables by name."""
+    """One run: what it was, where it comes from, how it ended, and the SHA-256 of its tables by name.
+
+    ``tables`` are checksums of the CSV and NPY that ``Store.content`` gives, whatever files they are kept in;
+    which files those are, ``format`` decides.
+    """
 
     spec: Spec
     provenance: dict[str, Any]
     outcome: str
     tables: dict[str, str]
+    format: int = FORMAT
 
 
 @dataclass
@@ -68,6 +77,7 @@ class Scan:
 class Store:
     """The records of one folder, ``runs/<name>/``: ``record.json``, a CSV file a table, an NPY file an array.
 
+    Tables, and the arrays that it makes smaller, are gzip files; in records of versions before, they are not.
     A record's name is the first 16 hexadecimal digits of its run's id. Reading needs no torch
     and writes nothing.
     """
@@ -96,16 +106,17 @@ class Store:
         Raises:
             RecordError: the disk is full, the folder read-only, or the run already recorded. Earlier
                 records are untouched.
-            ValueError: a table hasn't the columns that it must have, or an array another type or shape.
+            ValueError: a table hasn't the columns that it must have, an array has another type or shape, or
+                one of them is larger than a record can hold (1 GiB).
         """
         contents = {name: content_of(name, spec.name, values) for name, values in tables.items()}
         sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         record = Record(spec, provenance, outcome, sums)
-        files = {file_of(name): content for name, content in contents.items()}
+        files = {file_of(name): as_kept(name, content) for name, content in contents.items()}
         target, partial = self.path(spec), self.partial(spec.name)
         try:
             self.clear(spec.name)
-            write_folder(target, partial, {**files, HEADER: written(_body(record))})
+            write_folder(target, partial, {**files, HEADER: header_of(record)})
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise RecordError(f"can't write the record {target}: {error.strerror or error}") from error
@@ -132,18 +143,33 @@ class Store:
         return record
 
     def content(self, record: Record, name: str) -> bytes:
-        """Return the file of a record's table or array.
+        """Return a record's table as CSV, or its array as NPY, whether it is kept compressed or not.
 
         Raises:
             RecordError: it is missing or doesn't match its checksum.
         """
-        path = self.path(record.spec) / file_of(name)
+        folder = self.path(record.spec)
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise RecordError(f"the record {path.parent} is damaged: {error}") from error
+            try:
+                return self._content(record, name)
+            except FileNotFoundError:
+                # It may have been compressed since its header was read.
+                if record.format == FORMAT or self._intact(folder).get("format") != FORMAT:
+                    raise
+                return self._content(replace(record, format=FORMAT), name)
+        except (OSError, ValueError, RecursionError) as error:
+            raise RecordError(f"the record {folder} is damaged: {error}") from error
+
+    def _content(self, record: Record, name: str) -> bytes:
+        path = self.path(record.spec) / file_of(name, record.format)
+        content = path.read_bytes()
+        if path.suffix == GZIP:
+            try:
+                content = unpacked(content)
+            except ValueError as error:
+                raise ValueError(f"{path.name} can't be unpacked: {error}") from error
         if hashlib.sha256(content).hexdigest() != record.tables[name]:
-            raise RecordError(f"the record {path.parent} is damaged: {path.name} doesn't match its checksum")
+            raise ValueError(f"{path.name} doesn't match its checksum")
         return content
 
     def table(self, record: Record, name: str) -> bytes:
@@ -218,21 +244,35 @@ class Store:
         shutil.rmtree(self.partial(name), ignore_errors=True)
 
 
-def file_of(name: str) -> str:
-    """Return the file name of a table or an array.
+def file_of(name: str, form: int = FORMAT) -> str:
+    """Return the file name of a table or an array in a record of this format.
 
     Raises:
         ValueError: there is none of this name, such as one that leads out of the record's folder.
     """
     if name in TABLES:
-        return f"{name}.csv"
+        return f"{name}.csv{GZIP if form >= 4 else ''}"
     if name in ARRAYS:
-        return f"{name}.npy"
+        return f"{name}.npy{GZIP if form >= 4 and ARRAYS[name].gzipped else ''}"
     raise ValueError(f"table is {name!r}; allowed: {', '.join([*TABLES, *ARRAYS])}")
 
 
+def as_kept(name: str, content: bytes) -> bytes:
+    """Return the bytes of the file in which today's records keep a table's CSV or an array's NPY.
+
+    Raises:
+        ValueError: it is larger than a record can hold; the message names it.
+    """
+    if not file_of(name).endswith(GZIP):
+        return content
+    try:
+        return packed(content)
+    except ValueError as error:
+        raise ValueError(f"table or array {name!r} is {error}") from error
+
+
 def content_of(name: str, run: str, values: Values) -> bytes:
-    """Return the file of a run's table or array.
+    """Return a run's table as CSV, or its array as NPY.
 
     Raises:
         ValueError: there is none of this name, or its columns, type or shape are others.
@@ -240,10 +280,14 @@ def content_of(name: str, run: str, values: Values) -> bytes:
     return to_csv(name, run, values) if isinstance(values, dict) else to_npy(name, values)
 
 
+def header_of(record: Record) -> bytes:
+    """Return a record's header as it is written."""
+    return written(_body(record))
+
+
 def _body(record: Record) -> dict[str, Any]:
     return {
-        # Version 2 can't read arrays, and must not take such a record for one of its own.
-        "format": 3 if any(name in ARRAYS for name in record.tables) else 2,
+        "format": record.format,
         "run": record.spec.run_id,
         "spec": json.loads(record.spec.canonical()),
         "provenance": record.provenance,
@@ -274,7 +318,8 @@ def _understood(folder: Path, body: dict[str, Any]) -> Record:
         raise NewerError(
             f"the record {folder} says what this version doesn't know ({error}); upgrade bnstudy"
         ) from error
-    record = Record(spec, body["provenance"], body["outcome"], body["tables"])
-    if _body(record) != body:
+    record = Record(spec, body["provenance"], body["outcome"], body["tables"], body["format"])
+    uncompressed = 3 if any(name in ARRAYS for name in record.tables) else 2
+    if _body(record) != body or record.format not in (uncompressed, FORMAT):
         raise ValueError(f"{HEADER} doesn't say what it says it does")
     return record

@@ -15,8 +15,8 @@ from bnstudy.records.package import DESCRIPTOR, INDEX, contents
 from bnstudy.records.store import HEADER, Store
 
 ZIP = "records.zip"
-# Where the text is, deflate takes four fifths off it; of packed bits it takes little, and longer.
-STORED = {".npy"}
+# Deflate takes much off headers and plain tables. Off what gzip has had, and off weights, little.
+STORED = {".npy", ".gz"}
 
 
 def listed(data: Path) -> list[Path]:
