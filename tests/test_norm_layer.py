@@ -508,3 +508,16 @@ def test_wrong_input_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         BatchNorm(3, **options)(x, weights)
+
+
+@pytest.mark.parametrize("device", ["cpu", *["cuda"] * torch.cuda.is_available()])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_an_offset_without_a_scale_learns(device, training, memory):
+    """On a GPU PyTorch 2.11's own batch norm raises there."""
+    layer = BatchNorm(3, scale=False).to(device).train(training)
+    x = torch.randn(4, 3, 2, 2, device=device).contiguous(memory_format=memory).requires_grad_()
+    upstream = torch.randn(4, 3, 2, 2, device=device)
+    (layer(x) * upstream).sum().backward()
+    torch.testing.assert_close(layer.beta.grad, upstream.sum((0, 2, 3)))
+    assert x.grad.abs().sum() > 0

@@ -13,7 +13,7 @@ import pandas as pd
 RATES: Final = {"none": 3e-3, "batch": 1e-2}
 
 # The best strengths of L2 and dropout on 5,000 images, by ``small_data_strengths``.
-L2: Final = {"none": 1e-4, "batch": 1e-4}
+L2: Final = {"none": 1e-2, "batch": 1e-2}
 DROPOUT: Final = {"none": 0.25, "batch": 0.25}
 
 

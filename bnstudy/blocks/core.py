@@ -26,7 +26,7 @@ class CoreStudy(Study):
     name: ClassVar[str] = "core"
     first_seed: ClassVar[int] = 100
 
-    seeds: int = Field(default=16, ge=2, le=32)
+    seeds: int = Field(default=32, ge=2, le=32)
     dataset: DatasetName = "cifar10"
     rate_none: Rate = RATES["none"]
     rate_batch: Rate = RATES["batch"]

@@ -26,7 +26,7 @@ class GammaAndEpsilonStudy(Study):
     name: ClassVar[str] = "gamma_and_epsilon"
     first_seed: ClassVar[int] = 100
 
-    seeds: int = Field(default=24, ge=2, le=32)
+    seeds: int = Field(default=32, ge=2, le=32)
     dataset: DatasetName = "cifar10"
     learning_rate: Rate = RATES["batch"]
     epochs: Positive = 5

@@ -28,7 +28,7 @@ class SmallDataStrengthsStudy(Listed):
     held_out: Annotated[int, by_default(lambda images, _: images)] = Field(default=UNSET, ge=1)
     epochs: Positive = 60
     annealed_epochs: Positive = 15
-    weight_decays: Annotated[tuple[Penalty, ...], BeforeValidator(read_list)] = (1e-4, 1e-3, 1e-2)
+    weight_decays: Annotated[tuple[Penalty, ...], BeforeValidator(read_list)] = (1e-4, 1e-3, 1e-2, 1e-1)
     dropouts: Annotated[tuple[Share, ...], BeforeValidator(read_list)] = (0.1, 0.25, 0.5)
     batch_size: int = Field(default=128, ge=2)
     precision: Precision = "bfloat16"

@@ -70,9 +70,15 @@ def _native(
     channels, dtype = x.shape[1], statistics_dtype(x.dtype)
     mean = torch.zeros(channels, dtype=dtype, device=x.device)
     variance = torch.zeros(channels, dtype=dtype, device=x.device)
+    scale = _there_on_a_gpu(scale, offset, x)
     out = F.batch_norm(x, mean, variance, scale, offset, training=True, momentum=1.0, eps=epsilon)
     # The kernel stores the Bessel-corrected variance.
     return out, BatchMoments(mean, variance * ((count - 1) / count), count)
+
+
+def _there_on_a_gpu(scale: Tensor | None, offset: Tensor | None, x: Tensor) -> Tensor | None:
+    # There PyTorch (2.11) raises in the backward pass of an offset without a scale, in either mode.
+    return torch.ones_like(offset) if scale is None and offset is not None and x.is_cuda else scale
 
 
 def _composed(
@@ -138,6 +144,7 @@ def normalize_by_statistics(
     x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor | None, offset: Tensor | None, epsilon: float
 ) -> Tensor:
     """Normalise ``x`` [N, C, ...] by given statistics [C]: ``tf.nn.batch_normalization`` per channel."""
+    scale = _there_on_a_gpu(scale, offset, x)
     return F.batch_norm(x, mean, variance, scale, offset, training=False, eps=epsilon)
 
 
