@@ -30,7 +30,7 @@ exit codes:
   1    an error, in one line on standard error; nothing recorded was touched
   2    the command line is not understood
   3    runs failed; every other one is recorded
-  4    records are missing or damaged, or a run trained again does not match its record
+  4    records are missing, damaged or in use, or a run trained again does not match its record
   130  interrupted; every run that ended is recorded
 """
 # Where a study runs, which is no parameter of it.

@@ -15,7 +15,7 @@ from bnstudy.records.store import FORMAT, HEADER, Record, RecordError, Store, as
 class Compressed:
     """What became of the records, by name.
 
-    * ``rewritten``: with compressed files.
+    * ``rewritten``: with compressed files, or rid of what a killed call left beside them.
     * ``already``: so before.
     * ``in_use``: left, since another process has them.
     * ``damaged``, ``newer``: left, with what is wrong.
