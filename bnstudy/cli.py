@@ -174,6 +174,14 @@ def _add_verify(commands: Any) -> None:
     verify.add_argument("experiment", nargs="?", help=f"{', '.join(EXPERIMENTS)} (default: every record)")
     verify.add_argument("--rerun", type=int, default=0, metavar="N", help="train N random runs again")
     verify.add_argument(
+        "--begin",
+        type=int,
+        default=0,
+        metavar="N",
+        help="train the first steps of N random runs again; on another device, or with another PyTorch, mean "
+        "loss and accuracy over them have to be within a tolerance",
+    )
+    verify.add_argument(
         "--accept",
         action="store_true",
         help="draw them from the stale records; if all come out the same, bit for bit, at least two of a "

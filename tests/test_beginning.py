@@ -104,6 +104,14 @@ def test_on_another_machine_another_accuracy_does_not_pass(recorded):
     assert not again.matches
 
 
+def test_on_another_machine_another_loss_does_not_pass(recorded):
+    write, table = recorded
+    again = verify.replay(*write({"device": "a graphics card"}, loss=[x * 1.06 for x in table["loss"]]), 4)
+    assert again.difference == 0.0
+    assert not again.matches
+    assert str(again).endswith("expected close: NO; mean loss differs by 5.7% (allowed 5%)")
+
+
 def test_records_of_an_unknown_source_need_only_be_close_and_of_an_equal_one_be_equal(recorded):
     write, table = recorded
     record, store = write({"source": "other"}, loss=[loss * (1 + 1e-6) for loss in table["loss"]])

@@ -119,6 +119,8 @@ def test_verify_trains_again_and_compares(copy, capsys):
             ["run", "decay", "--set", "epochs=99999999999999999999999"],
             "allowed: less than or equal to 1000000",
         ),
+        (["verify", "--begin", "-1"], "--begin is -1; allowed: a whole number of at least 0"),
+        (["verify", "--begin", "2", "--rerun", "2"], "--begin is 2 with --rerun or --carry-over; allowed: "),
         (["verify", "--rerun", "2", "--carry-over"], "--rerun is 2 with --carry-over; allowed: one of them"),
         (["verify", "--rerun", "-1"], "--rerun is -1; allowed"),
         (["verify", "--accept"], "--rerun is 0 with --accept; allowed: a whole number of at least 2"),

@@ -19,8 +19,10 @@ SAME = ("device", "threads", "libraries", "data_sha256", "fleet")
 
 EXACT, CLOSE = "bit for bit", "close"
 
-# How far the mean accuracy of a run's first steps may be from the recorded one where rounding differs.
+# How far the means over a run's first steps may be from the recorded ones where rounding differs, or noise
+# drawn on another device: that of the accuracy, and that of the loss as a share of it.
 TOLERANCE = 0.05
+BEGUN = 40  # steps that show it
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Rerun:
     else ``"close"``: the same outcome, and each recorded quantity within its tolerance
     (``bnstudy.study.compare``); ``too_far`` are those that are not. ``difference`` is the largest difference
     of an accuracy at the end. Durations are not compared: the next ones are others. ``steps``: only the first
-    so many were trained, and the difference is that of the mean accuracy in training over these steps.
+    so many were trained, the difference is that of the mean accuracy in training over these steps, and close
+    is both that and the mean loss within ``TOLERANCE``.
     """
 
     run: str
@@ -46,7 +49,8 @@ class Rerun:
     def __str__(self) -> str:
         if self.error:
             return f"{self.run}: failed: {self.error}"
-        verdict = "equal, bit for bit" if self.equal else f"largest difference in accuracy {self.difference}"
+        of = "mean accuracy differs by" if self.steps else "largest difference in accuracy"
+        verdict = "equal, bit for bit" if self.equal else f"{of} {self.difference}"
         verdict = f"first {self.steps} steps {verdict}" if self.steps else verdict
         return (
             f"{self.run}: {verdict}; expected {self.expected}: {'yes' if self.matches else 'NO'}"
@@ -107,10 +111,15 @@ def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rer
     for probe in spec.probes:
         seen = content_of(probe, spec.name, again.tables[probe])
         equal = equal and _up_to(last, seen) == _up_to(last, store.table(record, probe))
-    difference = _mean_difference(b"".join(old), b"".join(new[: len(old)]))
+    before, now = (_means(b"".join(part)) for part in (old, new[: len(old)]))
+    difference = abs(now["accuracy"] - before["accuracy"])
     if _made_alike(record, again.provenance, store):
-        return Rerun(spec.name, "bit for bit", equal, difference, equal, steps=steps)
-    return Rerun(spec.name, "close", equal, difference, difference <= TOLERANCE, steps=steps)
+        return Rerun(spec.name, EXACT, equal, difference, equal, steps=steps)
+    # Two losses that are no numbers any more are alike.
+    losses = 0.0 if equal else abs(now["loss"] / before["loss"] - 1.0)
+    too_far = () if losses <= TOLERANCE else (f"mean loss differs by {losses:.1%} (allowed {TOLERANCE:.0%})",)
+    close = equal or (difference <= TOLERANCE and not too_far)
+    return Rerun(spec.name, CLOSE, equal, difference, close, steps=steps, too_far=too_far)
 
 
 def _made_alike(record: Record, new: dict[str, Any], store: Store) -> bool:
@@ -123,9 +132,10 @@ def _up_to(step: int, table: bytes) -> list[bytes]:
     return [row for row in table.splitlines()[1:] if int(row.split(b",")[1]) <= step]
 
 
-def _mean_difference(old: bytes, new: bytes) -> float:
-    a, b = (to_frame("training", [part])["accuracy"].mean() for part in (old, new))
-    return float(abs(a - b))
+def _means(table: bytes) -> dict[str, float]:
+    """Return the mean loss and accuracy of a table of a training."""
+    rows = to_frame("training", [table])
+    return {column: float(rows[column].mean()) for column in ("loss", "accuracy")}
 
 
 def _decided(tables: dict[str, bytes]) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from bnstudy.records.package import DESCRIPTOR, INDEX, is_current
 from bnstudy.records.sealed import read_sealed
-from bnstudy.records.spec import SpecError
+from bnstudy.records.spec import RunSpec, SpecError
 from bnstudy.records.store import RecordError, Scan, Store
 from bnstudy.study.equivalent import accept_drawn, stale
 
@@ -18,16 +18,19 @@ def run(options: argparse.Namespace, store: Store, names: Sequence[str] | None) 
     """Do what ``options`` ask for, say what was found, and return whether all is well.
 
     Args:
-        options: ``rerun``, ``accept``, ``carry_over``, ``seed``, ``device`` and ``json``.
+        options: ``rerun``, ``begin``, ``accept``, ``carry_over``, ``seed``, ``device`` and ``json``.
         store: the records.
         names: of the runs to check; None: all, and what lies beside the records.
     """
-    if options.rerun < 0:
-        raise SpecError(f"--rerun is {options.rerun}; allowed: a whole number of at least 0")
+    for name in ("rerun", "begin"):
+        if getattr(options, name) < 0:
+            raise SpecError(f"--{name} is {getattr(options, name)}; allowed: a whole number of at least 0")
     if options.accept and options.rerun < 2:
         raise SpecError(f"--rerun is {options.rerun} with --accept; allowed: a whole number of at least 2")
     if options.carry_over and options.rerun:
         raise SpecError(f"--rerun is {options.rerun} with --carry-over; allowed: one of them")
+    if options.begin and (options.carry_over or options.rerun):
+        raise SpecError(f"--begin is {options.begin} with --rerun or --carry-over; allowed: one of them")
     scan = store.scan(names)
     if options.carry_over:
         return _carry_over(options, store, scan)
@@ -62,16 +65,21 @@ def faults_beside(store: Store, scan: Scan) -> list[str]:
 
 
 def _train_again(options: argparse.Namespace, store: Store, scan: Scan, beside: Sequence[str]) -> bool:
-    from bnstudy.study.verify import choose, rerun
+    from bnstudy.study.verify import BEGUN, choose, replay, rerun
 
     among = list(scan.sound.values())
     if options.accept:
         old = stale(among, store)
         among = [record for record in among if record.spec.name in old]
-    chosen = choose(among, options.rerun, options.seed)
+    if options.begin:
+        among = [record for record in among if isinstance(record.spec, RunSpec)]
+    chosen = choose(among, options.begin or options.rerun, options.seed)
     runs = []
     for record in chosen:
-        runs.append(rerun(record, store, options.device, progress=not options.json))
+        if options.begin:
+            runs.append(replay(record, store, BEGUN, options.device))
+        else:
+            runs.append(rerun(record, store, options.device, progress=not options.json))
         if not options.json:
             print(f"  {runs[-1]}", flush=True)
     accepted = accept_drawn(store, chosen, among) if options.accept and all(r.equal for r in runs) else []
