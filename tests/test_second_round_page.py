@@ -9,6 +9,7 @@ import re
 import shutil
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -308,3 +309,22 @@ def test_the_notebook_is_committed_without_outputs_and_its_parameter_explained()
     assert all(not cell.get("outputs") for cell in cells)
     (parameters,) = (c.source for c in cells if "parameters" in c.metadata.get("tags", []))
     assert re.fullmatch(r'data_dir: str = ""  # .+', parameters)
+
+
+def test_it_says_where_judged_runs_were_trained_and_whether_arms_were_trained_apart(data, monkeypatch):
+    runs = [run.spec for run in EXPERIMENTS["small_data"](seeds=2).runs()]
+
+    def machines(device_of):
+        made = [
+            SimpleNamespace(spec=s, provenance={"device": device_of(s), "libraries": {"torch": "2.11.0"}})
+            for s in runs
+        ]
+        monkeypatch.setattr(second_round_page, "confirmatory_records", lambda store: made)
+        return SecondRound(data)._machines()
+
+    assert machines(lambda spec: "A") == ""
+    apart = machines(lambda spec: "A" if spec.norm == "batch" else "B")
+    assert "6 on A with PyTorch 2.11.0 and 6 on B with PyTorch 2.11.0" in apart
+    assert "the arms of 2 seeds were trained on more than one of them" in apart
+    together = machines(lambda spec: "A" if spec.seed == 100 else "B")
+    assert "all arms of a seed in a block were trained on one of them" in together

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
 from bnstudy.analysis import page
-from bnstudy.analysis.judged.design import TUNING, Block
+from bnstudy.analysis.judged.design import BLOCKS, TUNING, Block
 from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Verified
 from bnstudy.analysis.judged.preregistration import FILE as FROZEN
 from bnstudy.analysis.judged.preregistration import frozen, refusals
@@ -235,7 +237,7 @@ class SecondRound:
             words.deviation.format(claim=d.claim, reason=d.reason, records=words.comma.join(d.records))
             for d in deviations()
         ]
-        return Markdown(("\n".join(named) or words.no_deviation) + self._uncommitted())
+        return Markdown(("\n".join(named) or words.no_deviation) + self._uncommitted() + self._machines())
 
     def _uncommitted(self) -> str:
         """Return how many judged records were made from a checkout with changes, and whether that shows."""
@@ -248,6 +250,26 @@ class SecondRound:
         words = self.words
         said = words.alike if alike else words.unlike
         return words.uncommitted.format(all=len(made), part=len(changed), alike=said)
+
+    def _machines(self) -> str:
+        """Return where the judged records were trained, and whether any seed's arms were trained apart."""
+        words = self.words
+        made = [(record.spec, _machine(record.provenance)) for record in confirmatory_records(self.store)]
+        counts = Counter(machine for _, machine in made)
+        if len(counts) < 2:
+            return ""
+        by_seed: dict[tuple[str, int], set[tuple[str, str]]] = {}
+        for spec, machine in made:
+            for name, block in BLOCKS.items():
+                if block.arms_of(spec):
+                    by_seed.setdefault((name, spec.seed), set()).add(machine)
+        apart = sum(len(machines) > 1 for machines in by_seed.values())
+        named = [
+            words.machine.format(count=count, device=device, torch=torch)
+            for (device, torch), count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+        ]
+        said = words.apart.format(count=apart) if apart else words.together
+        return words.machines.format(named=self._and(named), said=said)
 
     def downloads(self) -> Markdown:
         """Return links to the simulation as tables, which it writes beside the page that is being built."""
@@ -368,3 +390,8 @@ def _percent(share: float) -> str:
     if 0.9995 <= share < 1:
         return "> 99.9 %"
     return f"{100 * share:.1f} %"
+
+
+def _machine(provenance: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the device that a record was trained on, and the version of PyTorch."""
+    return str(provenance["device"]), str(provenance["libraries"]["torch"])

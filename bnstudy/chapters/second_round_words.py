@@ -61,6 +61,10 @@ class Words:
     uncommitted: str
     alike: str
     unlike: str
+    machines: str
+    machine: str
+    together: str
+    apart: str
 
 
 WORDS: dict[Language, Words] = {
@@ -148,6 +152,14 @@ WORDS: dict[Language, Words] = {
         ),
         alike="those of the same kind that were made from a commit have the same",
         unlike="not all of them have one that records made from a commit have",
+        machines=(
+            " Trained were {named}. Numbers are compared within a seed, and {said}: another device rounds "
+            "otherwise and draws other noise, and from one seed PyTorch 2.12 draws other initial weights "
+            "than 2.11."
+        ),
+        machine="{count} on {device} with PyTorch {torch}",
+        together="all arms of a seed in a block were trained on one of them",
+        apart="the arms of {count} seeds were trained on more than one of them",
     ),
     "zh": Words(
         judged="{claims} 条论断中，{judged} 条已由第二轮的（确认性）训练作出判定",
@@ -235,5 +247,12 @@ WORDS: dict[Language, Words] = {
         ),
         alike="与同类的、由已提交代码得到的记录相同",
         unlike="其中有的与由已提交代码得到的记录不同",
+        machines=(
+            "这些记录中，{named}。比较都在同一随机种子之内进行，{said}："
+            "换一种设备，舍入与噪声都会不同；同一随机种子，PyTorch 2.12 与 2.11 抽出的初始权重也不同。"
+        ),
+        machine="{count} 份在 {device}（PyTorch {torch}）上训练",
+        together="而一个训练组里同一随机种子的各组都在同一种设备上训练",
+        apart="其中有 {count} 个随机种子的各组是在不同设备上训练的",
     ),
 }
