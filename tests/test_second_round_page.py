@@ -77,7 +77,9 @@ def test_every_part_of_every_claim_stands_on_the_page(shown):
             assert f"Asked of *{part.quantity.name}*" in line
             assert all(f"Grade *{grade}*" in line for grade in part.grades)
             for block, _ in part.quantity.reads:
-                assert f"`{planned_by(block)}`, {block.seeds} seeds (100 to {99 + block.seeds};" in line
+                count = len(block.judged_seeds())
+                assert f"`{planned_by(block)}`, {count} seeds (100 to {99 + count};" in line
+                assert (f"topped up from {block.seeds})" in line) == (count > block.seeds)
             assert line.endswith("Not measured yet.")
         for verified, line in zip(claim.verified, lines[len(claim.parts) :], strict=True):
             file, _, function = verified.test.partition("::")

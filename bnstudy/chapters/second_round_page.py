@@ -41,6 +41,7 @@ from bnstudy.chapters.second_round import confirmatory_records, judgements
 from bnstudy.chapters.second_round_blocks import Recorded, planned_by
 from bnstudy.chapters.second_round_names import CHAPTERS, PARTS, QUANTITIES, REASONS
 from bnstudy.chapters.second_round_words import WORDS, Words
+from bnstudy.chapters.trained import carried
 from bnstudy.records.store import Store
 from bnstudy.study.run import default_data_dir
 from bnstudy.study.status import status
@@ -80,7 +81,7 @@ class SecondRound:
         other.language = "zh"
         pieces: list[Callable[[], Html | Markdown]] = [
             other.answer, other.deviations, other.claims, other.procedure, other.worst, other.false_rates,
-            other.hard_cases, other.undecided, other.power, other.runs, other.settings,
+            other.hard_cases, other.undecided, other.power, other.carried, other.runs, other.settings,
         ]  # fmt: skip
         return {f"second_round_{piece.__name__}_zh": piece() for piece in pieces}
 
@@ -205,6 +206,10 @@ class SecondRound:
         ]
         count = self._from_simulation(words.of.format(part=len(open_), all=len(parts)))
         return Markdown(words.undecided.format(count=count, named=words.named.join(named)))
+
+    def carried(self) -> Html:
+        """Return what the second network shows of the claims that it was measured for."""
+        return carried(self.language, self.store.root)
 
     def runs(self) -> Html:
         """Return what of each block is recorded, what it decides, and the command that trains it."""
@@ -354,10 +359,12 @@ class SecondRound:
         )
 
     def _reads(self, block: Block) -> str:
-        seeds = block.judged_seeds()
-        return self.words.reads.format(
-            study=planned_by(block), count=len(seeds), first=seeds[0], last=seeds[-1], most=block.at_most
-        )
+        seeds, words = block.judged_seeds(), self.words
+        more = words.topped_up if len(seeds) > block.seeds else words.may_be_topped_up
+        return words.reads.format(
+            study=planned_by(block), count=len(seeds), first=seeds[0], last=seeds[-1],
+            more=more.format(planned=block.seeds, most=block.at_most),
+        )  # fmt: skip
 
     def _voteless(self, part: Part | Verified) -> str:
         return "" if part.votes else self.words.voteless

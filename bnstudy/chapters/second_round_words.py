@@ -29,6 +29,8 @@ class Words:
     verified: str
     voteless: str
     reads: str
+    topped_up: str
+    may_be_topped_up: str
     both: str
     unmeasured: str
     found: str
@@ -84,7 +86,9 @@ WORDS: dict[Language, Words] = {
         grade=" Grade *{name}*: {said} Asked: {asked}.",
         verified="- **{name}**{voteless}: {said} Verified by test: **{answer}** (`{test}`).",
         voteless=" (no vote)",
-        reads="`{study}`, {count} seeds ({first} to {last}; at most {most} once topped up)",
+        reads="`{study}`, {count} seeds ({first} to {last}; {more})",
+        topped_up="topped up from {planned}",
+        may_be_topped_up="at most {most} once topped up",
         both=" and ",
         unmeasured="Not measured yet.",
         found="Found: **{answer}**, {size}{grades}{wide} (expected beforehand: {expected}).",
@@ -178,7 +182,9 @@ WORDS: dict[Language, Words] = {
         grade="更进一步，*{name}*：{said}这时应{asked}。",
         verified="- **{name}**{voteless}：{said}由测试验证：**{answer}**（`{test}`）。",
         voteless="（不参与综合判定）",
-        reads="训练组 `{study}`，{count} 个随机种子（{first} 至 {last}；追加一次后至多 {most} 个）",
+        reads="训练组 `{study}`，{count} 个随机种子（{first} 至 {last}；{more}）",
+        topped_up="由 {planned} 个追加而来",
+        may_be_topped_up="追加一次后至多 {most} 个",
         both="、",
         unmeasured="尚未测量。",
         found="结果：**{answer}**，{size}{grades}{wide}（事先预期：{expected}）。",

@@ -101,6 +101,27 @@ def _carried(
     return f"<p>{intro}</p><ul>{lines}</ul>"
 
 
+def carried(language: Language = "en", data_dir: str | os.PathLike[str] = "") -> Html:
+    """Return what the second network shows of all claims that it was measured for, a line each.
+
+    Nothing until it is recorded. Raises a ``RecordError`` where a record is damaged.
+    """
+    said = {}
+    for chapter in parts("trained"):
+        module: Any = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
+        for claim, say in getattr(module, "CARRIED", {}).items():
+            try:
+                said[claim] = say(Shown(frames_of(SECOND, data_dir), chapter, language))
+            except NotRecordedError:
+                return Html("")
+    lines = (f"<li><strong>{claim}</strong> {said[claim]}</li>" for claim in sorted(said, key=_number))
+    return Html(f"<ul>{''.join(lines)}</ul>")
+
+
+def _number(claim: str) -> int:
+    return int(claim[1:])
+
+
 def around(
     chapter: str, claim: str, language: Language = "en", data_dir: str | os.PathLike[str] = ""
 ) -> tuple[str, str]:
