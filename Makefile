@@ -33,11 +33,11 @@ RERUN := _build/rerun
 BUILD := BNSTUDY_TRAIN=never $(BIN)/jupyter-book build -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report pdf test rerun study picture tensorflow bench lint clean distclean
+.PHONY: help setup report pdf test test-site rerun study picture tensorflow bench lint clean distclean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
-	  | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	  | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv and install the pinned packages (all targets below do it by themselves)
 
@@ -55,8 +55,11 @@ pdf: report ## print the book into _build/bnstudy.pdf (needs Chromium)
 	@test -s _build/bnstudy.pdf
 	@echo "The book on paper: file://$(CURDIR)/_build/bnstudy.pdf"
 
-test: $(STAMP) ## run the tests (no GPU, no download)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP) ## run the tests of the code (no GPU, no download)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not site" $(PYTEST_ARGS)
+
+test-site: $(STAMP) ## check the built book, in Chromium where there is one (make report builds it)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m site $(PYTEST_ARGS)
 
 # The re-run has records and a book of its own, so that it can't touch the published ones.
 rerun: $(STAMP) ## train live on scikit-learn's digits and build a book of that, in _build/rerun

@@ -38,7 +38,15 @@ LONGEST_FIRST = (
 )
 
 
+# What a check of the built book asks for, of tests/site_book.py.
+SITE = {"browser", "chromium", "html", "served", "visit", "visited"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SITE & set(getattr(item, "fixturenames", ())):
+            item.add_marker("site")
+
     def rank(item: pytest.Item) -> int:
         name = item.path.relative_to(Path(__file__).parent).as_posix()
         fits = (number for number, pattern in enumerate(LONGEST_FIRST) if fnmatch(name, pattern))

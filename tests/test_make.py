@@ -21,6 +21,7 @@ TARGETS = {
     "report",
     "pdf",
     "test",
+    "test-site",
     "rerun",
     "study",
     "picture",
