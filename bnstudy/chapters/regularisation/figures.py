@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.style import (
     ARMS,
     NEUTRAL,
@@ -18,7 +17,6 @@ from bnstudy.analysis.style import (
     legend_above,
     panels,
     row_labels,
-    sample,
     seed_points,
 )
 from bnstudy.chapters.regularisation.names import NAMES

@@ -150,7 +150,7 @@ def _better(shown: Shown, best: pd.DataFrame) -> str:
     return write.say(
         f"On the validation images dropout is better than L2 in {wins['batch']} of {seeds} seeds with batch norm, and "
         f"in {wins['none']} without it; on the test images it is {points['batch']} and {points['none']} points ahead.",
-        f"在验证图像上 dropout 优于 L2 的随机种子：有批归一化时 {wins['batch']} / {seeds}，无批归一化时 {wins['none']} / {seeds}；"
+        f"{seeds} 个随机种子中，在验证图像上 dropout 优于 L2 的：有批归一化时 {wins['batch']} 个，无批归一化时 {wins['none']} 个；"
         f"测试准确率之差（dropout 减 L2）分别为 {points['batch']} 和 {points['none']} 个百分点。",
     )
 
@@ -188,19 +188,19 @@ def _at_equal_training(shown: Shown, wide: pd.DataFrame) -> str:
     held = write.cite(str(len(pairs) - len(late)))
     there, looked = f"{100 * RULE.level:g} %", str(RULE.held)
     said, zh = "", ""
-    if len(late) > 1:
+    if len(late):
         low, middle = (write.cite(f"{100 * v:.2f} %") for v in (late["level"].min(), late["level"].median()))
+        said = (
+            " The others are compared at the highest training accuracy that both reach: "
+            f"{middle} in the median, {low} at the lowest."
+        )
+        zh = f"其余各对在两者都达到的最高训练准确率处比较，中位数为 {middle}，最低为 {low}。"
+    if len(late) and len(pairs) > 2:
         least = late["level"].idxmin()
         lowest = write.cite(f"{100 * late['ahead'][least]:+.1f}")
         others = _points(shown, pairs["ahead"].drop(least))
-        said = (
-            f" The others are compared at the highest training accuracy that both reach, {middle} in the median. The "
-            f"lowest is {low}; that pair is {lowest} points apart, and all pairs but that one {others}."
-        )
-        zh = (
-            f"其余各对在两者都达到的最高训练准确率处比较，中位数为 {middle}，最低的一对为 {low}；这一对的测试准确率之差为 {lowest} 个百分点，"
-            f"除它以外各对为 {others} 个百分点。"
-        )
+        said += f" That lowest pair is {lowest} points apart, and all others {others}."
+        zh += f"最低的那一对测试准确率之差为 {lowest} 个百分点，除它以外各对为 {others} 个百分点。"
     listed, listed_zh = [], []
     for level in LEVELS:
         values = ahead(rungs, level)
