@@ -23,11 +23,13 @@ LEVELS = (0.7, 0.8, 0.9, 0.95)
 
 
 def looks(shown: Shown) -> pd.DataFrame:
-    """Return accuracies by arm, seed and step, a column a split, and epochs made; what wasn't looked at is
-    missing."""
+    """Return accuracies by arm, seed and step, in this order: a column a split, and the epochs made.
+
+    What wasn't looked at is missing.
+    """
     rows = shown.frames["checkpoints"]
     wide = rows.pivot_table(index=["arm", "seed", "step"], columns="split", values="accuracy").reset_index()
-    return wide.assign(epoch=wide["step"] / shown.steps_an_epoch).sort_values("step", ignore_index=True)
+    return wide.assign(epoch=wide["step"] / shown.steps_an_epoch)
 
 
 def stopped(wide: pd.DataFrame) -> pd.DataFrame:

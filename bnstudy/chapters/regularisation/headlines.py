@@ -10,41 +10,28 @@ from bnstudy.chapters.regularisation.rules import C5, gains, of
 
 FOUND = {
     "batch norm minus none, at equal training accuracy": Said(
-        "Where both fit their training images equally well, batch norm is {} ahead.",
-        "两者的训练准确率相同时，测试准确率之差（有批归一化减无批归一化）为 {}。",
+        "equally well fitted, batch norm is {} of test accuracy ahead.",
+        "训练准确率相同时，测试准确率之差（有批归一化减无批归一化）为 {}。",
     ),
     "batch norm alone minus L2 alone": {
-        "holds": Said(
-            "Alone it is no worse than L2 alone: {}.",
-            "只用批归一化不比只用 L2 差，测试准确率之差为 {}。",
-        ),
-        "doesn't hold": Said(
-            "Alone it is worse than L2 alone: {}.", "只用批归一化比只用 L2 差，测试准确率之差为 {}。"
-        ),
+        "holds": Said("Against L2 alone it is no worse: {};", "只用批归一化不比只用 L2 差，相差 {}；"),
+        "doesn't hold": Said("Against L2 alone it is worse: {};", "只用批归一化比只用 L2 差，相差 {}；"),
         "": Said(
-            "Whether alone it is as good as L2 alone can't be told: {}.",
-            "只用批归一化是否不比只用 L2 差，尚无法判断，测试准确率之差为 {}。",
+            "Against L2 alone that is open: {};", "只用批归一化是否不比只用 L2 差，尚无法判断，相差 {}；"
         ),
     },
     "batch norm alone minus dropout alone": {
-        "holds": Said(
-            "Alone it is no worse than dropout alone: {}.",
-            "只用批归一化不比只用 dropout 差，测试准确率之差为 {}。",
-        ),
-        "doesn't hold": Said(
-            "Alone it is worse than dropout alone: {}.",
-            "只用批归一化比只用 dropout 差，测试准确率之差为 {}。",
-        ),
+        "holds": Said("against dropout alone no worse: {}.", "只用批归一化不比只用 dropout 差，相差 {}。"),
+        "doesn't hold": Said("against dropout alone worse: {}.", "只用批归一化比只用 dropout 差，相差 {}。"),
         "": Said(
-            "Whether alone it is as good as dropout alone can't be told: {}.",
-            "只用批归一化是否不比只用 dropout 差，尚无法判断，测试准确率之差为 {}。",
+            "against dropout alone open: {}.", "只用批归一化是否不比只用 dropout 差，尚无法判断，相差 {}。"
         ),
     },
     "L2 on top of batch norm minus batch norm alone": Said(
-        "L2 on top of it adds {},", "在批归一化上再加 L2，测试准确率改变 {}，"
+        "L2 on top adds {},", "在批归一化上再加 L2，测试准确率改变 {}，"
     ),
     "dropout on top of batch norm minus batch norm alone": Said(
-        "dropout behind its activation {}.", "改为在激活之后加 dropout，则改变 {}。"
+        "dropout {}.", "改为再加 dropout，则改变 {}。"
     ),
 }
 ADVICE = {
@@ -61,16 +48,15 @@ ADVICE = {
 # What to do by what is worth adding to batch norm, of L2 and dropout.
 _ADD = {
     ("L2", "dropout"): Said(
-        "Where images are few, add dropout (behind the activation) or L2 to batch norm; choose its strength on "
-        "held-out images.",
+        "Where images are few, add dropout (behind the activation) or L2; choose its strength on held-out images.",
         "训练图像少时，在批归一化之外再加 dropout（放在激活之后）或 L2，强度用留出的验证图像来选。",
     ),
     ("L2",): Said(
-        "Where images are few, add L2 to batch norm; choose its strength on held-out images.",
+        "Where images are few, add L2; choose its strength on held-out images.",
         "训练图像少时，在批归一化之外再加 L2，强度用留出的验证图像来选。",
     ),
     ("dropout",): Said(
-        "Where images are few, add dropout (behind the activation) to batch norm; choose its share on held-out images.",
+        "Where images are few, add dropout (behind the activation); choose its share on held-out images.",
         "训练图像少时，在批归一化之外再加 dropout（放在激活之后），丢弃比例用留出的验证图像来选。",
     ),
 }
