@@ -10,7 +10,7 @@ from bnstudy.chapters.regularisation.rules import C5, gains, of
 
 FOUND = {
     "batch norm minus none, at equal training accuracy": Said(
-        "equally well fitted, batch norm is {} of test accuracy ahead.",
+        "where both fit them equally well, batch norm is {} ahead on test images.",
         "训练准确率相同时，测试准确率之差（有批归一化减无批归一化）为 {}。",
     ),
     "batch norm alone minus L2 alone": {
@@ -48,15 +48,15 @@ ADVICE = {
 # What to do by what is worth adding to batch norm, of L2 and dropout.
 _ADD = {
     ("L2", "dropout"): Said(
-        "Where images are few, add dropout (behind the activation) or L2; choose its strength on held-out images.",
+        "With few images, add dropout (behind the activation) or L2; choose its strength on held-out images.",
         "训练图像少时，在批归一化之外再加 dropout（放在激活之后）或 L2，强度用留出的验证图像来选。",
     ),
     ("L2",): Said(
-        "Where images are few, add L2; choose its strength on held-out images.",
+        "With few images, add L2; choose its strength on held-out images.",
         "训练图像少时，在批归一化之外再加 L2，强度用留出的验证图像来选。",
     ),
     ("dropout",): Said(
-        "Where images are few, add dropout (behind the activation); choose its share on held-out images.",
+        "With few images, add dropout (behind the activation); choose its share on held-out images.",
         "训练图像少时，在批归一化之外再加 dropout（放在激活之后），丢弃比例用留出的验证图像来选。",
     ),
 }
