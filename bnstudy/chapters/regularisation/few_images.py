@@ -41,12 +41,14 @@ def at_epoch(wide: pd.DataFrame, epoch: float) -> pd.DataFrame:
     """Return each training at the last look after so many epochs or fewer, or at the first look."""
     made = wide["epoch"]
     there = made[made <= epoch + 1e-6]
-    return wide[made == (there.max() if len(there) else made.min())]
+    found: pd.DataFrame = wide[made == (there.max() if len(there) else made.min())]
+    return found
 
 
 def ends(wide: pd.DataFrame) -> pd.DataFrame:
     """Return each training at its end."""
-    return wide[wide["step"] == wide["step"].max()]
+    found: pd.DataFrame = wide[wide["step"] == wide["step"].max()]
+    return found
 
 
 def of(rows: pd.DataFrame, arm: str, column: str = "test") -> pd.Series[float]:

@@ -14,11 +14,9 @@ FOUND = {
         "训练准确率相同时，测试准确率之差（有批归一化减无批归一化）为 {}。",
     ),
     "batch norm alone minus L2 alone": {
-        "holds": Said("Against L2 alone it is no worse: {};", "只用批归一化不比只用 L2 差，相差 {}；"),
-        "doesn't hold": Said("Against L2 alone it is worse: {};", "只用批归一化比只用 L2 差，相差 {}；"),
-        "": Said(
-            "Against L2 alone that is open: {};", "只用批归一化是否不比只用 L2 差，尚无法判断，相差 {}；"
-        ),
+        "holds": Said("Against L2 alone no worse: {};", "只用批归一化不比只用 L2 差，相差 {}；"),
+        "doesn't hold": Said("Against L2 alone worse: {};", "只用批归一化比只用 L2 差，相差 {}；"),
+        "": Said("Against L2 alone open: {};", "只用批归一化是否不比只用 L2 差，尚无法判断，相差 {}；"),
     },
     "batch norm alone minus dropout alone": {
         "holds": Said("against dropout alone no worse: {}.", "只用批归一化不比只用 dropout 差，相差 {}。"),

@@ -29,7 +29,8 @@ def described(shown: Shown) -> str:
 def ends(there: Shown) -> pd.DataFrame:
     """Return the accuracy on held-out images at the end of training: arm (a norm), strength, seed."""
     looked = there.frames["checkpoints"]
-    return looked[(looked["split"] == "validation") & (looked["step"] == looked["step"].max())]
+    found: pd.DataFrame = looked[(looked["split"] == "validation") & (looked["step"] == looked["step"].max())]
+    return found
 
 
 def of(rows: pd.DataFrame, norm: str, strength: str) -> pd.Series[float]:

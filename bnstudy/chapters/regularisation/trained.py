@@ -191,9 +191,9 @@ def _at_equal_training(shown: Shown, wide: pd.DataFrame) -> str:
         )
         zh = f"其余各对在两者都达到的最高训练准确率处比较，中位数为 {middle}，最低为 {low}。"
     if len(late) and len(pairs) > 2:
-        least = late["level"].idxmin()
-        lowest = write.cite(f"{100 * late['ahead'][least]:+.1f}")
-        others = _points(shown, pairs["ahead"].drop(least))
+        least = late.sort_values("level").iloc[0]
+        lowest = write.cite(f"{100 * float(least['ahead']):+.1f}")
+        others = _points(shown, pairs["ahead"].drop(least.name))
         said += f" That lowest pair is {lowest} points apart, and all others {others}."
         zh += f"最低的那一对测试准确率之差为 {lowest} 个百分点，除它以外各对为 {others} 个百分点。"
     listed, listed_zh = [], []
