@@ -80,6 +80,9 @@ LABELS: Final[dict[str, str]] = {
     "batch norm, then dropout": "先批归一化，后 dropout",
     "dropout, then batch norm": "先 dropout，后批归一化",
     "then dropout": "后 dropout",
+    "stopped early": "早停",
+    "at the end": "训练结束",
+    "epochs": "epoch 数",
     "dropout, then": "dropout，后",
     # what decides a verdict
     "rule": "规则",

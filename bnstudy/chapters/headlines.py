@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 from bnstudy.analysis.judged.verdicts import Answer, Finding, Judgement, Verdict
@@ -17,7 +17,8 @@ class Headlines(Protocol):
 
     ``FOUND`` has a sentence for each judged quantity by its name, with ``{}`` where its estimate stands; where
     the sentence depends on the answer to the quantity's part, one for each answer, or for every other answer
-    under ``""``. ``ADVICE`` has what to do, by claim and verdict, or for every other verdict under ``""``.
+    under ``""``. ``ADVICE`` has what to do, by claim and verdict, or for every other verdict under ``""``. Where
+    a verdict alone doesn't say what to do, ``advised(judgement)`` does, by its parts, or gives None.
     """
 
     FOUND: Mapping[str, Said | Mapping[Answer | str, Said]]
@@ -63,8 +64,11 @@ def confirmed(
     ]
     space = "" if write.language == "zh" else " "
     name = judgement.claim.id
+    by_parts: Callable[[Judgement], Said | None] = getattr(said, "advised", lambda judgement: None)
+    do = by_parts(judgement)
     return Headline(
-        space.join(filter(None, sentences)), advice(said, name, judgement.verdict, write.language)
+        space.join(filter(None, sentences)),
+        str(getattr(do, write.language)) if do else advice(said, name, judgement.verdict, write.language),
     )
 
 

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnstudy.analysis.statistics import mean_interval
 from bnstudy.analysis.style import (
     ARMS,
     NEUTRAL,
@@ -18,7 +17,6 @@ from bnstudy.analysis.style import (
     legend_above,
     panels,
     row_labels,
-    sample,
     seed_points,
 )
 from bnstudy.chapters.regularisation.names import NAMES
@@ -128,29 +126,6 @@ def _beside(fractions: Mapping[str, str], height: float, *, sharex: bool) -> tup
     for axis, title in zip(axes[0], fractions.values(), strict=True):
         axis.set_title(title, fontsize=SMALL + 1)
     return figure, list(axes[0])
-
-
-def courses(looks: pd.DataFrame, arms: Mapping[str, str]) -> Figure:
-    """Draw test accuracy against training accuracy (in percent) along training, a curve an arm.
-
-    ``looks`` has the columns arm, seed, step, split and accuracy; ``arms`` its name of each norm's arm.
-    """
-    figure, axis = panels(3.9)
-    for norm, arm in arms.items():
-        wide = looks[looks["arm"] == arm].pivot_table(
-            index=["step", "seed"], columns="split", values="accuracy"
-        )
-        means = [
-            (mean_interval(group["train"]), mean_interval(group["test"]))
-            for _, group in wide.dropna(subset=["train", "test"]).groupby("step")
-        ]
-        across, up = ([100 * pair[i].mean for pair in means] for i in (0, 1))
-        low, high = ([100 * getattr(pair[1], end) for pair in means] for end in ("low", "high"))
-        axis.plot(across, up, color=COLOURS[norm], marker=MARKERS[norm], lw=1.4, ms=4, mew=0)
-        axis.fill_between(across, low, high, color=COLOURS[norm], alpha=0.18, lw=0)
-    axis.set(xlabel="training accuracy (%)", ylabel="test accuracy (%)")
-    legend_above(figure, [sample(NAMES[n], COLOURS[n], MARKERS[n], lw=1.4, ms=4) for n in arms])
-    return figure
 
 
 def _by_arm(axis: Axes, values: pd.Series[float], fraction: str, arms: Sequence[str]) -> None:

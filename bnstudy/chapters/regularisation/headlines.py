@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from bnstudy.analysis.judged.verdicts import Judgement
 from bnstudy.analysis.saying import Said, Writer
 from bnstudy.analysis.tables import Tables
+from bnstudy.chapters.regularisation.judged import EXTRAS
 from bnstudy.chapters.regularisation.rules import C5, gains, of
 
 FOUND = {
     "batch norm minus none, at equal training accuracy": Said(
-        "At equal training accuracy batch norm is {} of test accuracy ahead.",
+        "where both fit them equally well, batch norm is {} ahead on test images.",
         "训练准确率相同时，测试准确率之差（有批归一化减无批归一化）为 {}。",
     ),
-    "batch norm alone minus L2 alone": Said(
-        "Alone it is {} ahead of L2 alone,", "测试准确率之差，只用批归一化减只用 L2 为 {}，"
-    ),
-    "batch norm alone minus dropout alone": Said("and {} of dropout alone.", "减只用 dropout 为 {}。"),
+    "batch norm alone minus L2 alone": {
+        "holds": Said("Against L2 alone no worse: {};", "只用批归一化不比只用 L2 差，相差 {}；"),
+        "doesn't hold": Said("Against L2 alone worse: {};", "只用批归一化比只用 L2 差，相差 {}；"),
+        "": Said("Against L2 alone open: {};", "只用批归一化是否不比只用 L2 差，尚无法判断，相差 {}；"),
+    },
+    "batch norm alone minus dropout alone": {
+        "holds": Said("against dropout alone no worse: {}.", "只用批归一化不比只用 dropout 差，相差 {}。"),
+        "doesn't hold": Said("against dropout alone worse: {}.", "只用批归一化比只用 dropout 差，相差 {}。"),
+        "": Said(
+            "against dropout alone open: {}.", "只用批归一化是否不比只用 dropout 差，尚无法判断，相差 {}。"
+        ),
+    },
     "L2 on top of batch norm minus batch norm alone": Said(
-        "L2 on top of it adds {},", "在批归一化上再加 L2，测试准确率改变 {}，"
+        "L2 on top adds {},", "在批归一化上再加 L2，测试准确率改变 {}，"
     ),
     "dropout on top of batch norm minus batch norm alone": Said(
-        "dropout on top of it {}.", "再加 dropout 则改变 {}。"
+        "dropout {}.", "改为再加 dropout，则改变 {}。"
     ),
 }
 ADVICE = {
@@ -28,11 +38,32 @@ ADVICE = {
             "Leave L2 and dropout out where there is batch norm.", "有批归一化时，可以不用 L2 和 dropout。"
         ),
         "": Said(
-            "Put no dropout before batch norm; choose L2 on held-out images.",
-            "不要把 dropout 放在批归一化之前；L2 的强度用留出的验证图像来选。",
+            "Put no dropout before batch norm; choose on held-out images whether L2 or dropout behind it helps.",
+            "不要把 dropout 放在批归一化之前；要不要加 L2，要不要在它之后加 dropout，用留出的验证图像来定。",
         ),
     }
 }
+# What to do by what is worth adding to batch norm, of L2 and dropout.
+_ADD = {
+    ("L2", "dropout"): Said(
+        "With few images, add dropout (behind the activation) or L2; choose its strength on held-out images.",
+        "训练图像少时，在批归一化之外再加 dropout（放在激活之后）或 L2，强度用留出的验证图像来选。",
+    ),
+    ("L2",): Said(
+        "With few images, add L2; choose its strength on held-out images.",
+        "训练图像少时，在批归一化之外再加 L2，强度用留出的验证图像来选。",
+    ),
+    ("dropout",): Said(
+        "With few images, add dropout (behind the activation); choose its share on held-out images.",
+        "训练图像少时，在批归一化之外再加 dropout（放在激活之后），丢弃比例用留出的验证图像来选。",
+    ),
+}
+
+
+def advised(judgement: Judgement) -> Said | None:
+    """Return what to do by the parts of the verdict: add what wins a point or more on top of batch norm."""
+    answers = {finding.part.name: finding.answer for finding in judgement.findings}
+    return _ADD.get(tuple(e for e in EXTRAS if answers.get(f"nothing to gain from {e}") == "doesn't hold"))
 
 
 def explored(tables: Tables, write: Writer) -> dict[str, str]:

@@ -1,159 +1,276 @@
-"""Training on few images: test accuracy at equal training accuracy, and each arm's loss before and after scaling."""
+"""Training on few images: where six arms end, how they get there, what the loss says, which strengths."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
-from bnstudy.analysis.statistics import mean_interval
-from bnstudy.analysis.tables import in_percent, paired
-from bnstudy.blocks.small_data import NORMS
-from bnstudy.chapters.regularisation import figures
+from bnstudy.analysis.statistics import Amount, mean_interval
+from bnstudy.analysis.tables import paired
+from bnstudy.chapters.regularisation import figures_of_few as figures
+from bnstudy.chapters.regularisation import strengths
+from bnstudy.chapters.regularisation.few_images import (
+    LEVELS,
+    PLAIN,
+    RULE,
+    ahead,
+    apart,
+    at_epoch,
+    at_levels,
+    compared,
+    ends,
+    looks,
+    of,
+    stopped,
+)
+from bnstudy.chapters.regularisation.few_images_shown import (
+    NAMES,
+    accuracies,
+    along_in_words,
+    arms_in_words,
+    courses_in_words,
+    losses,
+)
+from bnstudy.chapters.regularisation.judged import EXTRAS
+from bnstudy.chapters.regularisation.study import RegularisationStudy
 from bnstudy.chapters.shown import Shown
 
 BLOCK = "small_data"
 
-# Training accuracies at which the two plain networks are held against each other; the last one is judged.
-LEVELS = (0.7, 0.8, 0.9, 0.95, 0.999)
-EXTRAS = ("plain", "L2", "dropout")
-NAMES = {
-    "none plain": ("without batch norm", "无批归一化"),
-    "none L2": ("L2", "L2"),
-    "none dropout": ("dropout", "dropout"),
-    "batch plain": ("batch norm", "批归一化"),
-    "batch L2": ("batch norm, L2", "批归一化，L2"),
-    "batch dropout": ("batch norm, then dropout", "先批归一化，后 dropout"),
-}
-PLAIN = {norm: f"{norm} plain" for norm in NORMS}
+NONE, BATCH = PLAIN["none"], PLAIN["batch"]
 
 
 def described(shown: Shown) -> str:
-    """Return the plain networks at equal training accuracy, what the loss says, and tables of both."""
-    rungs = at_levels(shown)
-    say = shown.write.say
+    """Return where the arms end and how they get there, each with a figure, then losses and strengths."""
+    wide = looks(shown)
+    best, last = stopped(wide), ends(wide)
+    say, images = shown.write.say, _images(shown)
+    start = shown.phases["constant"]
     return "".join(
         (
             shown.drawing(
-                figures.courses(shown.frames["checkpoints"], PLAIN),
-                f"trained-courses-{shown.language}",
-                _in_words(shown, rungs),
+                figures.six_arms(best, last),
+                f"trained-arms-{shown.language}",
+                arms_in_words(shown, best, last),
                 say(
-                    "Test accuracy against training accuracy along training, of the networks without L2 and dropout: "
-                    "means over seeds, a mark an evaluation, with 95 % intervals (Student's t).",
-                    "不加 L2 和 dropout 的网络在训练过程中的测试准确率与训练准确率，每次评估一个点：各随机种子的平均和 95% 置信区间（t 分布）。",
+                    f"Test accuracy after training on {images} images, without batch norm (above the line) and with "
+                    "it (below). Small dots: seeds. Marks and bars: means and 95 % intervals (Student's t) where each "
+                    "training's validation accuracy is best, as judged. Hollow: means at the end of training. The "
+                    "verdicts rest on paired differences, which stand above.",
+                    f"用 {images} 张图像训练后的测试准确率：虚线以上无批归一化，以下有。小点为各随机种子；标记和误差线为均值和 "
+                    "95% 置信区间（t 分布），取各次训练验证准确率最高之处，与判定一致。空心标记为训练结束时的均值。判定依据的是配对的差，见上文。",
                 ),
             ),
-            shown.seen(_at_equal_training(shown, rungs)),
-            f"<p>{_losses(shown)}</p>",
-            shown.table(table(shown)),
+            shown.seen(f"{_better(shown, best)} {_stopping(shown, best, last)}"),
+            shown.drawing(
+                figures.fitted(wide, last),
+                f"trained-courses-{shown.language}",
+                courses_in_words(shown, at_levels(wide)),
+                say(
+                    "Test accuracy against training accuracy. Lines: along training, of the networks without L2 and "
+                    "dropout, a mark a look, means with 95 % intervals (Student's t). Single marks: the ends of the "
+                    "others, whose training accuracy was looked at there alone.",
+                    "测试准确率与训练准确率。折线：不加 L2 和 dropout 的网络在训练过程中的均值和 95% 置信区间（t 分布），每次评估一个点。"
+                    "单个标记：其余设置训练结束时的结果，它们只在那时评估过训练准确率。",
+                ),
+            ),
+            shown.seen(_at_equal_training(shown, wide)),
+            shown.drawing(
+                figures.along(wide, start),
+                f"trained-along-{shown.language}",
+                along_in_words(shown, wide),
+                say(
+                    "Test accuracy along training, by arm: means with 95 % intervals (Student's t). Right of the dotted "
+                    "line the learning rate falls to zero.",
+                    "各种设置在训练过程中的测试准确率：均值和 95% 置信区间（t 分布）。点线之后，学习率逐渐降到零。",
+                ),
+            ),
+            shown.seen(_when(shown, wide)),
+            shown.table(accuracies(shown, best, last)),
+            f"<p>{_losses(shown, last)}</p>",
+            shown.table(losses(shown)),
+            strengths.described(shown),
         )
     )
 
 
-def at_levels(shown: Shown) -> pd.DataFrame:
-    """Return the plain networks' test accuracy where each first has a training accuracy: level, arm, seed.
-
-    A network that never gets to a level has no row there.
-    """
-    looks = shown.frames["checkpoints"]
-    looks = looks[looks["arm"].isin(PLAIN.values())]
-    wide = looks.pivot_table(index=["arm", "seed", "step"], columns="split", values="accuracy").reset_index()
-    lines = []
-    for (arm, seed), course in wide.dropna(subset=["train", "test"]).groupby(["arm", "seed"]):
-        for level in LEVELS:
-            there = course[course["train"] >= level]
-            if len(there):
-                first = there.sort_values("step").iloc[0]
-                lines.append({"level": level, "arm": arm, "seed": seed, "accuracy": first["test"]})
-    return pd.DataFrame(lines, columns=["level", "arm", "seed", "accuracy"])
+def _images(shown: Shown) -> str:
+    study: Any = shown.frames.study
+    return f"{study.train_size:,}"
 
 
-def ahead(rungs: pd.DataFrame, level: float) -> pd.Series[float]:
-    """Return test accuracy with less that without batch norm at a level, by seed, where both got there."""
-    none, batch = (
-        rungs[(rungs["level"] == level) & (rungs["arm"] == PLAIN[norm])].set_index("seed")["accuracy"]
-        for norm in NORMS
+def _share(shown: Shown, values: pd.Series[float]) -> str:
+    """Return a mean share by itself, ``"52.1 %"``; it opens to its interval."""
+    found = mean_interval(values)
+    return shown.write.cite(Amount.of(f"{100 * found.mean:.1f} %", found, "percent"))
+
+
+def _points(shown: Shown, values: pd.Series[float]) -> str:
+    return shown.write.points(values, mean_interval)
+
+
+def _where(shown: Shown) -> str:
+    """Return on how much data all that follows was measured."""
+    images = _images(shown)
+    return shown.write.say(f"On {images} images,", f"用 {images} 张图像训练：")
+
+
+FIRST = {"C5": _where}
+
+
+def _on_top(shown: Shown) -> str:
+    """Return what is reached with batch norm alone, and with each of L2 and dropout on top."""
+    best = stopped(looks(shown))
+    alone, l2, dropout = (_share(shown, of(best, f"batch {extra}")) for extra in ("plain", *EXTRAS))
+    return shown.write.say(
+        f"On {_images(shown)} training images test accuracy is {alone} with batch norm alone, {l2} with L2 on top and "
+        f"{dropout} with dropout.",
+        f"用 {_images(shown)} 张图像训练，测试准确率：只用批归一化 {alone}，再加 L2 {l2}，再加 dropout {dropout}。",
     )
-    both = none.index.intersection(batch.index)
-    return paired(batch[both], none[both])
 
 
-def _at_equal_training(shown: Shown, rungs: pd.DataFrame) -> str:
+IN_SHORT = {"C5": _on_top}
+
+
+def _better(shown: Shown, best: pd.DataFrame) -> str:
+    """Return which of L2 and dropout is better by validation, and how far on test images."""
     write = shown.write
-    said: dict[str, list[str]] = {"en": [], "zh": []}
-    for level in LEVELS[:-1]:
+    seeds = write.cite(str(best["seed"].nunique()))
+    wins = {}
+    for norm in PLAIN:
+        l2, dropout = (of(best, f"{norm} {extra}", "validation") for extra in EXTRAS)
+        wins[norm] = write.cite(str(int((paired(dropout, l2) > 0).sum())))
+    points = {norm: _points(shown, apart(best, f"{norm} dropout", f"{norm} L2")) for norm in PLAIN}
+    return write.say(
+        f"On the validation images dropout is better than L2 in {wins['batch']} of {seeds} seeds with batch norm, and "
+        f"in {wins['none']} without it; on the test images it is {points['batch']} and {points['none']} points ahead.",
+        f"{seeds} 个随机种子中，在验证图像上 dropout 优于 L2 的：有批归一化时 {wins['batch']} 个，无批归一化时 {wins['none']} 个；"
+        f"测试准确率之差（dropout 减 L2）分别为 {points['batch']} 和 {points['none']} 个百分点。",
+    )
+
+
+def _stopping(shown: Shown, best: pd.DataFrame, last: pd.DataFrame) -> str:
+    """Return what stopping early is worth to batch norm alone, and each comparison at the end instead."""
+    write = shown.write
+    epochs = {arm: write.cite(f"{of(best, arm, 'epoch').median():.0f}") for arm in NAMES}
+    lost = shown.lost(paired(of(best, BATCH), of(last, BATCH)))
+    end = {
+        extra: (
+            _points(shown, apart(last, BATCH, f"none {extra}")),
+            _points(shown, apart(last, f"batch {extra}", BATCH)),
+        )
+        for extra in EXTRAS
+    }
+    return write.say(
+        f"Batch norm alone is best on them after {epochs[BATCH]} epochs (median over seeds), and loses {lost} points of "
+        f"test accuracy from there to the end; with L2 on top it is best after {epochs['batch L2']}, with dropout after "
+        f"{epochs['batch dropout']}. Without stopping early it would stand at {end['L2'][0]} points against L2 alone "
+        f"and at {end['dropout'][0]} against dropout alone; L2 on top would add {end['L2'][1]}, dropout "
+        f"{end['dropout'][1]}.",
+        f"只用批归一化时，验证准确率在第 {epochs[BATCH]} 个 epoch（各种子的中位数）最高，从那时到训练结束，测试准确率的降幅为 {lost} 个百分点；"
+        f"再加 L2 时第 {epochs['batch L2']} 个、再加 dropout 时第 {epochs['batch dropout']} 个 epoch 最高。如果不早停，测试准确率之差，"
+        f"只用批归一化减只用 L2 为 {end['L2'][0]} 个百分点，减只用 dropout 为 {end['dropout'][0]} 个百分点；再加 L2 改变 "
+        f"{end['L2'][1]} 个百分点，再加 dropout 改变 {end['dropout'][1]} 个百分点。",
+    )
+
+
+def _at_equal_training(shown: Shown, wide: pd.DataFrame) -> str:
+    """Return how many pairs reach the judged training accuracy, where the others are compared, and the rest."""
+    write = shown.write
+    pairs, rungs = compared(wide), at_levels(wide)
+    late, count = pairs[~pairs["held"]], write.cite(str(len(pairs)))
+    held = write.cite(str(len(pairs) - len(late)))
+    there, looked = f"{100 * RULE.level:g} %", str(RULE.held)
+    said, zh = "", ""
+    if len(late):
+        low, middle = (write.cite(f"{100 * v:.2f} %") for v in (late["level"].min(), late["level"].median()))
+        said = (
+            " The others are compared at the highest training accuracy that both reach: "
+            f"{middle} in the median, {low} at the lowest."
+        )
+        zh = f"其余各对在两者都达到的最高训练准确率处比较，中位数为 {middle}，最低为 {low}。"
+    if len(late) and len(pairs) > 2:
+        least = late.sort_values("level").iloc[0]
+        lowest = write.cite(f"{100 * float(least['ahead']):+.1f}")
+        others = _points(shown, pairs["ahead"].drop(least.name))
+        said += f" That lowest pair is {lowest} points apart, and all others {others}."
+        zh += f"最低的那一对测试准确率之差为 {lowest} 个百分点，除它以外各对为 {others} 个百分点。"
+    listed, listed_zh = [], []
+    for level in LEVELS:
         values = ahead(rungs, level)
         if len(values) < 2:
-            said["en"].append(f"nothing at {level:.0%} (reached by fewer than two pairs)")
-            said["zh"].append(f"训练准确率 {level:.0%} 处无从比较（达到的不足两对）")
+            listed.append(f"nothing at {level:.0%} (reached by fewer than two pairs)")
+            listed_zh.append(f"训练准确率 {level:.0%} 处无从比较（达到的不足两对）")
             continue
-        points = write.points(values, mean_interval)
-        pairs = write.cite(str(len(values)))
-        said["en"].append(f"{points} points at {level:.0%} ({pairs} pairs)")
-        said["zh"].append(f"训练准确率 {level:.0%} 处 {points} 个百分点（{pairs} 对）")
+        points, number = _points(shown, values), write.cite(str(len(values)))
+        listed.append(f"{points} points at {level:.0%} ({number} pairs)")
+        listed_zh.append(f"训练准确率 {level:.0%} 处 {points} 个百分点（{number} 对）")
     return write.say(
-        "Where both networks classify the training images equally well, without L2 and dropout, test accuracy with "
-        f"batch norm is ahead by {', '.join(said['en'])}.",
-        f"不加 L2 和 dropout，两个网络的训练准确率相同时，测试准确率之差（有批归一化减无批归一化）：{'；'.join(said['zh'])}。",
+        f"Without L2 and dropout, {held} of {count} pairs of networks both hold a training accuracy of {there} for "
+        f"{looked} looks in a row, where the verdict compares them.{said} On the way there test accuracy with batch "
+        f"norm is ahead by {', '.join(listed)}.",
+        f"不加 L2 和 dropout 时，{count} 对网络中有 {held} 对，两者的训练准确率都连续 {looked} 次评估达到 {there}，判定即在那时比较。{zh}"
+        f"在此之前，训练准确率相同时的测试准确率之差（有批归一化减无批归一化）：{'；'.join(listed_zh)}。",
     )
 
 
-def _losses(shown: Shown) -> str:
+def _when(shown: Shown, wide: pd.DataFrame) -> str:
+    """Return what L2 and dropout add to batch norm after so long as the first round trained, and later."""
+    write = shown.write
+    rows = [
+        at_epoch(wide, epoch)
+        for epoch in (RegularisationStudy().small_epochs, shown.phases["constant"], shown.phases["annealed"])
+    ]
+    epochs = [f"{now['epoch'].max():.0f}" for now in rows]
+    l2, dropout = ([_points(shown, apart(now, f"batch {e}", BATCH)) for now in rows] for e in EXTRAS)
+    found = {e: [apart(now, f"batch {e}", BATCH).mean() for now in rows] for e in EXTRAS}
+    slow = all(values[0] <= 0 < values[-1] for values in found.values())
+    late = found["L2"][1] <= 0 < found["L2"][2]
+    said = (
+        "On top of batch norm neither pays at once. " if slow else "",
+        "What L2 wins it wins while the rate falls. " if late else "",
+    )
+    zh = (
+        "在批归一化之上，两者都不是马上见效。" if slow else "",
+        "L2 的好处是在学习率下降时才出现的。" if late else "",
+    )
+    return write.say(
+        f"{said[0]}After {epochs[0]} epochs, as long as the first round trained on so many images, dropout changes test "
+        f"accuracy by {dropout[0]} points and L2 by {l2[0]}; after {epochs[1]}, before annealing, by {dropout[1]} and "
+        f"{l2[1]}; after {epochs[2]}, annealed, by {dropout[2]} and {l2[2]}. {said[1]}The first round, at another rate "
+        "and untuned strengths, stopped before that; its figures stand below.",
+        f"{zh[0]}第 {epochs[0]} 个 epoch（第一轮用这么多图像时就训练到此为止），dropout 使测试准确率改变 {dropout[0]} 个百分点，L2 改变 "
+        f"{l2[0]} 个百分点；第 {epochs[1]} 个 epoch（退火之前）为 {dropout[1]} 和 {l2[1]}；第 {epochs[2]} 个 epoch（退火之后）为 "
+        f"{dropout[2]} 和 {l2[2]}。{zh[1]}第一轮的学习率不同，强度也未经调整，在此之前就停止了；它的图在下文。",
+    )
+
+
+def _losses(shown: Shown, last: pd.DataFrame) -> str:
+    """Return what the loss says of the plain networks, before and after scaling by a temperature."""
     write = shown.write
     scaled = shown.frames["calibration"]
     scaled = scaled[scaled["split"] == "test"]
-    apart = {
-        value: write.number(paired(*(_column(scaled, PLAIN[norm], value) for norm in ("batch", "none"))))
+    ended = shown.frames["checkpoints"]
+    ended = ended[(ended["split"] == "train") & (ended["step"] == ended["step"].max())]
+    change = {
+        value: write.number(paired(*(of(scaled, arm, value) for arm in (BATCH, NONE))))
         for value in ("loss", "scaled_loss")
     }
-    seeds = write.cite(str(scaled["seed"].nunique()))
+    warm = {arm: shown.bare(of(scaled, arm, "temperature")) for arm in (BATCH, NONE)}
+    train = {arm: shown.bare(of(ended, arm, "loss")) for arm in (BATCH, NONE)}
+    right = {arm: _share(shown, of(last, arm, "train")) for arm in (BATCH, NONE)}
     return write.say(
-        f"At the end ({seeds} seeds) the test loss with batch norm less that without is {apart['loss']} nats, and "
-        f"{apart['scaled_loss']} once each network's logits are divided by the temperature that is best on held-out "
-        "images (negative is better). Loss has no vote: a network can be right more often and surer of its errors.",
-        f"训练结束时（{seeds} 个随机种子），测试损失之差（有批归一化减无批归一化）为 {apart['loss']} nat；各网络的 logit 先除以在留出图像上最佳的"
-        f"温度，则为 {apart['scaled_loss']} nat（负值表示损失更小）。损失不参与判定：一个网络可能答对得更多，答错时却也更自信。",
-    )
-
-
-def table(shown: Shown) -> pd.DataFrame:
-    """Return each arm at the end of training: accuracies, losses, and the temperature that is best."""
-    say = shown.write.say
-    looks, scaled = (shown.frames[name].set_index("seed") for name in ("checkpoints", "calibration"))
-    last = looks[looks["step"] == looks["step"].max()]
-    lines = []
-    for arm, names in NAMES.items():
-        of = {split: last[(last["arm"] == arm) & (last["split"] == split)] for split in ("test", "train")}
-        own = scaled[(scaled["arm"] == arm) & (scaled["split"] == "test")]
-        lines.append(
-            {
-                say("arm", "设置"): say(*names),
-                say("test accuracy, %", "测试准确率（%）"): in_percent(of["test"]["accuracy"]),
-                say("training accuracy, %", "训练准确率（%）"): in_percent(of["train"]["accuracy"]),
-                say("test loss", "测试损失"): mean_interval(of["test"]["loss"]).plain(3),
-                say("test loss, logits scaled", "测试损失（logit 缩放后）"): mean_interval(
-                    own["scaled_loss"]
-                ).plain(3),
-                say("temperature", "温度"): mean_interval(own["temperature"]).plain(2),
-                say("training loss", "训练损失"): mean_interval(of["train"]["loss"]).plain(3),
-                say("seeds", "种子数"): str(of["test"].index.nunique()),
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def _column(rows: pd.DataFrame, arm: str, value: str) -> pd.Series[float]:
-    return rows[rows["arm"] == arm].set_index("seed")[value]
-
-
-def _in_words(shown: Shown, rungs: pd.DataFrame) -> str:
-    say = shown.write.say
-    said = []
-    for norm, names in (("none", ("without", "无批归一化")), ("batch", ("with", "有批归一化"))):
-        means = rungs[rungs["arm"] == PLAIN[norm]].groupby("level")["accuracy"].mean()
-        listed = say(", ", "，").join(f"{100 * value:.1f} % ({level:.1%})" for level, value in means.items())
-        said.append(f"{say(*names)}{say(': ', '：')}{listed}")
-    listed = say("; ", "；").join(said)
-    return say(
-        f"Curves of test accuracy against training accuracy; test (at training): {listed}.",
-        f"测试准确率随训练准确率变化的曲线；测试准确率（括号内为训练准确率）：{listed}。",
+        f"Of loss there is no verdict: a network can be right more often and surer of its errors. At the end, without "
+        f"L2 and dropout, the test loss with batch norm less that without is {change['loss']} nats, and "
+        f"{change['scaled_loss']} once each network's logits are divided by the temperature that is best on held-out "
+        f"images (negative is better). Those temperatures are {warm[BATCH]} with batch norm and {warm[NONE]} without: "
+        "below one a network is less sure than it is right, above one it is surer. The training loss is "
+        f"{train[BATCH]} with and {train[NONE]} without, at training accuracies of {right[BATCH]} and {right[NONE]}: with batch norm the "
+        "logits are normalised too, and have no gamma to grow by.",
+        f"损失不参与判定：一个网络可能答对得更多，答错时却也更自信。训练结束时，不加 L2 和 dropout，测试损失之差（有批归一化减无批归一化）为 "
+        f"{change['loss']} nat；各网络的 logit 先除以在留出图像上最佳的温度，则为 {change['scaled_loss']} nat（负值表示损失更小）。"
+        f"这个温度，有批归一化时为 {warm[BATCH]}（小于一，说明不够自信），无批归一化时为 {warm[NONE]}（大于一，说明过于自信）。训练损失"
+        f"分别为 {train[BATCH]} 和 {train[NONE]}，训练准确率分别为 {right[BATCH]} 和 {right[NONE]}：有批归一化时 logit 也做归一化，又没有 "
+        "gamma 可以放大。",
     )
