@@ -52,8 +52,9 @@ _GROUPS: Final[dict[Look, tuple[str, str]]] = {
     "open": ("Left open", "未定"),
     "missing": ("Explored, not judged yet", "已有探索性结果，尚未判定"),
 }
-# What everybody who uses batch norm decides: the flag, the decay, the updates, the schedule, the rate.
-MOST_MET: Final = ("C10", "C7", "C11", "C6", "C1")
+# What everybody who uses batch norm decides: the flag, the decay, the updates, the schedule, the rate, and
+# what regularises beside it.
+MOST_MET: Final = ("C10", "C7", "C11", "C6", "C1", "C5")
 
 
 class Front:
