@@ -81,7 +81,7 @@ def of_make(arguments: list[str]) -> None:
     given = dict(word.split("=", 1) for word in arguments if "=" in word)
     assert set(given) <= set(re.findall(r"^(\w+) *\?=", MAKEFILE, re.M)), "an unknown variable"
     targets = [word for word in arguments if "=" not in word]
-    known = set(re.findall(r"^([a-z]+):", MAKEFILE, re.M))
+    known = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.M))
     assert set(targets) <= known, "an unknown target"
     chapters = given.get("CHAPTERS", "decay").split()
     assert set(chapters) <= set(EXPERIMENTS)

@@ -65,7 +65,7 @@ def script(path: Path, body: str) -> Path:
 def test_make_alone_lists_every_target(clone: Path) -> None:
     done = make(clone)
     assert done.returncode == 0
-    listed = dict(re.findall(r"^  make (\w+) +(\S.*)$", done.stdout, re.M))
+    listed = dict(re.findall(r"^  make ([\w-]+) +(\S.*)$", done.stdout, re.M))
     assert set(listed) == TARGETS
     phony = re.search(r"^\.PHONY: (.*)$", (clone / "Makefile").read_text(), re.M)
     assert phony is not None

@@ -55,9 +55,14 @@ def test_a_number_leads_to_the_records_of_its_own_chapter(page):
             assert number["href"] == f"{claim.chapter}.html#records"
 
 
-def test_what_is_explored_has_its_bound_and_no_answer(page):
-    rows = soup(page.hero()).select("li.explored")
-    assert rows
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_explored_has_its_bound_and_no_answer(language, monkeypatch):
+    found = judged(holds=True)
+    unknown = [replace(f, estimate=replace(f.estimate, missing="no seeds")) for f in found["C5"].findings]
+    found["C5"] = replace(found["C5"], verdict="not measured yet", findings=tuple(unknown))
+    monkeypatch.setattr(front, "judgements", lambda data_dir: found)
+    rows = soup(Front(language).hero()).select("li.explored")
+    assert {row.select_one("b").get_text() for row in rows} == {"C5"}
     for row in rows:
         assert re.search("asked: |要求：", row.select_one(".hero-asked").get_text())
         assert not re.search("[✓✗]", row.get_text())
