@@ -39,6 +39,7 @@ _PATTERNS: Final = tuple(
         (rf"step {_NUMBER}", "第 {0} 步"),
         (rf"seed {_NUMBER}", "种子 {0}"),
         (rf"epsilon {_NUMBER}", "epsilon {0}"),
+        (rf"dropout {_NUMBER}", "dropout {0}"),
         (rf"{_NUMBER} images", "{0} 张图像"),
         (rf"ch\. {_NUMBER}", "通道 {0}"),
         (rf"batches of {_NUMBER}", "每批 {0} 张"),
