@@ -132,13 +132,21 @@ def test_no_step_waits_for_python(twenty_digits, changes, monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("changes", [{}, {"norm": "none"}, {"renorm": True, "renorm_rmax": 2.0}])
-def test_a_gpu_replays_what_a_cpu_computes(twenty_digits, changes):
+@pytest.mark.parametrize(
+    ("changes", "tolerance"),
+    [
+        ({}, 1e-6),
+        # A GPU standardises images in float32; without normalisation the higher rate makes 6e-4 of that.
+        ({"norm": "none"}, 2e-3),
+        ({"renorm": True, "renorm_rmax": 2.0}, 1e-6),
+    ],
+)
+def test_a_gpu_replays_what_a_cpu_computes(twenty_digits, changes, tolerance):
     specs = members(**changes, epochs=4)  # twelve steps: some plain, some captured and replayed
     there = train_fleet(specs, twenty_digits, device="cuda", progress=False)
     for here, result in zip(train_fleet(specs, twenty_digits, progress=False), there, strict=True):
         np.testing.assert_allclose(
-            result.tables["training"]["loss"], here.tables["training"]["loss"], rtol=1e-6
+            result.tables["training"]["loss"], here.tables["training"]["loss"], rtol=tolerance
         )
 
 
