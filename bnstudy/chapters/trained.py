@@ -22,6 +22,7 @@ from typing import Any
 from bnstudy.analysis.judged.wording import Language, in_language
 from bnstudy.analysis.words import Html
 from bnstudy.chapters.found import parts, plan_of
+from bnstudy.chapters.judged import claims
 from bnstudy.chapters.kept import frames_of
 from bnstudy.chapters.shown import Shown
 from bnstudy.records.store import Store
@@ -85,20 +86,18 @@ def _carried(
     parameters: Mapping[str, Any],
 ) -> str:
     """Return what the second network shows of a chapter's claims, where it can show something."""
-    said: Mapping[str, Callable[[Shown], str]] = getattr(module, "CARRIED", {})
-    if not said:
+    if not hasattr(module, "CARRIED"):
         return ""
     try:
         shown = Shown(frames_of(SECOND, data_dir, **parameters), chapter, language)
     except NotRecordedError:
         return _still_training(SECOND, language, data_dir, parameters)
-    lines = "".join(f"<li><strong>{claim}</strong> {say(shown)}</li>" for claim, say in said.items())
     intro = shown.write.say(
         "On a second network, a ResNet of eight layers on the same images ({} seeds), described and judged "
         "by nothing:",
         "在第二个网络（八层 ResNet，图像相同，{} 个随机种子）上的结果，仅作描述，不作判定之用：",
     ).format(shown.write.cite(str(shown.frames["runs"]["seed"].nunique())))
-    return f"<p>{intro}</p><ul>{lines}</ul>"
+    return f"<p>{intro}</p>{_listed(_said_by(module, shown))}"
 
 
 def carried(language: Language = "en", data_dir: str | os.PathLike[str] = "") -> Html:
@@ -106,20 +105,25 @@ def carried(language: Language = "en", data_dir: str | os.PathLike[str] = "") ->
 
     Nothing until it is recorded. Raises a ``RecordError`` where a record is damaged.
     """
-    said = {}
+    try:
+        frames = frames_of(SECOND, data_dir)
+    except NotRecordedError:
+        return Html("")
+    said: dict[str, str] = {}
     for chapter in parts("trained"):
-        module: Any = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
-        for claim, say in getattr(module, "CARRIED", {}).items():
-            try:
-                said[claim] = say(Shown(frames_of(SECOND, data_dir), chapter, language))
-            except NotRecordedError:
-                return Html("")
-    lines = (f"<li><strong>{claim}</strong> {said[claim]}</li>" for claim in sorted(said, key=_number))
-    return Html(f"<ul>{''.join(lines)}</ul>")
+        module = importlib.import_module(f"bnstudy.chapters.{chapter}.trained")
+        said |= _said_by(module, Shown(frames, chapter, language))
+    return Html(_listed({claim: said[claim] for claim in claims() if claim in said}))
 
 
-def _number(claim: str) -> int:
-    return int(claim[1:])
+def _said_by(module: Any, shown: Shown) -> dict[str, str]:
+    carried: Mapping[str, Callable[[Shown], str]] = getattr(module, "CARRIED", {})
+    return {claim: say(shown) for claim, say in carried.items()}
+
+
+def _listed(said: Mapping[str, str]) -> str:
+    lines = "".join(f"<li><strong>{claim}</strong> {sentence}</li>" for claim, sentence in said.items())
+    return f"<ul>{lines}</ul>"
 
 
 def around(

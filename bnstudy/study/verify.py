@@ -68,7 +68,7 @@ def rerun(record: Record, store: Store, device: str = "cpu", progress: bool = Fa
     result = perform([record.spec], device, progress)
     name = record.spec.name
     if isinstance(result, Failed):
-        return Rerun(name, "bit for bit", False, None, False, result.error)
+        return Rerun(name, EXACT, False, None, False, result.error)
     [again] = result
     new = {table: content_of(table, name, rows) for table, rows in again.tables.items()}
     old = {table: store.content(record, table) for table in record.tables}
@@ -102,7 +102,7 @@ def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rer
         raise ValueError(f"run {spec.name} is of kind {spec.kind!r}; allowed: 'train'")
     again = begin(spec, steps, device)
     if isinstance(again, Failed):
-        return Rerun(spec.name, "bit for bit", False, None, False, again.error, steps)
+        return Rerun(spec.name, EXACT, False, None, False, again.error, steps)
     new = content_of("training", spec.name, again.tables["training"]).splitlines(keepends=True)
     # A run that diverged is recorded up to where that was seen.
     old = store.table(record, "training").splitlines(keepends=True)[: len(new)]
@@ -115,7 +115,7 @@ def replay(record: Record, store: Store, steps: int, device: str = "cpu") -> Rer
     difference = abs(now["accuracy"] - before["accuracy"])
     if _made_alike(record, again.provenance, store):
         return Rerun(spec.name, EXACT, equal, difference, equal, steps=steps)
-    # Two losses that are no numbers any more are alike.
+    # Equal ones may have a mean that is no number.
     losses = 0.0 if equal else abs(now["loss"] / before["loss"] - 1.0)
     too_far = () if losses <= TOLERANCE else (f"mean loss differs by {losses:.1%} (allowed {TOLERANCE:.0%})",)
     close = equal or (difference <= TOLERANCE and not too_far)
