@@ -27,7 +27,7 @@ class ShiftStudy(Study):
     name: ClassVar[str] = "shift"
     first_seed: ClassVar[int] = 100
 
-    seeds: int = Field(default=12, ge=2, le=32)
+    seeds: int = Field(default=30, ge=2, le=32)
     dataset: DatasetName = "cifar10"
     train_size: Annotated[int, by_default(lambda images, _: min(195 * 128, images))] = Field(
         default=UNSET, ge=2

@@ -69,7 +69,7 @@ class Block:
 
 # The larger number of seeds of a block that was topped up. It is committed before the added seeds are
 # trained, decided by `bnstudy.analysis.judged.topping_up.seeds_for`, which sees no mean.
-TOPPED_UP: dict[str, int] = {"core": 32, "knobs": 32}
+TOPPED_UP: dict[str, int] = {"core": 32, "knobs": 32, "shift": 30, "regularisation": 21}
 
 
 def _is(value: Any, wanted: Any) -> bool:
