@@ -138,7 +138,8 @@ def test_no_step_waits_for_python(twenty_digits, changes, monkeypatch):
         ({}, 1e-6),
         # A GPU standardises images in float32; without normalisation the higher rate makes 6e-4 of that.
         ({"norm": "none"}, 2e-3),
-        ({"renorm": True, "renorm_rmax": 2.0}, 1e-6),
+        # Renormalised by the averages, batches pass on what rounding made of earlier ones: 2e-6 was seen.
+        ({"renorm": True, "renorm_rmax": 2.0}, 1e-5),
     ],
 )
 def test_a_gpu_replays_what_a_cpu_computes(twenty_digits, changes, tolerance):

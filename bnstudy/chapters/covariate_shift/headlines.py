@@ -26,8 +26,8 @@ FOUND = {
 ADVICE = {
     "C2": {
         "supported": Said(
-            "Expect steadier inputs and gradients that still fit.",
-            "批归一化使各层的输入更稳定，更新前后的梯度也更一致。",
+            "Expect steadier inputs; ask layer by layer before you count on steadier gradients.",
+            "可以期待批归一化使各层的输入更稳定；要依靠梯度更稳定，请先逐层查看。",
         ),
         "": Said(
             "Expect steadier activations from batch norm; steadier gradients aren't shown.",
