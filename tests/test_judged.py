@@ -41,6 +41,7 @@ from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.tables import NotMeasuredError
 from bnstudy.chapters import judged as book
 from bnstudy.chapters import plan_of, second_round
+from bnstudy.chapters.once import ONCE
 from bnstudy.records.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -500,10 +501,15 @@ def test_recorded_runs_are_judged_by_the_frozen_rules(tmp_path, monkeypatch):
     assert 2**cost.estimate.interval.mean == pytest.approx(1.2, rel=0.02)
     assert len(cost.estimate.values) == 12
     assert found["C13"].verdict == "not measured yet"
+    # Its twelve records, by seed.
+    [cost_trail] = second_round.trails(found["C11"], folder).values()
+    assert list(cost_trail.seeds) == [*range(100, 112)]
+    assert [len(runs) for runs in cost_trail.runs] == [1] * 12
+    assert second_round.behind(found["C11"], folder) == cost_trail.every_run()
 
     # A build measures once for all chapters.
     (tmp_path / "once").mkdir()
-    monkeypatch.setenv(second_round.ONCE, str(tmp_path / "once"))
+    monkeypatch.setenv(ONCE, str(tmp_path / "once"))
     first = second_round.judgements(folder)
     monkeypatch.setattr(second_round, "_measured", None)
     again = second_round.judgements(folder)

@@ -50,11 +50,15 @@ def test_every_file_of_every_record_is_there_and_described(record_files, data, t
 
 
 def test_the_archive_is_of_the_records_alone_not_of_the_day(record_files, data):
-    files = record_files.listed(data)
-    first = record_files.pack(data, files, {})
+    def packed():
+        return record_files.pack(
+            {file.as_posix(): (data / file).read_bytes() for file in record_files.listed(data)}
+        )
+
+    first = packed()
     for file in data.rglob("*.*"):
         os.utime(file, (1_000_000_000, 1_000_000_000))
-    assert record_files.pack(data, files, {}) == first
+    assert packed() == first
     with zipfile.ZipFile(io.BytesIO(first)) as archive:
         assert archive.testzip() is None
         assert [entry.filename for entry in archive.infolist()] == sorted(archive.namelist())

@@ -20,13 +20,15 @@ from bnstudy.analysis.judged.wording import write_width
 from bnstudy.analysis.simulate import SimulationError
 from bnstudy.analysis.simulate.tables import TRUTHS
 from bnstudy.analysis.statistics import Interval
+from bnstudy.analysis.trail import trail_of
 from bnstudy.chapters import EXPERIMENTS, second_round_page
 from bnstudy.chapters.judged import chapter_of, claims, digests, family, words
 from bnstudy.chapters.second_round_blocks import Recorded, planned_by
 from bnstudy.chapters.second_round_names import CHAPTERS, PARTS, QUANTITIES, REASONS
 from bnstudy.chapters.second_round_page import SecondRound, _percent
 from bnstudy.chapters.second_round_words import WORDS
-from bnstudy.study.status import Status
+from bnstudy.records.store import RecordError
+from bnstudy.study.needs import Needs
 from tests import notebooks
 
 ROOT = Path(__file__).parents[1]
@@ -163,8 +165,11 @@ def test_what_is_recorded_is_counted_against_the_plan(shown):
         text.index("small_data_strengths") < text.index("C4, C6, C7, C10, C13") < text.index("second_network")
     )
     assert any("provisional until `learning_rates` and `small_data_strengths`" in each for each in shown)
-    state = Status("core", 32, ["a"], ["b"] * 20, [], {}, {}, {"c": "newer"}, None)
-    assert Recorded(EXPERIMENTS["core"](), state).count == 11
+    core = EXPERIMENTS["core"]()
+    missing = [run.spec for run in core.runs()[:20]]
+    newer = {core.runs()[20].spec.name: RecordError("of a later version")}
+    block = Recorded(core, Needs(missing=missing, newer=newer))
+    assert (block.planned, block.count, block.complete) == (64, 43, False)
 
 
 def test_a_simulation_of_other_rules_is_refused(data):
@@ -190,7 +195,11 @@ def test_the_commit_that_froze_the_rules_is_named_and_what_changed_since(data):
 def test_a_measured_part_says_its_answer_its_size_and_where_it_comes_from(data):
     page = SecondRound(data)
     runs = [run.spec for run in page.recorded["core"].study.runs()]
-    page.recorded["core"].state.recorded.extend(spec.name for spec in runs)
+    for trails in page.trails.values():
+        for name in trails:
+            arms = [(block, arm) for block, arms in family()[name].reads for arm in arms]
+            of_arms = [spec for spec in runs if any(block.has(arm, spec) for block, arm in arms)]
+            trails[name] = trail_of((spec.seed, spec.name) for spec in of_arms)
     nothing = Interval(0.0, -1.0, 1.0, 16)
     # Wider than a factor of 1.25, and above it; within its target, above half a point.
     known = {

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from statistics import mode
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +29,7 @@ from bnstudy.chapters import headlines
 from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
+from bnstudy.chapters.kept import stale_of
 from bnstudy.chapters.second_round import behind, judgements, trails
 from bnstudy.chapters.trained import around, described
 from bnstudy.study.estimate import in_words, seconds
@@ -71,7 +73,7 @@ class Chapter(Generic[AStudy]):
         ]
         if said is None or not own:
             return Html("")
-        judged = self._judged()
+        judged = self._judged
         try:
             explored = said.explored(self.tables, Writer(self.sources, language))
         except (NotMeasuredError, KeyError):  # a parameter left an arm out
@@ -107,6 +109,7 @@ class Chapter(Generic[AStudy]):
         """Whether the study has its defaults: verdicts and descriptions are of those."""
         return self.study == type(self.study)()
 
+    @cached_property
     def _judged(self) -> dict[str, Judgement]:
         if not self._as_planned:
             return {}
@@ -227,10 +230,10 @@ class Chapter(Generic[AStudy]):
 
     def records(self) -> Markdown:
         """Return which records are behind the chapter, and whose else its verdicts rest on."""
-        listed = page.list_records(self.sources, self._frames().stale)
+        listed = page.list_records(self.sources, stale_of(self._frames()))
         read = [f for v in self.verdicts.values() for f in v.findings if f.rule.study != self.study.name]
         own = {n for n, verdict in self.verdicts.items() if verdict.claim.chapter == self.study.name}
-        judged = [j for name, j in self._judged().items() if name in own and j.findings]
+        judged = [j for name, j in self._judged.items() if name in own and j.findings]
         said = [listed, *(self._elsewhere(f) for f in read), *(self._judged_by(j) for j in judged)]
         return Markdown("\n\n".join(dict.fromkeys(said)))
 

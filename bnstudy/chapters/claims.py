@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from bnstudy.analysis.rules import Claim, Measured, Rule, measure_all
 from bnstudy.analysis.trail import Trail
 from bnstudy.chapters.found import parts
 from bnstudy.chapters.loading import load
+from bnstudy.chapters.once import once
 from bnstudy.records.spec import SpecError
 from bnstudy.study.run import default_data_dir
-
-# A folder in which a build keeps what its first chapter measured, for all the others.
-ONCE = "BNSTUDY_MEASURED"
 
 
 def _claims() -> Iterable[Claim]:
@@ -41,17 +35,9 @@ def recorded(claims: Iterable[Claim] = CLAIMS, data_dir: str | os.PathLike[str] 
 
     """
     rules = [part for claim in claims for rule in claim.rules for part in (rule, rule.premise) if part]
-    folder = os.environ.get(ONCE)
-    if not folder:
-        return _measure(rules, data_dir)
-    asked = [str(Path(data_dir or default_data_dir()).resolve()), *(rule.part for rule in rules)]
-    kept = Path(folder, hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16] + ".json")
-    with FileLock(kept.with_suffix(".lock")):
-        if kept.exists():
-            return {study: _from_plain(found) for study, found in json.loads(kept.read_text()).items()}
-        measured = _measure(rules, data_dir)
-        kept.write_text(json.dumps({study: asdict(found) for study, found in measured.items()}))
-    return measured
+    asked = ["rules", str(Path(data_dir or default_data_dir()).resolve()), *(rule.part for rule in rules)]
+    found = once(asked, lambda: {study: asdict(m) for study, m in _measure(rules, data_dir).items()})
+    return {study: _from_plain(each) for study, each in found.items()}
 
 
 def _from_plain(found: Mapping[str, Any]) -> Measured:

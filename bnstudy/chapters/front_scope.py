@@ -12,8 +12,8 @@ from bnstudy.chapters.found import plan_of
 from bnstudy.chapters.kept import frames_of
 from bnstudy.records.store import Store
 from bnstudy.study.frames import Frames
+from bnstudy.study.needs import needs
 from bnstudy.study.run import default_data_dir
-from bnstudy.study.status import status
 
 # The tutorial's decay, with which it evaluates.
 USUAL = 0.9
@@ -36,12 +36,13 @@ def judged(data_dir: str | os.PathLike[str], language: Any) -> str:
     """Return what the second round's core trainings are and came to, or how many of them are recorded."""
     store = Store(data_dir or default_data_dir())
     study: Any = plan_of("core", {})
-    state = status(study, store)
+    planned, there = study.runs(), needs(study, store)
+    recorded = sorted({found.record.spec.name for found in there.found})
     # Where all of them are listed: claims of that chapter read both networks.
-    write = Writer(Sources("convergence", state.recorded), language)
-    epochs = study.runs()[0].spec.epochs
-    if not state.complete:
-        count = f"{write.cite(len(state.recorded))} / {write.cite(state.needed)}"
+    write = Writer(Sources("convergence", recorded), language)
+    epochs = planned[0].spec.epochs
+    if there.missing or there.newer:
+        count = f"{write.cite(len(recorded))} / {write.cite(len(planned))}"
         return write.say(
             f"Second round, by rules frozen before its runs: {study.seeds} seeds of {epochs} epochs in its "
             f"core; recorded so far: {count} trainings.",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import bnstudy
 from bnstudy.chapters.found import EXPERIMENTS
 from bnstudy.chapters.loading import load
+from bnstudy.chapters.once import in_build, once
 from bnstudy.records.store import Record, Store
+from bnstudy.study.equivalent import stale
 from bnstudy.study.frames import Frames
 from bnstudy.study.run import default_data_dir
 
@@ -25,6 +27,15 @@ def state_of_code() -> str:
 
 def state_of(store: Store) -> str:
     """Return a hash of names, sizes and times of change of all files of all records."""
+    return _state_at_first(store.root.resolve()) if in_build() else _state(store)
+
+
+@cache
+def _state_at_first(root: Path) -> str:
+    return _state(Store(root))
+
+
+def _state(store: Store) -> str:
     found = []
     for folder in os.scandir(store.runs) if store.runs.is_dir() else ():
         for entry in os.scandir(folder) if folder.is_dir() else ():
@@ -40,6 +51,20 @@ def records_of(first_seeds: range, store: Store) -> tuple[Record, ...]:
         RecordError: one of them is damaged.
     """
     return _records(first_seeds, store.root.resolve(), state_of(store))
+
+
+def stale_of(frames: Frames) -> list[str]:
+    """Return the names of the stale records behind tables; a build looks for them once, among all records.
+
+    Raises:
+        RecordError: ``sources.json`` is damaged.
+    """
+    if not in_build():
+        return frames.stale
+    store = Store(frames.root)
+    asked = ["stale", str(store.root.resolve()), state_of(store), state_of_code()]
+    found = once(asked, lambda: stale(store.scan().sound.values(), store))
+    return sorted(frames.records.keys() & set(found))
 
 
 def frames_of(block: str, data_dir: str | os.PathLike[str] = "", **parameters: Any) -> Frames:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
 
 from bnstudy.analysis.judged.design import BLOCKS, CONFIRMATORY
 from bnstudy.analysis.judged.preregistration import PreregistrationError, check, freeze, frozen
-from bnstudy.analysis.judged.recorded import Source, blocks_of
+from bnstudy.analysis.judged.recorded import Source, blocks_of, places_of
 from bnstudy.analysis.judged.topping_up import seeds_for
 from bnstudy.analysis.judged.training import Bytes
 from bnstudy.analysis.judged.verdicts import Estimate, Judgement, decided, estimate
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.trail import Trail, trail_of
-from bnstudy.chapters.claims import ONCE
 from bnstudy.chapters.judged import claims, deviations, digests, family
 from bnstudy.chapters.kept import records_of, state_of, state_of_code
+from bnstudy.chapters.once import once
 from bnstudy.records.provenance import git_state
 from bnstudy.records.store import Record, Store
 from bnstudy.records.tables import TABLES, to_frame
 from bnstudy.study.run import default_data_dir
+
+Places = dict[str, dict[str, list[tuple[int, str]]]]
 
 
 def judgements(data_dir: str | os.PathLike[str] = "") -> dict[str, Judgement]:
@@ -46,19 +45,8 @@ def judgements(data_dir: str | os.PathLike[str] = "") -> dict[str, Judgement]:
 def estimates(data_dir: str | os.PathLike[str] = "") -> dict[str, Estimate]:
     """Return each judged quantity's one interval by its name; raises as ``judgements`` does."""
     store = Store(data_dir or default_data_dir())
-    folder = os.environ.get(ONCE)
-    if not folder:
-        return _measured(store)
-    # Other code, and so other rules, or other records are another measurement. The rules' own digests take
-    # longer than reading what was measured.
-    asked = json.dumps([str(store.root.resolve()), state_of(store), state_of_code()])
-    kept = Path(folder, f"judged-{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json")
-    with FileLock(kept.with_suffix(".lock")):
-        if kept.exists():
-            return {name: _from_plain(name, body) for name, body in json.loads(kept.read_text()).items()}
-        found = _measured(store)
-        kept.write_text(json.dumps({name: _to_plain(each) for name, each in found.items()}))
-    return found
+    found = _once("estimates", store, lambda: {q: _to_plain(each) for q, each in _measured(store).items()})
+    return {name: _from_plain(name, body) for name, body in found.items()}
 
 
 def confirmatory_records(store: Store) -> list[Record]:
@@ -72,24 +60,17 @@ def confirmatory_records(store: Store) -> list[Record]:
 
 def behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> list[str]:
     """Return the names of the recorded runs that a judgement rests on, in order."""
-    places = [(block, arm) for q in judgement.claim.quantities() for block, arms in q.reads for arm in arms]
-    return [
-        record.spec.name
-        for record in confirmatory_records(Store(data_dir or default_data_dir()))
-        if any(block.has(arm, record.spec) for block, arm in places)
-    ]
+    return sorted({run for found in trails(judgement, data_dir).values() for run in found.every_run()})
 
 
 def trails(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> dict[str, Trail]:
     """Return which recorded runs each quantity of a judgement is taken from, by its name and by seed."""
-    records = confirmatory_records(Store(data_dir or default_data_dir()))
+    store = Store(data_dir or default_data_dir())
+    there = _runs_by_place(store.root.resolve(), state_of(store))
     found = {}
     for quantity in judgement.claim.quantities():
-        arms = [(block, arm) for block, names in quantity.reads for arm in names]
-        specs = [record.spec for record in records]
-        found[quantity.name] = trail_of(
-            (spec.seed, spec.name) for spec in specs if any(block.has(arm, spec) for block, arm in arms)
-        )
+        arms = [there.get(block.name, {}).get(arm, []) for block, names in quantity.reads for arm in names]
+        found[quantity.name] = trail_of({(seed, run) for runs in arms for seed, run in runs})
     return found
 
 
@@ -137,6 +118,28 @@ def _measured(store: Store) -> dict[str, Estimate]:
         check(records, frozen(store.root), list(claims().values()), deviations())
     blocks = blocks_of(_source(store, record) for record in records)
     return {name: estimate(quantity, blocks, len(family())) for name, quantity in family().items()}
+
+
+@lru_cache(maxsize=2)
+def _runs_by_place(root: Path, state: str) -> Places:
+    """Return seeds and names of the confirmatory runs recorded below ``root``, by block and arm."""
+
+    def find() -> Places:
+        found: Places = {}
+        for record in confirmatory_records(store):
+            for block, arm in places_of(record.spec):
+                found.setdefault(block, {}).setdefault(arm, []).append((record.spec.seed, record.spec.name))
+        return found
+
+    store = Store(root)
+    places: Places = _once("runs", store, find)
+    return places
+
+
+def _once(what: str, store: Store, make: Callable[[], Any]) -> Any:
+    # Other code, and so other rules, or other records are another measurement. The rules' own digests take
+    # longer than reading what was measured.
+    return once([what, str(store.root.resolve()), state_of(store), state_of_code()], make)
 
 
 def _source(store: Store, record: Record) -> Source:

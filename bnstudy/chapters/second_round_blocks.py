@@ -10,8 +10,8 @@ from bnstudy.analysis.judged.digest import reads
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import claims
 from bnstudy.records.spec import Spec
+from bnstudy.study.needs import Needs
 from bnstudy.study.plan import Study
-from bnstudy.study.status import Status
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,22 @@ class Recorded:
     """A block's trainings as planned, and what of them is recorded."""
 
     study: Study
-    state: Status
+    needs: Needs
+
+    @property
+    def planned(self) -> int:
+        """How many runs are planned."""
+        return len(self.study.runs())
 
     @property
     def count(self) -> int:
         """How many of the planned runs are recorded."""
-        return self.state.needed - len(self.state.missing) - len(self.state.newer)
+        return self.planned - len(self.needs.missing) - len(self.needs.newer)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the planned runs are recorded."""
+        return self.count == self.planned
 
     @property
     def tunes(self) -> bool:

@@ -6,14 +6,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
 from bnstudy.analysis import page
 from bnstudy.analysis.judged.design import BLOCKS, TUNING, Block
-from bnstudy.analysis.judged.parts import Claim, Part, Quantity, Verified
+from bnstudy.analysis.judged.parts import Claim, Part, Verified
 from bnstudy.analysis.judged.preregistration import FILE as FROZEN
 from bnstudy.analysis.judged.preregistration import frozen, refusals
 from bnstudy.analysis.judged.verdicts import Answer, Finding, Judgement
@@ -32,19 +31,18 @@ from bnstudy.analysis.simulate import largest_false_share, read
 from bnstudy.analysis.simulate.command import ALLOWED
 from bnstudy.analysis.simulate.record import FILE as SIMULATION
 from bnstudy.analysis.simulate.tables import false_table, power_table
-from bnstudy.analysis.trail import Trail, trail_of
 from bnstudy.analysis.words import Html, Markdown, Sources, write_claim
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import chapter_of, claims, deviations, family, words
-from bnstudy.chapters.second_round import confirmatory_records, judgements
+from bnstudy.chapters.second_round import confirmatory_records, judgements, trails
 from bnstudy.chapters.second_round_blocks import Recorded, planned_by
 from bnstudy.chapters.second_round_names import CHAPTERS, PARTS, QUANTITIES, REASONS
 from bnstudy.chapters.second_round_words import WORDS, Words
 from bnstudy.chapters.trained import carried
 from bnstudy.records.store import Store
+from bnstudy.study.needs import needs
 from bnstudy.study.run import default_data_dir
-from bnstudy.study.status import status
 
 PAGE = "second_round"
 
@@ -69,6 +67,8 @@ class SecondRound:
         self.store = Store(data_dir or default_data_dir())
         self.results = read(self.store.root, list(claims().values()))
         self.judged: dict[str, Judgement] = judgements(self.store.root)
+        self.trails = {name: trails(judgement, self.store.root) for name, judgement in self.judged.items()}
+        self.recorded = self._recorded()
 
     @property
     def words(self) -> Words:
@@ -85,13 +85,12 @@ class SecondRound:
         ]  # fmt: skip
         return {f"second_round_{piece.__name__}_zh": piece() for piece in pieces}
 
-    @cached_property
-    def recorded(self) -> dict[str, Recorded]:
+    def _recorded(self) -> dict[str, Recorded]:
         """Return each block's state by its study's name: first those that choose settings of the others."""
         scan = self.store.scan()
         plans = [EXPERIMENTS[name]() for name in blocks()]
         plans.sort(key=lambda study: (study.first_seed not in TUNING, study.name))
-        return {study.name: Recorded(study, status(study, self.store, scan)) for study in plans}
+        return {study.name: Recorded(study, needs(study, self.store, scan)) for study in plans}
 
     def answer(self) -> Markdown:
         """Return what is judged so far, and whether the rules are frozen."""
@@ -222,7 +221,7 @@ class SecondRound:
                 Html(f"<code>{name}</code>"),
                 words.chooses if block.tunes else decided,
                 words.seeds.format(first=first, last=last),
-                words.recorded.format(part=block.count, all=block.state.needed),
+                words.recorded.format(part=block.count, all=block.planned),
                 Html(f"<code>.venv/bin/bnstudy run {name}</code>"),
             )
             rows.append(dict(zip(words.run_heads, cells, strict=True)))
@@ -230,7 +229,7 @@ class SecondRound:
 
     def settings(self) -> Markdown:
         """Return whether the settings that blocks were to choose are chosen by records."""
-        open_ = [f"`{name}`" for name, b in self.recorded.items() if b.tunes and not b.state.complete]
+        open_ = [f"`{name}`" for name, b in self.recorded.items() if b.tunes and not b.complete]
         if not open_:
             return Markdown(self.words.chosen)
         return Markdown(self.words.provisional.format(named=self._and(open_)))
@@ -327,14 +326,14 @@ class SecondRound:
             why=REASONS[why] if language == "zh" else why,
             reads=self._and([self._reads(block) for block, _ in quantity.reads]),
             width=write_width(quantity.target, quantity.scale, language),
-            found=self._found(finding),
+            found=self._found(claim, finding),
         )
 
-    def _found(self, finding: Finding) -> str:
+    def _found(self, claim: str, finding: Finding) -> str:
         words, language = self.words, self.language
         if finding.estimate.missing:
             return words.unmeasured
-        trail = self._trail(finding.part.quantity)
+        trail = self.trails[claim][finding.part.quantity.name]
         write = Writer(Sources(PAGE, trail.every_run()), language, {finding.part.quantity.name: trail})
         grades = "".join(
             words.found_grade.format(name=self._name(name), answer=in_language(ANSWERS[answer], language))
@@ -377,17 +376,6 @@ class SecondRound:
 
     def _and(self, named: Sequence[str]) -> str:
         return self.words.both.join(named)
-
-    def _trail(self, quantity: Quantity) -> Trail:
-        """Return the names of the recorded runs that a quantity is taken from, by seed."""
-        arms = [(block, arm) for block, names in quantity.reads for arm in names]
-        planned = {run.spec.name: run.spec for b in self.recorded.values() for run in b.study.runs()}
-        there = {name for block in self.recorded.values() for name in block.state.recorded}
-        return trail_of(
-            (planned[name].seed, name)
-            for name in there & planned.keys()
-            if any(block.has(arm, planned[name]) for block, arm in arms)
-        )
 
 
 def _percent(share: float) -> str:

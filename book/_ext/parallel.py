@@ -20,5 +20,7 @@ def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     # Its own option for this is one of its command line, which jupyter-book doesn't pass on.
     app.parallel = max(app.parallel, len(os.sched_getaffinity(0)))
+    # A notebook has a core: threads of its own would wait for those of the notebook beside it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     app.connect("config-inited", _declare)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

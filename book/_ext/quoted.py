@@ -7,7 +7,6 @@ What the package labels in English is put into Chinese where it is shown.
 from __future__ import annotations
 
 import re
-from copy import deepcopy
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -76,9 +75,11 @@ class FillPlaces(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         """Fill every place on the page."""
-        for place in list(self.document.findall(Place)):
-            there = place["refdoc"] in self.env.found_docs
-            page = self.env.get_doctree(place["refdoc"]) if there else None
+        places = list(self.document.findall(Place))
+        there = {place["refdoc"] for place in places} & self.env.found_docs
+        pages = {name: self.env.get_doctree(name) for name in there}
+        for place in places:
+            page = pages.get(place["refdoc"])
             found = page and (self._tables(page, place) if "call" in place else self._figure(page, place))
             if found:
                 place.replace_self(found)
@@ -93,7 +94,7 @@ class FillPlaces(SphinxPostTransform):
         found = next((f for f in page.findall(nodes.figure) if place["figure"] in f["ids"]), None)
         if found is None:
             return None
-        figure = deepcopy(found)
+        figure = found.deepcopy()
         for image in figure.findall(nodes.image):
             image["alt"] = place["alt"] or image.get("alt", "")
         for caption in list(figure.findall(nodes.caption)):
@@ -107,7 +108,7 @@ class FillPlaces(SphinxPostTransform):
         return figure
 
     def _tables(self, page: nodes.document, place: Place) -> nodes.Element | None:
-        shown = [deepcopy(table) for cell in _calling(page, place["call"]) for table in _html_of(cell)]
+        shown = [table.deepcopy() for cell in _calling(page, place["call"]) for table in _html_of(cell)]
         if not shown:
             return None
         inner = nodes.container("", *shown, classes=["cell_output"])

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bnstudy.analysis.page import RECORDS
-from bnstudy.records.package import DESCRIPTOR, INDEX, contents
+from bnstudy.records.package import DESCRIPTOR, INDEX
+from bnstudy.records.package import contents as describe
 from bnstudy.records.store import HEADER, Store
 
 ZIP = "records.zip"
@@ -36,7 +37,7 @@ def described(data: Path, files: list[Path]) -> dict[str, bytes]:
             return there
     except (OSError, KeyError):
         pass
-    return {name: text.encode() for name, text in contents(Store(data)).items()}
+    return {name: text.encode() for name, text in describe(Store(data)).items()}
 
 
 def fingerprint(data: Path, files: list[Path]) -> str:
@@ -49,19 +50,17 @@ def fingerprint(data: Path, files: list[Path]) -> str:
     return told.hexdigest()
 
 
-def pack(data: Path, files: list[Path], more: dict[str, bytes]) -> bytes:
-    """Return a ZIP archive of the files and of ``more``: the same bytes for the same contents."""
+def pack(inside: dict[str, bytes]) -> bytes:
+    """Return a ZIP archive of files by name: the same bytes for the same contents."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        inside = {**more, **{file.as_posix(): data / file for file in files}}
         for name in sorted(inside):
             # Neither when a file was written nor by whom is in it.
             entry = zipfile.ZipInfo(f"bnstudy-records/{name}", (1980, 1, 1, 0, 0, 0))
             entry.external_attr = 0o644 << 16
             entry.create_system = 3
             entry.compress_type = zipfile.ZIP_STORED if Path(name).suffix in STORED else zipfile.ZIP_DEFLATED
-            found = inside[name]
-            archive.writestr(entry, found if isinstance(found, bytes) else found.read_bytes())
+            archive.writestr(entry, inside[name])
     return out.getvalue()
 
 
@@ -77,13 +76,11 @@ def publish(data: Path, target: Path, last: str = "") -> str:
     shutil.rmtree(target, ignore_errors=True)
     for folder in {file.parent for file in files}:
         (target / folder).mkdir(parents=True)
-    for file in files:
-        shutil.copyfile(data / file, target / file)
-    more = described(data, files)
     target.mkdir(parents=True, exist_ok=True)
-    for name, content in more.items():
+    contents = {file.as_posix(): (data / file).read_bytes() for file in files} | described(data, files)
+    for name, content in contents.items():
         (target / name).write_bytes(content)
-    (target / ZIP).write_bytes(pack(data, files, more))
+    (target / ZIP).write_bytes(pack(contents))
     return now
 
 

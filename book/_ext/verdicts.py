@@ -16,8 +16,9 @@ from sphinx.util.docutils import SphinxDirective
 
 from bnstudy.analysis.rules import Claim
 from bnstudy.analysis.words import LANGUAGES, write_claim
-from bnstudy.chapters.claims import CLAIMS, ONCE
+from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.front import Front
+from bnstudy.chapters.once import ONCE
 
 
 class VerdictTable(SphinxDirective):

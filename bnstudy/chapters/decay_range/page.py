@@ -104,7 +104,7 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         """Return the second round's verdicts on the decay chapter's claims, in Chinese."""
         found: dict[str, Glued] = {}
         for claim in ("C6", "C7"):
-            judgement = self._judged().get(claim)
+            judgement = self._judged.get(claim)
             said = VERDICTS[judgement.verdict] if judgement else VERDICTS["not measured yet"]
             found[f"{claim}_second_zh"] = Html(in_language(said, "zh"))
         return found
