@@ -13,7 +13,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
+from matplotlib import pyplot as plt
 
 from bnstudy.analysis.rules import Finding, Verdict
 from bnstudy.analysis.statistics import Amount
@@ -164,6 +166,10 @@ def in_the_book() -> bool:
         return False
     shell.run_line_magic("config", 'InlineBackend.figure_formats = ["svg"]')
     shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, show)
+    if "inline" in mpl.get_backend():
+        # A cell's figures are shown and closed; pyplot would draw each once more before, for nobody.
+        plt.switch_backend(mpl.get_backend())
+        plt.uninstall_repl_displayhook()
     return True
 
 

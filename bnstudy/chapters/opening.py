@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bnstudy.chapters.asking import answerable
 from bnstudy.chapters.found import only
 from bnstudy.chapters.loading import run_study
+from bnstudy.chapters.once import in_build
 
 if TYPE_CHECKING:
     from bnstudy.chapters.base import Chapter
@@ -26,6 +28,8 @@ def open(chapter: str, parameters: Mapping[str, Any] | None = None) -> Chapter[A
         SpecError: the chapter or a parameter is unknown or out of range. Nothing has run then.
         NotMeasuredError: another recorded study lacks rows that a rule reads.
     """
+    if in_build():
+        gc.disable()  # the process ends with its page: looking for garbage would take a tenth of its time
     settings, unrecorded = answerable(chapter, parameters or {})
     frames = run_study(chapter, settings)
     asked = None if unrecorded is None else unrecorded.answer()

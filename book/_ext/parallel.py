@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -20,6 +21,8 @@ def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     # Its own option for this is one of its command line, which jupyter-book doesn't pass on.
     app.parallel = max(app.parallel, len(os.sched_getaffinity(0)))
+    # Every node of a page holds its page, which makes the search for garbage long, and there is hardly any.
+    gc.set_threshold(200_000, 20, 20)
     # A notebook has a core: threads of its own would wait for those of the notebook beside it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     app.connect("config-inited", _declare)
