@@ -132,8 +132,9 @@ def confusion(result: Result) -> pd.DataFrame:
     rows = []
     for code in sorted({row["code"] for row in faults(result)}):
         cases = [row for row in faults(result) if row["code"] == code]
-        counts: Counter[str] = Counter(other for row in cases for other in alarms(row) if other != code)
-        said = ", ".join(f"{other} {number}" for other, number in counts.most_common())
+        counts = Counter(other for row in cases for other in alarms(row) if other != code)
+        often = sorted(counts.items(), key=lambda other: (-other[1], other[0]))
+        said = ", ".join(f"{other} {number}" for other, number in often)
         silent = sum(not alarms(row) for row in cases)
         rows.append(
             {
