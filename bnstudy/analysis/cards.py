@@ -98,9 +98,9 @@ def bars_html(bars: Sequence[Bar], ends: tuple[str, str], caption: str) -> str:
     reach = max((abs(x) for b in bars for x in (b.low, b.mean, b.high) if math.isfinite(x)), default=1.0)
     rows = "".join(_bar(bar, reach) for bar in bars)
     return (
-        f'<figure class="hero"><div class="hero-ends" aria-hidden="true"><span>← {escape(ends[0])}</span>'
-        f"<span>{escape(ends[1])} →</span></div><ul>{rows}</ul>"
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure class="hero"><figcaption>{escape(caption)}</figcaption>'
+        f'<div class="hero-ends" aria-hidden="true"><span>← {escape(ends[0])}</span>'
+        f"<span>{escape(ends[1])} →</span></div><ul>{rows}</ul></figure>"
     )
 
 

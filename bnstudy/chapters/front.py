@@ -52,9 +52,16 @@ _GROUPS: Final[dict[Look, tuple[str, str]]] = {
     "open": ("Left open", "未定"),
     "missing": ("Explored, not judged yet", "已有探索性结果，尚未判定"),
 }
-# What everybody who uses batch norm decides: the flag, the decay, the updates, the schedule, the rate, and
-# what regularises beside it.
-MOST_MET: Final = ("C10", "C7", "C11", "C6", "C1", "C5")
+# What everybody who uses batch norm decides: the flag, the decay, the schedule, the updates, the rate, and
+# what regularises beside it; and in a few words what the tutorial says of it.
+MOST_MET: Final[dict[str, tuple[str, str]]] = {
+    "C10": ("it must be False at test time", "测试时必须设为 False"),
+    "C7": ("too small a decay hurts, too large a one overfits", "衰减率太小则更新过快，太大则容易过拟合"),
+    "C6": ("moving averages give better results", "滑动平均的效果更好"),
+    "C11": ("None updates at once and is a little slower", "设为 None 会立即更新，但稍慢"),
+    "C1": ("internal covariate shift makes gradients explode", "梯度爆炸源于内部协变量偏移"),
+    "C5": ("it can replace L2 and dropout", "可以取代正则化和 dropout"),
+}
 
 
 class Front:
@@ -91,7 +98,11 @@ class Front:
         """Return what to do, a line a claim that most models meet, with why, and how sure that is."""
         cards = {card.claim: card for card in self._every}
         lines = "".join(self._line(cards[claim]) for claim in MOST_MET if claim in cards)
-        return Html(f'<ul class="todo">{lines}</ul>' if lines else "")
+        told = self._say(
+            "In bold: what to do. At the end of a line: what the tutorial says, and the verdict on that.",
+            "黑体是我们的建议；每条末尾是教程的说法，以及对这一说法的判定。",
+        )
+        return Html(f'<p class="todo-told">{told}</p><ul class="todo">{lines}</ul>' if lines else "")
 
     def _line(self, card: Card) -> str:
         if not card.advice:
@@ -100,36 +111,32 @@ class Front:
         why = in_short(chapter, card.claim, self.language, self.data_dir)
         return (
             f"<li><strong>{card.advice}</strong> {why} "
-            f'<a class="todo-claim" href="#card-{card.claim.lower()}">{card.claim} '
+            f'<a class="todo-claim" href="#card-{card.claim.lower()}">{card.claim}{self._say(", “", "“")}'
+            f"{in_language(MOST_MET[card.claim], self.language)}{self._say('”: ', '”：')}"
             f'<span class="verdict {card.look}"><span aria-hidden="true">{ICONS[card.look]}</span> '
-            f"{card.verdict}</span>{self._say(', ', '，')}{card.basis}</a></li>"
+            f"{card.verdict}</span></a></li>"
         )
 
     def hero(self) -> Html:
         """Return all claims and parts: each interval against its bound."""
         bars = Bars(self.judged, self.first, self.language).all()
-        return Html(
-            bars_html(
-                bars,
-                self._say_both(
-                    ("the tutorial is wrong", "the tutorial is right"), ("教程不对", "教程说得对")
-                ),
-                self._say(
-                    "What was measured for each part of each claim (with and without: batch norm), and its "
-                    "interval against what had to be shown, the line in the middle. Compare a bar with the "
-                    "line, not with other bars: the scale is compressed. Filled: judged by rules frozen "
-                    "before the runs; these intervals are wide enough for all judged quantities together. "
-                    "Hollow: first round, exploratory, against bounds since corrected, and so no answer. No "
-                    "bar: a test of the code settles it.",
-                    "每条论断各部分所测的量（“有”“无”指有无批归一化，BN 即批归一化），"
-                    "其置信区间与判定界限（中线）的关系；"
-                    "“要求”是教程的说法若成立，这个量应满足的条件。横轴经过压缩，各区间只宜与中线比较，不宜互相比较。"
-                    "实心：第二轮，按运行前冻结的规则判定，置信水平取得更高，使全部受判定的量能同时成立，"
-                    "所以比各章的 95% 置信区间宽；"
-                    "空心：第一轮的探索，其界限后来已修正，因此不算结论；没有横线：由代码测试判定。",
-                ),
-            )
+        told = self._say(
+            "All parts of all claims: what was measured (with and without: batch norm) as a dot and its "
+            "interval, against what had to be shown, the line in the middle. Compare a bar with the line, "
+            "not with other bars: the scale is compressed. Rules were frozen before the runs; intervals are "
+            "wide enough for all judged quantities together. No dot: a test of the code settles it.",
+            "全部论断的各个部分：圆点和横线是所测的量及其置信区间（“有”“无”指有无批归一化，BN 即批归一化），"
+            "中线是判定界限；“要求”是教程的说法若成立，这个量应满足的条件。"
+            "横轴经过压缩，各区间只宜与中线比较，不宜互相比较。规则在运行前已冻结；置信水平取得更高，"
+            "使全部受判定的量能同时成立，所以比各章的 95% 置信区间宽。没有圆点：由代码测试判定。",
         )
+        if any(bar.explored for bar in bars):
+            told += self._say(
+                " Hollow: first round, exploratory, against bounds since corrected, and so no answer.",
+                "空心：第一轮的探索，其界限后来已修正，因此不算结论。",
+            )
+        ends = self._say_both(("the tutorial is wrong", "the tutorial is right"), ("教程不对", "教程说得对"))
+        return Html(bars_html(bars, ends, told))
 
     def cards(self) -> Html:
         """Return a card a claim, grouped by what was found."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from bnstudy.analysis.judged.design import BLOCKS
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.tables import last_step
 from bnstudy.analysis.words import Sources
@@ -26,8 +27,8 @@ def explored(frames: Frames, write: Writer) -> str:
     reached = write.cite(f"{100 * ends.groupby('schedule')['accuracy'].mean().max():.0f} %")
     seeds, epochs = write.cite(study.seeds), write.cite(study.epochs)
     return write.say(
-        f"First round: {seeds} seeds, {epochs} epochs as a rule, test accuracy {reached} at the end; "
-        "exploratory.",
+        f"First round, exploratory: {seeds} seeds, usually {epochs} epochs, test accuracy {reached} at the "
+        "end.",
         f"第一轮（探索性）：{seeds} 个随机种子，一般 {epochs} 个 epoch，最终测试准确率为 {reached}。",
     )
 
@@ -54,13 +55,17 @@ def judged(data_dir: str | os.PathLike[str], language: Any) -> str:
     normed_ends = ends[
         (ends["statistics"] == "moving") & (ends["decay"] == USUAL) & (ends["zero_debias"] == "none")
     ]
+    counts = [len(block.judged_seeds()) for block in BLOCKS.values()]
+    fewest, most = min(counts), max(counts)
     plain, normed = (
         write.percent(rows.groupby("seed")["accuracy"].mean())
         for rows in (ends[ends["arm"] == "none"], normed_ends)
     )
     return write.say(
-        f"Second round: {study.seeds} seeds of {epochs} epochs in its core, test accuracy {normed} with "
+        f"Second round, by rules frozen before its runs: {study.seeds} seeds of {epochs} epochs in its main "
+        f"trainings (other experiments have {fewest} to {most} seeds), test accuracy {normed} with "
         f"batch norm (averages of decay {USUAL:g}) and {plain} without.",
-        f"第二轮：核心部分 {study.seeds} 个随机种子，每次训练 {epochs} 个 epoch，"
+        f"第二轮（规则在运行前已冻结）：主要训练 {study.seeds} 个随机种子（其他实验为 {fewest}～{most} 个），"
+        f"每次训练 {epochs} 个 epoch，"
         f"测试准确率有批归一化（衰减率 {USUAL:g}）为 {normed}，无批归一化为 {plain}。",
     )

@@ -308,9 +308,9 @@ def test_the_first_screen_says_what_the_advice_saves(folder):
             ("C10", "train_flag", of_flags),
         )
     }
-    assert "lose 3.0 points" in said["C6"]
-    assert "before annealing, 0.0 after it" in said["C6"]
-    assert "costs 27.0 points of test accuracy in epochs 3 to 8, and 0.0 once annealed" in said["C7"]
+    assert "decay 0.9 costs 3.0 points of test accuracy before" in said["C6"]
+    assert "before the learning rate is annealed, 0.0 after it" in said["C6"]
+    assert "costs 27.0 points of test accuracy against 0.9 in epochs 3 to 8, and 0.0 once" in said["C7"]
     assert (
         "costs 10.0 points of test accuracy in test batches of 4, -1.0 in batches of 128, and 19.0"
         in (said["C10"])

@@ -239,7 +239,7 @@ def test_c1_also_says_what_more_noise_does(folder):
 
 def test_c3_says_how_the_logits_end(folder):
     said = read(of_shift._at_the_end(shown(folder, "shift", "covariate_shift"))).get_text()
-    assert f"after {STEPS[-1]} steps that of the logits is" in said
+    assert f"after {STEPS[-1]} steps alone that of the logits is" in said
 
 
 def test_the_largest_rate_that_is_survived_is_held_against_that_of_all_layers_at_once(folder):

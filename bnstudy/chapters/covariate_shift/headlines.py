@@ -13,7 +13,7 @@ FOUND = {
     ),
     "cosine of gradients before and after the earlier layers' update, batch norm minus none": Said(
         "Batch norm changes the cosine of gradients around the earlier layers' update by {}.",
-        "批归一化使前面各层更新前后梯度夹角的余弦改变 {}。",
+        "前面各层更新前后，本层梯度夹角的余弦，有批归一化比无批归一化高 {}。",
     ),
     "Kolmogorov distance to a Gaussian, hidden layers": Said(
         "Normalised values of hidden layers are {} from a Gaussian (Kolmogorov's distance).",
@@ -27,7 +27,7 @@ ADVICE = {
     "C2": {
         "supported": Said(
             "Expect steadier inputs; ask layer by layer before you count on steadier gradients.",
-            "可以期待批归一化使各层的输入更稳定；要依靠梯度更稳定，请先逐层查看。",
+            "批归一化能使各层的输入更稳定；梯度不一定都更稳定，要用到这一点时请先逐层检查。",
         ),
         "": Said(
             "Expect steadier activations from batch norm; steadier gradients aren't shown.",

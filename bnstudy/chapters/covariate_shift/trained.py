@@ -127,8 +127,8 @@ def _halving(shown: Shown) -> str:
     return shown.write.say(
         f"Halving the learning rate changes it by {sgd} (SGD) and {adam} (Adam). The mean hides {first} in {layers[0]} "
         f"and {last} in {layers[-1]}.",
-        f"作为参照：仅把学习率减半，更新前后梯度夹角的余弦就改变 {sgd}（SGD）和 {adam}（Adam）。批归一化使它在 {layers[0]} 改变 "
-        f"{first}，在 {layers[-1]} 改变 {last}，从平均值看不出各层的差别。",
+        f"作为参照：仅把学习率减半，这个余弦就改变 {sgd}（SGD）和 {adam}（Adam）。各层差别很大，平均值掩盖了这一点："
+        f"批归一化使它在 {layers[0]} 改变 {first}，在 {layers[-1]} 改变 {last}。",
     )
 
 
@@ -148,9 +148,10 @@ def _at_the_end(shown: Shown) -> str:
     distance = shown.write.number(last.groupby("seed")["value"].mean())
     steps = shown.write.cite(f"{int(table['step'].max())}")
     return shown.write.say(
-        f"Both are means along training: after {steps} steps that of the logits is {distance} (asked: below "
-        f"{NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
-        f"两者都是训练过程中的平均值；{steps} 步之后，logit 的 KS 距离为 {distance}（要求：低于 {NOT_GAUSSIAN:g}）。标准化本身不改变分布的形状。",
+        f"The verdict is on means along training: after {steps} steps alone that of the logits is {distance} (asked of "
+        f"the mean: below {NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
+        f"判定只看训练过程中的平均值；单看 {steps} 步之后，logit 的 KS 距离为 {distance}（对平均值的要求：低于 {NOT_GAUSSIAN:g}）。"
+        "标准化本身不改变分布的形状。",
     )
 
 

@@ -65,9 +65,9 @@ def _waits(shown: Shown) -> str:
         apart = paired(accuracy(now, statistics="precise"), accuracy(now, **PLAIN, decay=USUAL))
         lost[phase] = shown.short(apart)
     return shown.write.say(
-        f"Averages of decay {USUAL:g} lose {lost['constant']} points of test accuracy to precise statistics of the "
-        f"same weights before annealing, {lost['annealed']} after it.",
-        f"衰减率 {USUAL:g} 的滑动平均与同一组权重的精确统计量相比，测试准确率的降幅：退火前 {lost['constant']} 个百分点，退火后 "
+        f"Without that, decay {USUAL:g} costs {lost['constant']} points of test accuracy before the learning rate is "
+        f"annealed, {lost['annealed']} after it.",
+        f"不重新校准，衰减率 {USUAL:g} 的测试准确率在学习率退火（降低）前要低 {lost['constant']} 个百分点，退火后低 "
         f"{lost['annealed']} 个百分点。",
     )
 
@@ -81,10 +81,10 @@ def _large(shown: Shown) -> str:
     end = shown.short(paired(accuracy(annealed, **usual), accuracy(annealed, **large)))
     epochs = f"{LAGGING[0]:g}", f"{LAGGING[-1]:g}"
     return shown.write.say(
-        f"Against it {LARGE:g} costs {first} points of test accuracy in epochs {epochs[0]} to {epochs[1]}, and {end} "
-        "once annealed: its averages lag, the weights are the same.",
-        f"衰减率 {LARGE:g} 与 {USUAL:g} 相比，测试准确率的降幅：第 {epochs[0]}～{epochs[1]} 个 epoch 平均 {first} 个百分点，退火后 "
-        f"{end} 个百分点；权重相同，差别只在滑动平均的滞后。",
+        f"Decay {LARGE:g} costs {first} points of test accuracy against {USUAL:g} in epochs {epochs[0]} to "
+        f"{epochs[1]}, and {end} once the learning rate is annealed: the weights are the same, only its averages lag.",
+        f"与 {USUAL:g} 相比，用 {LARGE:g} 时测试准确率在第 {epochs[0]}～{epochs[1]} 个 epoch 平均低 {first} 个百分点，学习率退火后低 "
+        f"{end} 个百分点；两者权重完全相同，差距只是因为滑动平均跟不上权重的变化。",
     )
 
 

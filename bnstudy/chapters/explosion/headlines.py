@@ -23,12 +23,13 @@ ADVICE = {
             "学习率较大时，应让各层输入的分布保持稳定。",
         ),
         "refuted": Said(
-            "Use batch norm so that higher learning rates survive; don't explain it by covariate shift.",
-            "要用更大的学习率，就用批归一化；但不要用协变量偏移来解释它的作用。",
+            "Use batch norm so that higher learning rates survive; it isn't internal covariate shift that makes "
+            "trainings explode without it.",
+            "要用更大的学习率，就用批归一化；没有它时训练会发散，原因并不是内部协变量偏移。",
         ),
         "": Said(
-            "Use batch norm so that higher learning rates survive; that covariate shift is why isn't shown.",
-            "要用更大的学习率，就用批归一化；原因是否在于协变量偏移，尚无证据。",
+            "Use batch norm so that higher learning rates survive; that internal covariate shift is why isn't shown.",
+            "要用更大的学习率，就用批归一化；原因是否在于内部协变量偏移，尚无证据。",
         ),
     }
 }

@@ -60,10 +60,11 @@ def _diverge(shown: Shown) -> str:
     count = {arm: write.count(gone[gone["arm"] == arm]) for arm in ARMS}
     runs = ended["seed"].nunique()
     return write.say(
-        f"With SGD at rate {rate}, {count['at once']} of {runs} trainings diverge without norm and {count['batch']} "
-        f"with it; {count['in turn']} do where one layer is updated a step, which no shift can meet.",
+        f"With SGD at rate {rate}, {count['at once']} of {runs} trainings diverge without batch norm and "
+        f"{count['batch']} with it. Updating one layer a step rules such shift out, and without batch norm "
+        f"{count['in turn']} of {runs} diverge all the same.",
         f"用 SGD、学习率 {rate} 时，{runs} 次训练中，无批归一化的有 {count['at once']} 次发散，有批归一化的有 {count['batch']} 次；"
-        f"每步只更新一层（一步之内没有偏移）时，有 {count['in turn']} 次发散。",
+        f"每步只更新一层，一步之内就不会有内部协变量偏移，而无批归一化的 {runs} 次中仍有 {count['in turn']} 次发散。",
     )
 
 

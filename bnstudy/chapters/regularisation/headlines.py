@@ -14,23 +14,29 @@ FOUND = {
         "训练准确率相同时，测试准确率之差（有批归一化减无批归一化）为 {}。",
     ),
     "batch norm alone minus L2 alone": {
-        "holds": Said("Against L2 alone no worse: {};", "只用批归一化不比只用 L2 差，相差 {}；"),
-        "doesn't hold": Said("Against L2 alone worse: {};", "只用批归一化比只用 L2 差，相差 {}；"),
-        "": Said("Against L2 alone open: {};", "只用批归一化是否不比只用 L2 差，尚无法判断，相差 {}；"),
+        "holds": Said("Against L2 alone no worse: {};", "只用批归一化不比只用 L2 差（前者减后者 {}）；"),
+        "doesn't hold": Said("Against L2 alone worse: {};", "只用批归一化比只用 L2 差（前者减后者 {}）；"),
+        "": Said(
+            "Against L2 alone open: {};",
+            "只用批归一化是否比只用 L2 差 1 个百分点以上，尚无法判断（前者减后者 {}）；",
+        ),
     },
     "batch norm alone minus dropout alone": {
-        "holds": Said("against dropout alone no worse: {}.", "只用批归一化不比只用 dropout 差，相差 {}。"),
-        "doesn't hold": Said("against dropout alone worse: {}.", "只用批归一化比只用 dropout 差，相差 {}。"),
+        "holds": Said(
+            "against dropout alone no worse: {}.", "只用批归一化不比只用 dropout 差（前者减后者 {}）。"
+        ),
+        "doesn't hold": Said(
+            "against dropout alone worse: {}.", "只用批归一化比只用 dropout 差（前者减后者 {}）。"
+        ),
         "": Said(
-            "against dropout alone open: {}.", "只用批归一化是否不比只用 dropout 差，尚无法判断，相差 {}。"
+            "against dropout alone open: {}.",
+            "只用批归一化是否比只用 dropout 差 1 个百分点以上，尚无法判断（前者减后者 {}）。",
         ),
     },
     "L2 on top of batch norm minus batch norm alone": Said(
-        "L2 on top adds {},", "在批归一化上再加 L2，测试准确率改变 {}，"
+        "L2 on top adds {},", "在批归一化上再加 L2，测试准确率 {}，"
     ),
-    "dropout on top of batch norm minus batch norm alone": Said(
-        "dropout {}.", "改为再加 dropout，则改变 {}。"
-    ),
+    "dropout on top of batch norm minus batch norm alone": Said("dropout {}.", "若改加 dropout，则 {}。"),
 }
 ADVICE = {
     "C5": {
@@ -46,16 +52,16 @@ ADVICE = {
 # What to do by what is worth adding to batch norm, of L2 and dropout.
 _ADD = {
     ("L2", "dropout"): Said(
-        "With few images, add dropout (behind the activation) or L2; choose its strength on held-out images.",
-        "训练图像少时，在批归一化之外再加 dropout（放在激活之后）或 L2，强度用留出的验证图像来选。",
+        "With few images, add dropout (after the activation) or L2; choose its strength on held-out images.",
+        "训练图像少时，在批归一化之外再加 dropout（放在激活函数之后）或 L2，强度在留出的验证图像上选。",
     ),
     ("L2",): Said(
         "With few images, add L2; choose its strength on held-out images.",
-        "训练图像少时，在批归一化之外再加 L2，强度用留出的验证图像来选。",
+        "训练图像少时，在批归一化之外再加 L2，强度在留出的验证图像上选。",
     ),
     ("dropout",): Said(
-        "With few images, add dropout (behind the activation); choose its share on held-out images.",
-        "训练图像少时，在批归一化之外再加 dropout（放在激活之后），丢弃比例用留出的验证图像来选。",
+        "With few images, add dropout (after the activation); choose its share on held-out images.",
+        "训练图像少时，在批归一化之外再加 dropout（放在激活函数之后），丢弃比例在留出的验证图像上选。",
     ),
 }
 

@@ -126,7 +126,7 @@ def _on_top(shown: Shown) -> str:
     return shown.write.say(
         f"On {_images(shown)} training images test accuracy is {alone} with batch norm alone, {l2} with L2 on top and "
         f"{dropout} with dropout.",
-        f"用 {_images(shown)} 张图像训练，测试准确率：只用批归一化 {alone}，再加 L2 {l2}，再加 dropout {dropout}。",
+        f"用 {_images(shown)} 张图像训练，测试准确率：只用批归一化为 {alone}，批归一化加 L2 为 {l2}，批归一化加 dropout 为 {dropout}。",
     )
 
 

@@ -66,9 +66,9 @@ def _of_true(shown: Shown) -> str:
     small = shown.short(gap(rows, "batch", ORDERS[0], few))
     return shown.write.say(
         f"<code>True</code> costs {small} points of test accuracy in test batches of {few}, {mixed} in batches of "
-        f"{most}, and {sorted_} if these are sorted by class.",
-        f"测试时设为 <code>True</code>，测试准确率的降幅：测试批大小为 {few} 时 {small} 个百分点，为 {most} 时 {mixed} 个百分点，"
-        f"若这些批按类别排序则为 {sorted_} 个百分点。",
+        f"{most}, and {sorted_} in batches of {most} sorted by class.",
+        f"测试时误设为 <code>True</code>，测试准确率会下降：测试批大小为 {few} 时降 {small} 个百分点，为 {most} 时降 {mixed} 个百分点，"
+        f"为 {most} 且按类别排序时降 {sorted_} 个百分点。",
     )
 
 
