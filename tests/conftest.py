@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -70,6 +72,24 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def in_a_build(tmp_path_factory):
+    """Enter it where recorded results are judged as they are: all workers judge them once, as in a build."""
+    from bnstudy.chapters.once import ONCE
+
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "once"
+    folder.mkdir(exist_ok=True)
+
+    @contextmanager
+    def entered():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(ONCE, str(folder))
+            yield
+
+    return entered
 
 
 @pytest.fixture(scope="session")

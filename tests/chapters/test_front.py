@@ -29,8 +29,11 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
-def page(request):
-    return Front(request.param)
+def page(request, in_a_build):
+    with in_a_build():
+        front = Front(request.param)
+        front.cards()
+    return front
 
 
 def soup(html):
