@@ -20,7 +20,7 @@ PARTS: Final[dict[str, str]] = {
     "mean 0 and variance 1": "均值为 0、方差为 1",
     "fewer steps": "步数更少",
     "twice as fast": "快一倍",
-    "it generalises": "本身能提高泛化",
+    "it generalises": "本身能提高泛化能力",
     "by 5 points": "高 5 个百分点",
     "no worse than L2": "不比 L2 差",
     "no worse than dropout": "不比 dropout 差",

@@ -15,7 +15,7 @@ NAMES = {
     "none dropout": ("dropout", "dropout"),
     "batch plain": ("batch norm", "批归一化"),
     "batch L2": ("batch norm, L2", "批归一化，L2"),
-    "batch dropout": ("batch norm, then dropout", "先批归一化，后 dropout"),
+    "batch dropout": ("batch norm, then dropout", "批归一化 + dropout（激活之后）"),
 }
 
 

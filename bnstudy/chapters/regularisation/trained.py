@@ -58,7 +58,7 @@ def described(shown: Shown) -> str:
                     "it (below). Small dots: seeds. Marks and bars: means and 95 % intervals (Student's t) where each "
                     "training's validation accuracy is best, as judged. Hollow: means at the end of training. The "
                     "verdicts rest on paired differences, which stand above.",
-                    f"用 {images} 张图像训练后的测试准确率：虚线以上无批归一化，以下有。小点为各随机种子；标记和误差线为均值和 "
+                    f"用 {images} 张图像训练后的测试准确率：虚线以上的各组不用批归一化，以下的各组用。小点为各随机种子；标记和误差线为均值和 "
                     "95% 置信区间（t 分布），取各次训练验证准确率最高之处，与判定一致。空心标记为训练结束时的均值。判定依据的是配对的差，见上文。",
                 ),
             ),
