@@ -10,7 +10,7 @@ from bnstudy.chapters.regularisation.rules import C5, gains, of
 
 FOUND = {
     "batch norm minus none, at equal training accuracy": Said(
-        "where both fit them equally well, batch norm is {} ahead on test images.",
+        "at the same training accuracy, batch norm is {} ahead on test images.",
         "训练准确率相同时，测试准确率之差（有批归一化减无批归一化）为 {}。",
     ),
     "batch norm alone minus L2 alone": {
