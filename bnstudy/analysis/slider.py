@@ -58,9 +58,6 @@ def inline_svg(figure: Figure, prefix: str, text: str) -> str:
     with warnings.catch_warnings():
         # Text stays text in the SVG: the browser has the glyphs that the font measured here may lack.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
-        # Laid out once: with its layout engine still in place, saving would do it twice.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]

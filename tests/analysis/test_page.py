@@ -160,8 +160,6 @@ def test_a_drawing_in_a_page_shows_what_matplotlib_writes_in_a_third_of_its_grou
     with matplotlib.rc_context({"svg.hashsalt": "bnstudy"}):
         # Two figures: drawn again, a figure's layout moves a little.
         one, other = (accuracy_by_decay(chapter.evaluation, "constant", 1) for _ in range(2))
-        one.draw_without_rendering()
-        one.set_layout_engine("none")
         one.savefig(written, format="svg", metadata={"Date": None})
         inline = inline_svg(other, "a", "text")
         plt.close("all")

@@ -240,12 +240,12 @@ def test_c1_also_says_what_more_noise_does(folder):
 def test_c2_says_when_halving_the_rate_does_more(folder, monkeypatch):
     page = shown(folder, "shift", "covariate_shift")
     # By a quarter against an eighth; and where it is the other way round.
-    assert "without it does more, 0.250 [" in read(of_shift._halving(page)).get_text()
+    assert "Halving the learning rate does more, 0.250 [" in read(of_shift._halving(page)).get_text()
     angle = seen.cosine(page.frames)
     names = {HALF_RATE: "batch", "batch": HALF_RATE}
     angle["arm"] = angle["arm"].map(lambda arm: names.get(arm, arm))
     monkeypatch.setattr(of_shift.seen, "cosine", lambda frames: angle)
-    assert "without it does less, 0.125 [" in read(of_shift._halving(page)).get_text()
+    assert "Halving the learning rate does less, 0.125 [" in read(of_shift._halving(page)).get_text()
 
 
 def test_c3_says_how_the_logits_end(folder):

@@ -52,6 +52,8 @@ def shift_by_layer(relative: pd.Series[float], cosine: pd.Series[float], trainin
             axes[0, 0].set_ylim(positive.min() / 1.3, positive.max() * 1.3)
         else:
             axes[0, 1].set_ylim(min(0.0, means.min()) - 0.05, 1.05)
+    for axis in axes.flat:
+        axis.minorticks_off()  # panels are small, and hundreds of ticks heavy
     for axis, layer in zip(axes[:, 0], layers, strict=True):
         axis.set_ylabel(layer)
     axes[0, 0].set_title("relative shift", fontsize=SMALL + 1)

@@ -12,7 +12,7 @@ FOUND = {
         "无批归一化时，一步训练使各层输入移动的距离是有批归一化的 {}。",
     ),
     "cosine of gradients before and after the earlier layers' update, batch norm minus none": Said(
-        "The cosine between a layer's gradients before and after the earlier layers' update is {} higher with it.",
+        "The cosine of a layer's gradients around the earlier layers' update is {} higher with it.",
         "前面各层更新前后，本层梯度夹角的余弦，有批归一化比无批归一化高 {}。",
     ),
     "Kolmogorov distance to a Gaussian, hidden layers": Said(
@@ -26,7 +26,7 @@ FOUND = {
 ADVICE = {
     "C2": {
         "supported": Said(
-            "Expect steadier inputs; don't count on steadier gradients in every layer.",
+            "Expect steadier inputs; don't count on steadier gradients everywhere.",
             "批归一化能使各层的输入更稳定；梯度不一定都更稳定，要用到这一点时请先逐层检查。",
         ),
         "": Said(

@@ -127,8 +127,8 @@ def _halving(shown: Shown) -> str:
     layers = sorted(angle["layer"].unique())
     first, last = (shown.bare(_pooled(angle, layer)) for layer in (layers[0], layers[-1]))
     return shown.write.say(
-        f"Halving the learning rate without it does {en}{sgd} (SGD) and {adam} (Adam). The mean over layers and "
-        f"optimisers hides {first} in {layers[0]} and {last} in {layers[-1]}.",
+        f"Halving the learning rate does {en}{sgd} (SGD) and {adam} (Adam). The mean hides {first} in {layers[0]} "
+        f"and {last} in {layers[-1]}.",
         f"作为参照：无批归一化时仅把学习率减半，这个余弦就改变 {sgd}（SGD）和 {adam}（Adam）{zh}。各层差别很大，平均值掩盖了这一点："
         f"批归一化使它在 {layers[0]} 改变 {first}，在 {layers[-1]} 改变 {last}。",
     )
@@ -156,8 +156,8 @@ def _at_the_end(shown: Shown) -> str:
     distance = shown.write.number(last.groupby("seed")["value"].mean())
     steps = shown.write.cite(f"{int(table['step'].max())}")
     return shown.write.say(
-        f"The verdict is on means along training: after {steps} steps alone that of the logits is {distance} (asked of "
-        f"the mean: below {NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
+        f"The verdict is on means along training: after {steps} steps alone that of the logits is {distance} (asked: "
+        f"below {NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
         f"判定只看训练过程中的平均值；单看 {steps} 步之后，logit 的 KS 距离为 {distance}（对平均值的要求：低于 {NOT_GAUSSIAN:g}）。"
         "标准化本身不改变分布的形状。",
     )

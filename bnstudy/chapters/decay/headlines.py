@@ -50,7 +50,7 @@ ADVICE = {
         "supported": Said("Evaluate with moving averages of decay 0.9.", "评估时用衰减率 0.9 的滑动平均。"),
         "refuted": Said("Recalibrate the statistics before you evaluate.", "评估之前重新校准统计量。"),
         "": Said(
-            "While the learning rate is high, recalibrate before you evaluate: compute mean and variance anew "
+            "While the learning rate is high, recalibrate before evaluating: compute mean and variance anew "
             "over training images.",
             "学习率还较大时，评估之前先重新校准：固定权重，用训练图像重新计算均值和方差。",
         ),
@@ -58,7 +58,7 @@ ADVICE = {
     "C7": {
         "supported": Said("Keep the decay small.", "衰减率不要取大。"),
         "": Said(
-            "Take decay 0.9 (PyTorch: momentum 0.1); with 0.999, recalibrate before you evaluate.",
+            "Take decay 0.9 (PyTorch: momentum 0.1); with 0.999, recalibrate first.",
             "衰减率取 0.9（PyTorch 的 momentum 取 0.1）；若用 0.999，评估之前先重新校准。",
         ),
     },

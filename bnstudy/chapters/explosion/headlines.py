@@ -23,8 +23,8 @@ ADVICE = {
             "学习率较大时，应让各层输入的分布保持稳定。",
         ),
         "refuted": Said(
-            "Use batch norm so that higher learning rates survive; it isn't internal covariate shift that makes "
-            "trainings explode without it.",
+            "Use batch norm so that higher learning rates survive; internal covariate shift isn't what makes "
+            "trainings explode.",
             "要用更大的学习率，就用批归一化；没有它时训练会发散，原因并不是内部协变量偏移。",
         ),
         "": Said(
