@@ -195,11 +195,10 @@ def test_the_commit_that_froze_the_rules_is_named_and_what_changed_since(data):
 def test_a_measured_part_says_its_answer_its_size_and_where_it_comes_from(data):
     page = SecondRound(data)
     runs = [run.spec for run in page.recorded["core"].study.runs()]
-    for trails in page.trails.values():
-        for name in trails:
-            arms = [(block, arm) for block, arms in family()[name].reads for arm in arms]
-            of_arms = [spec for spec in runs if any(block.has(arm, spec) for block, arm in arms)]
-            trails[name] = trail_of((spec.seed, spec.name) for spec in of_arms)
+    for name in page.trails:
+        arms = [(block, arm) for block, arms in family()[name].reads for arm in arms]
+        of_arms = [spec for spec in runs if any(block.has(arm, spec) for block, arm in arms)]
+        page.trails[name] = trail_of((spec.seed, spec.name) for spec in of_arms)
     nothing = Interval(0.0, -1.0, 1.0, 16)
     # Wider than a factor of 1.25, and above it; within its target, above half a point.
     known = {

@@ -137,9 +137,8 @@ def curve(
         return
     labels = {"xlabel": axis.get_xlabel(), "ylabel": axis.get_ylabel()}
     style = {"err_kws": {"alpha": band, "linewidth": 0}, "legend": False}
-    axis.set(
-        xlabel=x, ylabel=y
-    )  # with none there, seaborn makes every tick's label to choose whether to show one
+    # With none there, seaborn makes every tick's label to choose whether to show one.
+    axis.set(xlabel=x, ylabel=y)
     sns.lineplot(runs, x=x, y=y, color=colour, errorbar=_bounds, ax=axis, **style, **line)
     axis.set(**labels)  # seaborn's are the columns' names
 

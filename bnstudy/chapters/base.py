@@ -30,7 +30,7 @@ from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.kept import stale_of
-from bnstudy.chapters.second_round import behind, judgements, trails
+from bnstudy.chapters.second_round import behind, judgements, writer_of
 from bnstudy.chapters.trained import around, described
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
@@ -83,8 +83,7 @@ class Chapter(Generic[AStudy]):
         for claim in own:
             found, advice = explored.get(claim.id, ""), headlines.advice(said, claim.id, "", language)
             if (judgement := judged.get(claim.id)) and judgement.findings:
-                sources = Sources(self.study.name, behind(judgement))
-                writer = Writer(sources, language, trails(judgement))
+                writer = writer_of(judgement, self.study.name, language)
                 besides = around(self.study.name, claim.id, language, self._frames().root)
                 headline = headlines.confirmed(said, judgement, writer, *besides)
                 found, advice = headline.found, headline.advice

@@ -6,15 +6,15 @@ import importlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from bnstudy.analysis.rules import Claim, Measured, Rule, measure_all
 from bnstudy.analysis.trail import Trail
 from bnstudy.chapters.found import parts
+from bnstudy.chapters.kept import once_for
 from bnstudy.chapters.loading import load
-from bnstudy.chapters.once import once
 from bnstudy.records.spec import SpecError
+from bnstudy.records.store import Store
 from bnstudy.study.run import default_data_dir
 
 
@@ -35,8 +35,11 @@ def recorded(claims: Iterable[Claim] = CLAIMS, data_dir: str | os.PathLike[str] 
 
     """
     rules = [part for claim in claims for rule in claim.rules for part in (rule, rule.premise) if part]
-    asked = ["rules", str(Path(data_dir or default_data_dir()).resolve()), *(rule.part for rule in rules)]
-    found = once(asked, lambda: {study: asdict(m) for study, m in _measure(rules, data_dir).items()})
+    asked = ["rules", *(rule.part for rule in rules)]
+    store = Store(data_dir or default_data_dir())
+    found = once_for(
+        asked, store, lambda: {study: asdict(m) for study, m in _measure(rules, data_dir).items()}
+    )
     return {study: _from_plain(each) for study, each in found.items()}
 
 

@@ -33,7 +33,7 @@ from bnstudy.chapters.claims import CLAIMS, recorded
 from bnstudy.chapters.front_hero import BASIS, OF_ANSWER, Bars, part_name
 from bnstudy.chapters.judged import words
 from bnstudy.chapters.kept import frames_of
-from bnstudy.chapters.second_round import behind, judgements, trails
+from bnstudy.chapters.second_round import judgements, writer_of
 from bnstudy.chapters.trained import around, in_short
 from bnstudy.records.spec import SpecError
 from bnstudy.study.frames import Frames
@@ -249,8 +249,7 @@ class Front:
                 self._verified(judgement, words()[claim.id]),
                 headlines.advice(said, claim.id, judgement.verdict, self.language),
             )
-        sources = Sources(claim.chapter, behind(judgement, self.data_dir))
-        writer = Writer(sources, self.language, trails(judgement, self.data_dir))
+        writer = writer_of(judgement, claim.chapter, self.language, self.data_dir)
         besides = around(claim.chapter, claim.id, self.language, self.data_dir)
         return headlines.confirmed(said, judgement, writer, *besides)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,17 @@ def _state(store: Store) -> str:
     return _hash(sorted(found))
 
 
+def once_for(asked: Sequence[str], store: Store, make: Callable[[], Any]) -> Any:
+    """Return what ``make`` makes of records; within a build it is called once for all processes.
+
+    Other code, and so other rules, or other records are another question than ``asked``. The rules' own
+    digests take longer than reading what was measured.
+    """
+    if not in_build():
+        return make()
+    return once([*asked, str(store.root.resolve()), state_of(store), state_of_code()], make)
+
+
 def records_of(first_seeds: range, store: Store) -> tuple[Record, ...]:
     """Return the records of the runs of all studies whose first seed is one of these.
 
@@ -62,8 +74,7 @@ def stale_of(frames: Frames) -> list[str]:
     if not in_build():
         return frames.stale
     store = Store(frames.root)
-    asked = ["stale", str(store.root.resolve()), state_of(store), state_of_code()]
-    found = once(asked, lambda: stale(store.scan().sound.values(), store))
+    found = once_for(["stale"], store, lambda: stale(store.scan().sound.values(), store))
     return sorted(frames.records.keys() & set(found))
 
 

@@ -21,14 +21,11 @@ def in_build() -> bool:
 
 
 def once(asked: Sequence[str], make: Callable[[], Any]) -> Any:
-    """Return what ``make`` returns, which JSON can hold; within a build it is called once for all processes.
+    """Return what ``make`` returns, which JSON can hold; it is called once for all processes of this build.
 
     ``asked`` is all that the answer depends on: the same words get the same answer.
     """
-    folder = os.environ.get(ONCE)
-    if not folder:
-        return make()
-    kept = Path(folder, hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16] + ".json")
+    kept = Path(os.environ[ONCE], hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16] + ".json")
     with FileLock(kept.with_suffix(".lock")):
         if not kept.exists():
             kept.write_text(json.dumps(make()))

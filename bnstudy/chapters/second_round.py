@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from bnstudy.analysis.judged.recorded import Source, blocks_of, places_of
 from bnstudy.analysis.judged.topping_up import seeds_for
 from bnstudy.analysis.judged.training import Bytes
 from bnstudy.analysis.judged.verdicts import Estimate, Judgement, decided, estimate
+from bnstudy.analysis.judged.wording import Language
+from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.trail import Trail, trail_of
+from bnstudy.analysis.words import Sources
 from bnstudy.chapters.judged import claims, deviations, digests, family
-from bnstudy.chapters.kept import records_of, state_of, state_of_code
-from bnstudy.chapters.once import once
+from bnstudy.chapters.kept import once_for, records_of, state_of
 from bnstudy.records.provenance import git_state
 from bnstudy.records.store import Record, Store
 from bnstudy.records.tables import TABLES, to_frame
@@ -45,7 +47,9 @@ def judgements(data_dir: str | os.PathLike[str] = "") -> dict[str, Judgement]:
 def estimates(data_dir: str | os.PathLike[str] = "") -> dict[str, Estimate]:
     """Return each judged quantity's one interval by its name; raises as ``judgements`` does."""
     store = Store(data_dir or default_data_dir())
-    found = _once("estimates", store, lambda: {q: _to_plain(each) for q, each in _measured(store).items()})
+    found = once_for(
+        ["estimates"], store, lambda: {q: _to_plain(each) for q, each in _measured(store).items()}
+    )
     return {name: _from_plain(name, body) for name, body in found.items()}
 
 
@@ -60,7 +64,15 @@ def confirmatory_records(store: Store) -> list[Record]:
 
 def behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> list[str]:
     """Return the names of the recorded runs that a judgement rests on, in order."""
-    return sorted({run for found in trails(judgement, data_dir).values() for run in found.every_run()})
+    return _every_run(trails(judgement, data_dir))
+
+
+def writer_of(
+    judgement: Judgement, page: str, language: Language = "en", data_dir: str | os.PathLike[str] = ""
+) -> Writer:
+    """Return what writes a judgement's numbers on a page, each with the recorded runs behind it."""
+    found = trails(judgement, data_dir)
+    return Writer(Sources(page, _every_run(found)), language, found)
 
 
 def trails(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> dict[str, Trail]:
@@ -132,14 +144,12 @@ def _runs_by_place(root: Path, state: str) -> Places:
         return found
 
     store = Store(root)
-    places: Places = _once("runs", store, find)
+    places: Places = once_for(["runs"], store, find)
     return places
 
 
-def _once(what: str, store: Store, make: Callable[[], Any]) -> Any:
-    # Other code, and so other rules, or other records are another measurement. The rules' own digests take
-    # longer than reading what was measured.
-    return once([what, str(store.root.resolve()), state_of(store), state_of_code()], make)
+def _every_run(found: Mapping[str, Trail]) -> list[str]:
+    return sorted({run for trail in found.values() for run in trail.every_run()})
 
 
 def _source(store: Store, record: Record) -> Source:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from bnstudy.analysis.judged.design import CONFIRMATORY, TUNING, Block
 from bnstudy.analysis.judged.digest import reads
@@ -24,7 +24,7 @@ class Recorded:
     @property
     def planned(self) -> int:
         """How many runs are planned."""
-        return len(self.study.runs())
+        return len(self._specs)
 
     @property
     def count(self) -> int:
@@ -43,13 +43,16 @@ class Recorded:
 
     def seeds(self) -> tuple[int, int]:
         """Return the first and the last of its seeds."""
-        seeds = [run.spec.seed for run in self.study.runs()]
+        seeds = [spec.seed for spec in self._specs]
         return min(seeds), max(seeds)
 
     def decides(self) -> list[str]:
         """Return the claims that its runs decide."""
-        specs = [run.spec for run in self.study.runs()]
-        return [name for name, claim in claims().items() if any(reads(claim, spec) for spec in specs)]
+        return [name for name, claim in claims().items() if any(reads(claim, s) for s in self._specs)]
+
+    @cached_property
+    def _specs(self) -> list[Spec]:
+        return [run.spec for run in self.study.runs()]
 
 
 def planned_by(block: Block) -> str:

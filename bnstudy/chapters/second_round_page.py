@@ -31,6 +31,7 @@ from bnstudy.analysis.simulate import largest_false_share, read
 from bnstudy.analysis.simulate.command import ALLOWED
 from bnstudy.analysis.simulate.record import FILE as SIMULATION
 from bnstudy.analysis.simulate.tables import false_table, power_table
+from bnstudy.analysis.trail import Trail
 from bnstudy.analysis.words import Html, Markdown, Sources, write_claim
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import EXPERIMENTS, blocks
@@ -67,7 +68,9 @@ class SecondRound:
         self.store = Store(data_dir or default_data_dir())
         self.results = read(self.store.root, list(claims().values()))
         self.judged: dict[str, Judgement] = judgements(self.store.root)
-        self.trails = {name: trails(judgement, self.store.root) for name, judgement in self.judged.items()}
+        self.trails: dict[str, Trail] = {}
+        for judgement in self.judged.values():
+            self.trails |= trails(judgement, self.store.root)
         self.recorded = self._recorded()
 
     @property
@@ -326,14 +329,14 @@ class SecondRound:
             why=REASONS[why] if language == "zh" else why,
             reads=self._and([self._reads(block) for block, _ in quantity.reads]),
             width=write_width(quantity.target, quantity.scale, language),
-            found=self._found(claim, finding),
+            found=self._found(finding),
         )
 
-    def _found(self, claim: str, finding: Finding) -> str:
+    def _found(self, finding: Finding) -> str:
         words, language = self.words, self.language
         if finding.estimate.missing:
             return words.unmeasured
-        trail = self.trails[claim][finding.part.quantity.name]
+        trail = self.trails[finding.part.quantity.name]
         write = Writer(Sources(PAGE, trail.every_run()), language, {finding.part.quantity.name: trail})
         grades = "".join(
             words.found_grade.format(name=self._name(name), answer=in_language(ANSWERS[answer], language))

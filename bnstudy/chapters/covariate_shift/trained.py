@@ -97,8 +97,11 @@ def _first_and_last(shown: Shown, moved: pd.DataFrame, angle: pd.DataFrame) -> s
 
 def _changed(shown: Shown, angle: pd.DataFrame, arm: str, training: str) -> str:
     """Return by how much an arm's cosine differs from that without batch norm."""
-    values = paired(*(_over_layers(angle, training, a) for a in (arm, "none")))
-    return shown.write.number(values)
+    return shown.write.number(_apart(angle, arm, training))
+
+
+def _apart(angle: pd.DataFrame, arm: str, training: str) -> pd.Series[float]:
+    return paired(*(_over_layers(angle, training, a) for a in (arm, "none")))
 
 
 def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
@@ -122,7 +125,10 @@ def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
 def _halving(shown: Shown) -> str:
     angle = seen.cosine(shown.frames)
     sgd, adam = (_changed(shown, angle, HALF_RATE, training) for training in ("sgd", "adam"))
-    more = [_by_half(angle, training) > 0 for training in ("sgd", "adam")]
+    more = [
+        abs(_apart(angle, HALF_RATE, training).mean()) > abs(_apart(angle, "batch", training).mean())
+        for training in ("sgd", "adam")
+    ]
     en, zh = {2: ("more, ", "，都更大"), 0: ("less, ", "，都更小")}.get(sum(more), ("", ""))
     layers = sorted(angle["layer"].unique())
     first, last = (shown.bare(_pooled(angle, layer)) for layer in (layers[0], layers[-1]))
@@ -132,12 +138,6 @@ def _halving(shown: Shown) -> str:
         f"作为参照：无批归一化时仅把学习率减半，这个余弦就改变 {sgd}（SGD）和 {adam}（Adam）{zh}。各层差别很大，平均值掩盖了这一点："
         f"批归一化使它在 {layers[0]} 改变 {first}，在 {layers[-1]} 改变 {last}。",
     )
-
-
-def _by_half(angle: pd.DataFrame, training: str) -> float:
-    """Return by how much more halving the learning rate changes the cosine than batch norm does."""
-    none, half, batch = (_over_layers(angle, training, arm).mean() for arm in ("none", HALF_RATE, "batch"))
-    return float(abs(half - none) - abs(batch - none))
 
 
 def _pooled(angle: pd.DataFrame, layer: str) -> pd.Series[float]:
