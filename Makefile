@@ -42,7 +42,8 @@ help: ## list these targets
 setup: $(STAMP) ## create .venv and install the pinned packages (all targets below do it by themselves)
 
 report: $(STAMP) ## execute the notebooks from the recorded results and build the book
-	@rm -rf $(HTML) _build/.doctrees _build/jupyter_execute
+	@# Records that are published already stay: the build deletes those that are gone, and copies what is new.
+	@rm -rf $(filter-out $(HTML)/records,$(wildcard $(HTML)/* $(HTML)/.[!.]*)) _build/.doctrees _build/jupyter_execute
 	@$(BUILD) .
 	@test -s $(HTML)/index.html
 	@echo "The book: file://$(CURDIR)/$(HTML)/index.html"

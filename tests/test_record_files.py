@@ -64,15 +64,26 @@ def test_the_archive_is_of_the_records_alone_not_of_the_day(record_files, data):
         assert [entry.filename for entry in archive.infolist()] == sorted(archive.namelist())
 
 
-def test_it_is_done_once_and_again_after_a_change(record_files, data, tmp_path):
+def test_what_lies_there_as_it_should_is_left_alone_and_all_else_follows_the_records(
+    record_files, data, tmp_path
+):
     site = tmp_path / "records"
-    done = record_files.publish(data, site)
-    (site / "runs.csv").write_text("as it was left")
-    assert record_files.publish(data, site, done) == done
-    assert (site / "runs.csv").read_text() == "as it was left"
-    shutil.rmtree(next((data / "runs").iterdir()))
-    assert record_files.publish(data, site, done) != done
-    assert len(list((site / "runs").iterdir())) == 2
+    record_files.publish(data, site)
+    kept, edited, gone, changed = sorted(path for path in (site / "runs").rglob("*.*") if path.is_file())[:4]
+    before = kept.stat()
+    edited.write_text("an edit of the site")
+    gone.unlink()
+    (site / "runs" / "old").mkdir()
+    (site / "runs" / "old" / "record.json").write_text("of a run that is no more")
+    (data / changed.relative_to(site)).write_bytes(b"another result")
+    record_files.publish(data, site)
+    assert (kept.stat().st_ino, kept.stat().st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+    for file in data.rglob("*.*"):
+        assert (site / file.relative_to(data)).read_bytes() == file.read_bytes()
+    assert not (site / "runs" / "old" / "record.json").exists()
+    shutil.rmtree((data / changed.relative_to(site)).parent)
+    record_files.publish(data, site)
+    assert len(list((site / "runs").glob("*/record.json"))) == 2
     assert (site / "runs.csv").read_text().count("\n") == 3
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import shutil
+import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,6 @@ def described(data: Path, files: list[Path]) -> dict[str, bytes]:
     return {name: text.encode() for name, text in describe(Store(data)).items()}
 
 
-def fingerprint(data: Path, files: list[Path]) -> str:
-    """Return a digest of which files there are, how large they are and when they were written."""
-    told = hashlib.sha256()
-    for file in (*files, Path(DESCRIPTOR), Path(INDEX)):
-        if (data / file).is_file():
-            stat = (data / file).stat()
-            told.update(f"{file.as_posix()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return told.hexdigest()
-
-
 def pack(inside: dict[str, bytes]) -> bytes:
     """Return a ZIP archive of files by name: the same bytes for the same contents."""
     out = io.BytesIO()
@@ -64,32 +54,42 @@ def pack(inside: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def publish(data: Path, target: Path, last: str = "") -> str:
-    """Bring the records in ``data`` to ``target``, unless their fingerprint is ``last``; return it.
+def publish(data: Path, target: Path) -> None:
+    """Bring the records in ``data`` to ``target``; what lies there as it should is left alone.
 
-    They are copied and not linked: what somebody does to the site must not touch them.
+    They are copied and not linked: what somebody does to the site must not touch them. A file that is there
+    isn't made anew, since a file system without a journal is slow to make thousands of files where as many
+    were deleted a moment before.
     """
     files = listed(data)
-    now = fingerprint(data, files)
-    if now == last and (target / ZIP).is_file():
-        return now
-    shutil.rmtree(target, ignore_errors=True)
-    for folder in {file.parent for file in files}:
-        (target / folder).mkdir(parents=True)
-    target.mkdir(parents=True, exist_ok=True)
-    contents = {file.as_posix(): (data / file).read_bytes() for file in files} | described(data, files)
+    contents = {file.as_posix(): (data / file).read_bytes() for file in files}
+    made = described(data, files)
+    made[ZIP] = pack(contents | made)
+    wanted = contents.keys() | made.keys()
+    for there in [path for path in target.rglob("*") if path.is_file()]:
+        if there.relative_to(target).as_posix() not in wanted:
+            there.unlink()
+    for folder in {target, *(target / file.parent for file in files)}:
+        folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
+        _bring(data / name, target / name, content)
+    for name, content in made.items():
         (target / name).write_bytes(content)
-    (target / ZIP).write_bytes(pack(contents))
-    return now
+
+
+def _bring(source: Path, copy: Path, content: bytes) -> None:
+    asked = source.stat()
+    with suppress(FileNotFoundError):
+        there = copy.stat()
+        if (there.st_size, there.st_mtime_ns) == (asked.st_size, asked.st_mtime_ns):
+            return
+    copy.write_bytes(content)
+    os.utime(copy, ns=(asked.st_atime_ns, asked.st_mtime_ns))
 
 
 def _publish(app: Any, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
-        # Beside the doctrees, as what else is kept between builds.
-        kept = Path(app.doctreedir) / "records.txt"
-        last = kept.read_text() if kept.is_file() else ""
-        kept.write_text(publish(Path(app.srcdir) / "data", Path(app.outdir) / RECORDS, last))
+        publish(Path(app.srcdir) / "data", Path(app.outdir) / RECORDS)
 
 
 def setup(app: Any) -> dict[str, bool]:
