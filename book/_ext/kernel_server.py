@@ -1,0 +1,53 @@
+"""A process that has imported what every notebook of the book imports, and forks a kernel for each call.
+
+Run as a script, with the path of the socket to listen at; it ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from socketserver import ForkingMixIn, StreamRequestHandler, UnixStreamServer
+
+IMPORTED = ("ipykernel.kernelapp", "bnstudy.chapters", "bnstudy.analysis.page", "myst_nb")
+
+
+class Server(ForkingMixIn, UnixStreamServer):
+    """Forks a kernel for each call, until the process that started this one is gone."""
+
+    request_queue_size = 64  # calls that come in while it imports wait
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address, Kernel)
+        self.parent = os.getppid()
+
+    def service_actions(self) -> None:
+        super().service_actions()
+        if os.getppid() != self.parent:
+            sys.exit()
+
+
+class Kernel(StreamRequestHandler):
+    """A kernel: it says which process it is, and holds the connection for as long as it lives."""
+
+    def handle(self) -> None:
+        asked = json.loads(self.rfile.readline())
+        os.setsid()  # signals for it and for what it starts go to the group
+        self.wfile.write(f"{os.getpid()}\n".encode())
+        os.chdir(asked["cwd"])
+        os.environ.clear()
+        # A kernel ends with its parent, which is this process here and not the one that asked.
+        os.environ.update(asked["env"], JPY_PARENT_PID=str(os.getppid()))
+        import_module("ipykernel.kernelapp").launch_new_instance(asked["arguments"])
+
+
+if __name__ == "__main__":
+    del sys.path[0]  # the folder of this file
+    server = Server(sys.argv[1])
+    # A kernel would say so before its notebook imports matplotlib, which asks only then.
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    for name in IMPORTED:
+        import_module(name)
+    server.serve_forever()
