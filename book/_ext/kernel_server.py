@@ -1,6 +1,6 @@
 """A process that has imported what every notebook of the book imports, and forks a kernel for each call.
 
-Run as a script, with the path of the socket to listen at; it ends with the process that started it.
+Run as a script, with the path of the socket to listen at and the process that started it, with which it ends.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ IMPORTED = ("ipykernel.kernelapp", "bnstudy.chapters", "bnstudy.analysis.page", 
 
 
 class Server(ForkingMixIn, UnixStreamServer):
-    """Forks a kernel for each call, until the process that started this one is gone."""
+    """Forks a kernel for each call, for as long as ``parent`` is this process's parent."""
 
     request_queue_size = 64  # calls that come in while it imports wait
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, parent: int) -> None:
         super().__init__(address, Kernel)
-        self.parent = os.getppid()
+        self.parent = parent
 
     def service_actions(self) -> None:
         super().service_actions()
@@ -40,12 +40,13 @@ class Kernel(StreamRequestHandler):
         os.environ.clear()
         # A kernel ends with its parent, which is this process here and not the one that asked.
         os.environ.update(asked["env"], JPY_PARENT_PID=str(os.getppid()))
-        import_module("ipykernel.kernelapp").launch_new_instance(asked["arguments"])
+        sys.argv[1:] = asked["arguments"]
+        import_module("ipykernel.kernelapp").launch_new_instance()
 
 
 if __name__ == "__main__":
     del sys.path[0]  # the folder of this file
-    server = Server(sys.argv[1])
+    server = Server(sys.argv[1], int(sys.argv[2]))
     # A kernel would say so before its notebook imports matplotlib, which asks only then.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     for name in IMPORTED:

@@ -65,7 +65,7 @@ class ForkedKernels(LocalProvisioner):
 def _start(app: Any) -> None:
     folder = tempfile.TemporaryDirectory()
     os.environ[ADDRESS] = str(Path(folder.name) / "socket")
-    server = subprocess.Popen([sys.executable, str(SERVER), os.environ[ADDRESS]])
+    server = subprocess.Popen([sys.executable, str(SERVER), os.environ[ADDRESS], str(os.getpid())])
 
     def stop(app: Any, error: Exception | None) -> None:
         server.terminate()
