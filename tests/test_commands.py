@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import tomllib
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +27,7 @@ from bnstudy.bench import command as bench
 from bnstudy.chapters import EXPERIMENTS, plan_of
 from bnstudy.chapters.found import WHERE
 from bnstudy.doctor import command as doctor
+from tests import warm
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -124,8 +127,18 @@ def of_bnstudy(arguments: list[str]) -> None:
 
 @cache
 def help_of(script: Path) -> str:
-    command = [sys.executable, str(script), "--help"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    out = Path(tempfile.mkdtemp(), "help")
+    process = warm.fork(_ask_for_help, script, out)
+    process.join(120)
+    assert process.exitcode == 0, out.read_text()
+    return out.read_text()
+
+
+def _ask_for_help(script: Path, out: Path) -> None:
+    sys.argv = [str(script), "--help"]
+    sys.path.insert(0, str(script.parent))
+    with out.open("w") as said, redirect_stdout(said), redirect_stderr(said):
+        runpy.run_path(str(script), run_name="__main__")
 
 
 @cache

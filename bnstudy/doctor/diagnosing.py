@@ -140,7 +140,6 @@ def _examine(
     else:
         if whole:
             domain = _precise(passes, whole, training=False)
-            found.of_evaluation = named(domain, passes.layers)
             answers[DOMAIN] = passes.answers(held, domain, Grader(loss_fn))
         some = list(islice(iter(train), len(held)))
         found.trained = passes.answers(some, noisy, Grader(loss_fn))

@@ -91,7 +91,6 @@ class Examination:
     answers: dict[str, Answers]
     held_back: bool
     precise: dict[str, Moments] = field(default_factory=dict)
-    of_evaluation: dict[str, Moments] = field(default_factory=dict)
     gaps: dict[str, tuple[float, float]] = field(default_factory=dict)
     recovered: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     trained: Answers | None = None

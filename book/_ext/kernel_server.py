@@ -1,6 +1,7 @@
-"""A process that has imported what every notebook of the book imports, and forks a kernel for each call.
+"""A process that imports modules, and then forks an IPython kernel that has them for each call.
 
-Run as a script, with the path of the socket to listen at and the process that started it, with which it ends.
+Run as a script, with the path of the socket to listen at, the process that started it, with which it ends,
+and the modules' names.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import os
 import sys
 from importlib import import_module
 from socketserver import ForkingMixIn, StreamRequestHandler, UnixStreamServer
-
-IMPORTED = ("ipykernel.kernelapp", "bnstudy.chapters", "bnstudy.analysis.page", "myst_nb")
 
 
 class Server(ForkingMixIn, UnixStreamServer):
@@ -47,8 +46,8 @@ class Kernel(StreamRequestHandler):
 if __name__ == "__main__":
     del sys.path[0]  # the folder of this file
     server = Server(sys.argv[1], int(sys.argv[2]))
-    # A kernel would say so before its notebook imports matplotlib, which asks only then.
+    # A kernel says so before its notebook imports matplotlib, which asks only then.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    for name in IMPORTED:
+    for name in sys.argv[3:]:
         import_module(name)
     server.serve_forever()

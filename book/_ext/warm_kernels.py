@@ -23,6 +23,8 @@ SERVER = Path(__file__).with_name("kernel_server.py")
 # Where it listens: for the processes that read pages, which inherit it.
 ADDRESS = "BNSTUDY_KERNELS"
 LAUNCHER = "ipykernel_launcher"
+# What every notebook of the book imports before it reads a record.
+IMPORTED = ("ipykernel.kernelapp", "bnstudy.chapters", "bnstudy.analysis.page", "myst_nb")
 
 
 class Forked:
@@ -65,7 +67,7 @@ class ForkedKernels(LocalProvisioner):
 def _start(app: Any) -> None:
     folder = tempfile.TemporaryDirectory()
     os.environ[ADDRESS] = str(Path(folder.name) / "socket")
-    server = subprocess.Popen([sys.executable, str(SERVER), os.environ[ADDRESS], str(os.getpid())])
+    server = subprocess.Popen([sys.executable, str(SERVER), os.environ[ADDRESS], str(os.getpid()), *IMPORTED])
 
     def stop(app: Any, error: Exception | None) -> None:
         server.terminate()
