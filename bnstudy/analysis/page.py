@@ -44,13 +44,19 @@ RECORDS = "records"
 
 @dataclass(frozen=True)
 class Explained:
-    """What an effect had to be, and what it is the effect on, to stand behind it in a table of verdicts."""
+    """What an effect had to be, and what it is the effect on, to stand behind it in a table of verdicts.
+
+    A Chinese sentence says first what was measured, ``quantity_first``.
+    """
 
     asked: str
     measured: str
+    quantity_first: bool = False
 
     def _repr_html_(self) -> str:
-        said = (("asked", self.asked), ("measured", self.measured))
+        said = [("asked", self.asked), ("measured", self.measured)]
+        if self.quantity_first:
+            said.reverse()
         return " ".join(f'<span class="{name}">{escape(text)}</span>' for name, text in said)
 
     def __repr__(self) -> str:
@@ -84,7 +90,7 @@ def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[st
                 else Cited("–", sources)
             )
             rules[f"{claim}_rule_{language}"] = (
-                Explained(write_asked(finding, words), write_label(finding.rule, language))
+                Explained(write_asked(finding, words), write_label(finding.rule, language), language == "zh")
                 if finding
                 else Explained("", "")
             )

@@ -246,7 +246,7 @@ def _split_in_words(shown: Shown) -> str:
             rows = split[(split["schedule"] == phase) & (split["part"] == part)]
             values = rows.groupby("decay")["loss_of_accuracy"].mean()
             listed = [
-                say(f"{decay:g}: {100 * value:.1f}", f"衰减率 {decay:g} 为 {100 * value:.1f}")
+                say(f"{decay:g}: {_tenths(value)}", f"衰减率 {decay:g} 为 {_tenths(value)}")
                 for decay, value in values.items()
             ]
             said.append(
@@ -256,6 +256,11 @@ def _split_in_words(shown: Shown) -> str:
                 )
             )
     return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点图：{'；'.join(said)}。")
+
+
+def _tenths(share: float) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(100 * share, 1) + 0.0:.1f}"
 
 
 def _mean_lost(
