@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 import chinese_pages
+import chinese_type
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
@@ -143,6 +144,22 @@ def test_the_theme_s_words_change_and_a_page_s_own_do_not():
     )
 
 
+def test_a_number_stays_with_its_unit_and_an_interval_with_both_its_ends():
+    written = "<td>+1.02 个百分点 [+0.89, +1.14]</td><p>3.26 倍 [3.01, 3.53]，[a, b]，1, 2</p>"
+    assert chinese_type.closed_up(written).replace("\u00a0", "_") == (
+        "<td>+1.02_个百分点 [+0.89,_+1.14]</td><p>3.26_倍 [3.01,_3.53]，[a, b]，1, 2</p>"
+    )
+
+
+def test_a_cell_says_whether_its_chinese_is_a_word_or_a_phrase():
+    table = '<table border="0" class="dataframe"><tr>{}</tr></table>'
+    rate = "不发散的最大学习率"
+    written = f"<th>训练成功</th><td><a title='{rate}'>3.1 倍</a></td><td>{rate}</td><td>0.3</td>"
+    said = chinese_type.cells(table.format(written) + f"<td>{rate}</td>")
+    assert [*re.findall(r"<t[dh]( [^>]*)?>", said)] == [' class="word"'] * 2 + [' class="phrase"', "", ""]
+    assert re.sub(r' class="(word|phrase)"', "", said).startswith(table.format(written))
+
+
 def test_a_page_s_foot_says_in_chinese_what_it_was_built_from():
     commit = "commit 0123456789, with uncommitted changes"
     built = f"Built from bnstudy 0.1.0 · {commit} · records 1718 (ab12) · benchmarks none"
@@ -156,7 +173,7 @@ def test_a_chinese_page_has_no_space_behind_a_full_width_mark_and_no_percent_sig
         "<p>成立<strong>。</strong> <span>高于 57.5 %</span>， 图也\n在（图 1）\n里。</p>\n"
         "<p title='甲， 乙'>甲； </p> <pre>甲， 1 %</pre><p>甲 <!-- it's， 乙 --> 乙</p>"
     )
-    assert chinese_pages.closed_up(written) == (
+    assert chinese_type.closed_up(written) == (
         "<p>成立<strong>。</strong><span>高于 57.5\u00a0%</span>，图也\n在（图 1）里。</p>\n"
         "<p title='甲， 乙'>甲；</p> <pre>甲， 1 %</pre><p>甲 <!-- it's， 乙 --> 乙</p>"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sphinx
+from chinese_type import cells, closed_up
 from editions import FOLDER, FRONT, counterpart, is_chinese
 from sidebar import label
 
@@ -129,15 +130,6 @@ _NAVIGATION = re.compile(r'<nav class="bd-links.*?</nav>', re.S)
 _ENTRY = re.compile(r'<li class="toctree-l(\d)([^"]*)"><a class="([^"]*)" href="([^"]*)">([^<]*)</a>')
 _SEARCHES = re.compile(r'(<form\b[^>]*?\baction="(?:\.\./)*)search\.html')
 _TOOLS = re.compile(r'<script[^>]*src="_static/searchtools\.js')
-_PIECES = re.compile(r"""<!--.*?-->|<(?:[^<>"']|"[^"]*"|'[^']*')*>|[^<]+""", re.S)
-_TAG = re.compile(r"<(/?)([a-z0-9]*)")
-# What is shown as it is written, and what goes on in the line in which it stands.
-_VERBATIM = {"pre", "code", "script", "style", "svg", "textarea", "math"}
-_INLINE = {"a", "b", "em", "i", "span", "strong"}
-_MARKS = "，。：；、？！）"
-_HOLE = re.compile(rf"(?<=[{_MARKS}])\s+")
-# Between a number and its "%" no line may end.
-_UNBROKEN = re.compile(r"(?<=\d) (?=%)")
 _DRAWING = re.compile(r"(_images/)([\w.-]+?)(\.svg)")
 
 
@@ -228,29 +220,7 @@ def translate(html: str, page: str, titles: dict[str, str], project: str) -> str
     start, end = html.index("<body"), html.index("<article")
     after = html.index("</article>")
     above = _above(html[start:end], page, titles, project)
-    return html[:start] + above + closed_up(attributes(html[end:after])) + around(html[after:])
-
-
-def closed_up(html: str) -> str:
-    """Return HTML without the spaces behind full-width marks, and with numbers that keep their "%".
-
-    Such a mark has its space within. They come from lines that end in the source, and from sentences that
-    are joined as English ones are.
-    """
-    pieces, kept, behind_mark = [], 0, False
-    for piece in _PIECES.findall(html):
-        if piece.startswith("<"):
-            closing, tag = _TAG.match(piece).groups()
-            if tag in _VERBATIM:
-                kept += -1 if closing else 1
-            behind_mark = behind_mark and tag in _INLINE
-        elif not kept:
-            if behind_mark:
-                piece = piece.lstrip()
-            piece = _UNBROKEN.sub("\u00a0", _HOLE.sub("", piece))
-            behind_mark = piece[-1] in _MARKS if piece else behind_mark
-        pieces.append(piece)
-    return "".join(pieces)
+    return html[:start] + above + closed_up(cells(attributes(html[end:after]))) + around(html[after:])
 
 
 def search_page(html: str, titles: dict[str, str], project: str) -> str:
