@@ -186,7 +186,7 @@ LABELS: Final[dict[str, str]] = {
     "distance": "距离",
     "normalised": "归一化后",
     "output": "输出",
-    "activated": "激活后",
+    "activated": "激活函数之后",
     "convolutions alone": "只取卷积层",
     "relative shift, noisy against “without batch norm”": "相对偏移，带噪声与“无批归一化”相比",
     "relative shift, noisy against “batch norm”": "相对偏移，带噪声与“批归一化”相比",
