@@ -85,7 +85,8 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
                 for kind, says in _SAYS_ZH.items()
                 if kind in said
             )
-            lines.append(f"{name}：中心设置的回答为{answer}；其余 {len(others)} 种设置中，{told}。")
+            rest = f"；其余 {len(others)} 种设置中，{told}" if others else "，没有其他设置"
+            lines.append(f"{name}：中心设置的回答为{answer}{rest}。")
             findings = sorted(verdict.findings, key=lambda f: f.effect.mean)
             if findings:
                 rule = findings[0].rule

@@ -175,7 +175,7 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
 
     def _trained_on_zh(self) -> str:
         amount, own = (
-            f"{chinese(write_images(size))}训练 {self.study.epochs} 个 epoch"
+            f"{'' if size is None else ' '}{chinese(write_images(size))}训练 {self.study.epochs} 个 epoch"
             for size in (self.study.tensorflow_train_size, self.study.train_size)
         )
         if self.study.tensorflow_train_size == (self.study.train_size or IMAGES[self.study.dataset]):
