@@ -145,9 +145,9 @@ def test_the_theme_s_words_change_and_a_page_s_own_do_not():
 
 
 def test_a_number_stays_with_its_unit_and_an_interval_with_both_its_ends():
-    written = "<td>+1.02 个百分点 [+0.89, +1.14]</td><p>3.26 倍 [3.01, 3.53]，[a, b]，1, 2</p>"
+    written = "<td>+1.02 个百分点 [+0.89, +1.14]</td><p>3.26 倍 [3.01, 3.53]，[a, b]，1, 2</p><td>0 / 5</td>"
     assert chinese_type.closed_up(written).replace("\u00a0", "_") == (
-        "<td>+1.02_个百分点 [+0.89,_+1.14]</td><p>3.26_倍 [3.01,_3.53]，[a, b]，1, 2</p>"
+        "<td>+1.02_个百分点 [+0.89,_+1.14]</td><p>3.26_倍 [3.01,_3.53]，[a, b]，1, 2</p><td>0_/_5</td>"
     )
 
 
