@@ -30,7 +30,7 @@ from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.kept import stale_of
-from bnstudy.chapters.second_round import behind, judgements, writer_of
+from bnstudy.chapters.second_round import behind, judgements, leading_doubts, writer_of
 from bnstudy.chapters.trained import around, described
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
@@ -85,12 +85,13 @@ class Chapter(Generic[AStudy]):
             if (judgement := judged.get(claim.id)) and judgement.findings:
                 writer = writer_of(judgement, self.study.name, language)
                 besides = around(self.study.name, claim.id, language, self._frames().root)
-                headline = headlines.confirmed(said, judgement, writer, *besides)
+                doubts = leading_doubts(claim.id, writer)
+                headline = headlines.confirmed(said, judgement, writer, *besides, doubts)
                 found, advice = headline.found, headline.advice
             if found:
                 lines.append(
-                    f'<p class="lead-claim"><strong>{claim.id}.</strong> {found} <strong>{do}</strong> '
-                    f"{advice}</p>"
+                    f'<p class="lead-claim"><strong>{claim.id}.</strong> {found} '
+                    f'<strong class="do">{do} {advice}</strong></p>'
                 )
         return Html("".join(lines))
 

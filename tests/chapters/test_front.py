@@ -102,7 +102,9 @@ def test_a_claim_that_is_not_judged_yet_is_called_exploratory(page):
 def test_what_to_do_comes_first_and_leads_to_its_card(page):
     links = [a["href"] for a in soup(page.todo()).select("li > a[href^='#']")]
     assert links == [f"#card-{claim.lower()}" for claim in front.MOST_MET]
-    for line in soup(page.todo()).select("li"):
+    (door,) = soup(page.todo()).select("li.todo-door a")
+    assert door["href"] == "is_it_batch_norm.html"
+    for line in soup(page.todo()).select("li:not(.todo-door)"):
         # Why, by a number that opens, and how sure that is.
         assert line.select("a.number")
         assert line.select_one(".todo-claim .verdict").get_text().split()[0] in "✓◐✗?…"
