@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bnstudy.analysis.doubt import Doubt
 from bnstudy.analysis.judged.design import BLOCKS, CONFIRMATORY
 from bnstudy.analysis.judged.parts import Quantity
 from bnstudy.analysis.judged.preregistration import PreregistrationError, check, freeze, frozen
@@ -23,7 +24,7 @@ from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.trail import Trail, trail_of
 from bnstudy.analysis.words import Sources
-from bnstudy.chapters.doubts import Doubt, asked_again, doubts
+from bnstudy.chapters.doubts import asked_again, doubts
 from bnstudy.chapters.judged import claims, deviations, digests, family
 from bnstudy.chapters.kept import once_for, records_of, state_of
 from bnstudy.records.provenance import git_state
@@ -165,10 +166,11 @@ def _measured(store: Store) -> dict[str, Estimate]:
     if records:
         check(records, frozen(store.root), list(claims().values()), deviations())
     blocks = blocks_of(_source(store, record) for record in records)
-    return {name: estimate(quantity, blocks, len(family())) for name, quantity in _every_quantity().items()}
+    return {name: estimate(quantity, blocks, len(family())) for name, quantity in every_quantity().items()}
 
 
-def _every_quantity() -> dict[str, Quantity]:
+def every_quantity() -> dict[str, Quantity]:
+    """Return every judged quantity by its name, and those that doubts ask for instead."""
     return family() | asked_again()
 
 
@@ -218,4 +220,4 @@ def _to_plain(found: Estimate) -> dict[str, Any]:
 
 
 def _from_plain(name: str, body: Mapping[str, Any]) -> Estimate:
-    return Estimate(_every_quantity()[name], **{**body, "interval": Interval(**body["interval"])})
+    return Estimate(every_quantity()[name], **{**body, "interval": Interval(**body["interval"])})

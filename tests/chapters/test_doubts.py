@@ -1,12 +1,15 @@
-"""What carries a judged answer, found since: recomputed from the records' tables, and said beside the verdict."""
+"""What carries a judged answer, found since: recomputed from the records, and said beside the verdict."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 
 from bnstudy.analysis.judged.design import CONSTANT_PHASE, STEPS_PER_EPOCH
+from bnstudy.chapters.covariate_shift import seen
 from bnstudy.chapters.decay.doubts import REST, SHORT, WHOLE
 from bnstudy.chapters.doubts import asked_again, doubts
 from bnstudy.chapters.front import Front
@@ -40,7 +43,7 @@ def test_the_last_batch_is_short_at_whole_epochs_alone():
     for epoch in CONSTANT_PHASE:
         step = round(epoch * STEPS_PER_EPOCH)
         assert sizes[(step - 1) % STEPS_PER_EPOCH] == (128 if epoch in WHOLE else REST)
-    assert SHORT == sum(epoch == int(epoch) for epoch in CONSTANT_PHASE)
+    assert sum(epoch == int(epoch) for epoch in CONSTANT_PHASE) == SHORT
 
 
 def test_without_short_batches_c6_is_what_the_table_of_accuracies_gives(built):
@@ -73,6 +76,18 @@ def test_without_the_first_step_c2_is_what_the_probe_s_table_gives(built):
     ((_, found),) = doubted("C2")
     assert found.estimate.interval.mean == pytest.approx(apart.mean(), abs=1e-9)
     assert found.estimate.interval.low < 0 < found.estimate.interval.mean
+
+
+def test_c1_with_more_noise_is_what_the_probes_saw(built):
+    runs = seen.noise(frames_of("shift"))
+    runs = runs[runs["dose"] == runs["dose"].max()].pivot_table(
+        index=["training", "seed"], columns="kind", values="gradient"
+    )
+    apart = (runs["fresh"] - runs["frozen"]).groupby("seed").mean()
+    ((_, found),) = doubted("C1")
+    assert np.allclose(found.estimate.values, apart)
+    # The bound lies within the judge's interval.
+    assert found.estimate.interval.low < math.log2(1.25) < found.estimate.interval.high
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

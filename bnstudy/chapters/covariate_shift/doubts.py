@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from bnstudy.analysis.doubt import Doubt
 from bnstudy.analysis.judged.parts import Estimate
 from bnstudy.analysis.judged.training import Blocks, Training
 from bnstudy.analysis.procedure import Outcomes, Sample
 from bnstudy.analysis.saying import Said
 from bnstudy.chapters.covariate_shift.judged import COSINE
-from bnstudy.chapters.doubts import Doubt
 
 
 @dataclass(frozen=True)

@@ -154,13 +154,17 @@ def _pooled(angle: pd.DataFrame, layer: str) -> pd.Series[float]:
 def _at_the_end(shown: Shown) -> str:
     """Return the logits' distance to a Gaussian at the last probed step."""
     table = seen.shape(shown.frames)
-    last = table[(table["layer"] == LOGITS) & (table["step"] == table["step"].max())]
+    table = table[table["layer"] == LOGITS]
+    by_step = table.groupby("step")["value"].mean()
+    rises = by_step.iloc[-1] > by_step.iloc[-2]
+    last = table[table["step"] == by_step.index[-1]]
     distance = shown.write.number(last.groupby("seed")["value"].mean())
-    steps = shown.write.cite(f"{int(table['step'].max())}")
+    steps = shown.write.cite(f"{by_step.index[-1]}")
+    en, zh = (", and rising,", "已升到") if rises else ("", "为")
     return shown.write.say(
-        f"The verdict is on means over {steps} steps, half an epoch: at their end, and rising, that of the logits is "
+        f"The verdict is on means over {steps} steps, half an epoch: at their end{en} that of the logits is "
         f"{distance} (asked: below {NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
-        f"判定依据的是前 {steps} 步（半个 epoch）中各测量步的平均；到最后一步，logit 的 KS 距离已升到 {distance}（对平均值的要求：低于 "
+        f"判定依据的是前 {steps} 步（半个 epoch）中各测量步的平均；到最后一步，logit 的 KS 距离{zh} {distance}（对平均值的要求：低于 "
         f"{NOT_GAUSSIAN:g}）。标准化本身不改变分布的形状。",
     )
 

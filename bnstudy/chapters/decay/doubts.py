@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bnstudy.analysis.doubt import Doubt
 from bnstudy.analysis.judged.design import CONSTANT_PHASE, END, LAST_STEPS, STEPS_PER_EPOCH
 from bnstudy.analysis.judged.parts import Quantity
 from bnstudy.analysis.saying import Said
 from bnstudy.chapters.decay.judged import ANNEALED_LAST, CONSTANT_LAST
-from bnstudy.chapters.doubts import Doubt
 from bnstudy.records.spec import RunSpec
 
 BATCH = RunSpec().batch_size

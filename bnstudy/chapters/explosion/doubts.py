@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bnstudy.analysis.doubt import Doubt
 from bnstudy.analysis.judged.design import SHIFT, TRAININGS
 from bnstudy.analysis.judged.parts import Quantity, Reads
 from bnstudy.analysis.saying import Said
-from bnstudy.chapters.doubts import Doubt
 from bnstudy.chapters.explosion.judged import FROM_SHIFT
 
 MOST = 16
