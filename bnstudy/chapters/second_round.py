@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -87,8 +88,15 @@ def confirmatory_records(store: Store) -> list[Record]:
 
 
 def behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> list[str]:
-    """Return the names of the recorded runs that a judgement rests on, in order."""
-    return _every_run(trails(judgement, data_dir))
+    """Return the names of the recorded runs that a judgement rests on, in order; without those of doubts."""
+    return _judged_runs(judgement, trails(judgement, data_dir))
+
+
+def machines_behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> Counter[str]:
+    """Return on which devices those runs were trained, and how many on each."""
+    runs = set(behind(judgement, data_dir))
+    records = confirmatory_records(Store(data_dir or default_data_dir()))
+    return Counter(str(r.provenance["device"]) for r in records if r.spec.name in runs)
 
 
 def writer_of(
@@ -96,7 +104,7 @@ def writer_of(
 ) -> Writer:
     """Return what writes a judgement's numbers on a page, each with the recorded runs behind it."""
     found = trails(judgement, data_dir)
-    return Writer(Sources(page, _every_run(found)), language, found)
+    return Writer(Sources(page, _judged_runs(judgement, found)), language, found)
 
 
 def trails(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> dict[str, Trail]:
@@ -190,8 +198,9 @@ def _runs_by_place(root: Path, state: str) -> Places:
     return places
 
 
-def _every_run(found: Mapping[str, Trail]) -> list[str]:
-    return sorted({run for trail in found.values() for run in trail.every_run()})
+def _judged_runs(judgement: Judgement, found: Mapping[str, Trail]) -> list[str]:
+    named = (found[quantity.name] for quantity in judgement.claim.quantities())
+    return sorted({run for trail in named for run in trail.every_run()})
 
 
 def _source(store: Store, record: Record) -> Source:
