@@ -37,7 +37,9 @@ FIRST_ROUND = ["first_round", "zh/first_round"]
 
 def test_every_page_is_tested(html: Path) -> None:
     built = {str(p.relative_to(html / "book").with_suffix("")) for p in (html / "book").rglob("*.html")}
-    assert built == set(CHAPTERS)
+    # An address that one may guess leads to the Chinese front page.
+    assert built == {*CHAPTERS, "zh/index"}
+    assert 'content="0; url=../zh.html"' in (html / "book" / "zh" / "index.html").read_text("utf-8")
 
 
 def test_the_first_page_leads_to_the_book(browser: Any, html: Path) -> None:

@@ -6,13 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
 from bnstudy.analysis import page
 from bnstudy.analysis.judged.design import BLOCKS, TUNING, Block
-from bnstudy.analysis.judged.parts import Claim, Part, Verified
+from bnstudy.analysis.judged.parts import Claim, Part, Scale, Verified
 from bnstudy.analysis.judged.preregistration import FILE as FROZEN
 from bnstudy.analysis.judged.preregistration import frozen, refusals
 from bnstudy.analysis.judged.verdicts import Answer, Finding, Judgement
@@ -111,7 +112,8 @@ class SecondRound:
         if not (self.store.root / FROZEN).exists():
             return words.unfrozen
         since = frozen(self.store.root)
-        said = words.froze.format(commit=since.commit, date=since.date)
+        on = datetime.fromisoformat(since.date).astimezone(UTC).strftime(words.when)
+        said = words.froze.format(commit=since.commit[:10], date=on)
         changed = [refusal.claim for refusal in refusals([], since, list(claims().values()))]
         return said + words.changed.format(named=words.comma.join(changed)) if changed else said
 
@@ -187,11 +189,14 @@ class SecondRound:
             ):
                 answers = [_percent(row[f"{answer}, {seeds} seeds"]) for answer in ("holds", "fails")]
                 said[called] = " / ".join(answers)
-                said[width] = write_width(row[f"half_width, {seeds} seeds"], scale, self.language)
-            distance = write_width(row["decided_from, planned seeds"], scale, self.language)
-            said[told] = distance.lstrip("±")
+                said[width] = self._half_width(row[f"half_width, {seeds} seeds"], scale)
+            said[told] = self._half_width(row["decided_from, planned seeds"], scale)
             rows.append(said)
         return page.show(pd.DataFrame(rows))
+
+    def _half_width(self, width: float, scale: Scale) -> str:
+        """Return a distance by itself, which has no sign."""
+        return write_width(width, scale, self.language).lstrip("±")
 
     def undecided(self) -> Markdown:
         """Return which parts even the most seeds would often leave open, if values are what is expected."""
@@ -328,7 +333,9 @@ class SecondRound:
             grades=grades,
             why=REASONS[why] if language == "zh" else why,
             reads=self._and([self._reads(block) for block, _ in quantity.reads]),
-            width=write_width(quantity.target, quantity.scale, language),
+            width=(self.words.narrow_factor if quantity.scale == "factor" else self.words.narrow).format(
+                self._half_width(quantity.target, quantity.scale)
+            ),
             found=self._found(finding) + self._doubted(claim, part),
         )
 

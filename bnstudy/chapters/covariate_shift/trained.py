@@ -206,7 +206,7 @@ def _shape(shown: Shown) -> str:
                     "units. Dotted: the distance from which on they are called not Gaussian. Dashed: a Gaussian "
                     "sample of the same size. Bands: 95 % intervals over seeds (Student's t).",
                     "各层归一化后的值（再标准化）与高斯分布的 KS 距离（Kolmogorov–Smirnov 距离，即两个分布函数的最大差），对各单元取平均。"
-                    "点线：达到此距离即不算高斯分布。"
+                    "点线：距离达到此值，就不再算高斯分布。"
                     "虚线：样本量相同的高斯样本。色带：随机种子之间的 95% 置信区间（t 分布）。",
                 ),
             ),
@@ -255,8 +255,8 @@ def _noise(shown: Shown) -> str:
                     "or frozen (which doesn't), by its amount: relative shift with the noise of the next pass, largest "
                     "gradient norm, test accuracy at the end of half an epoch. Level lines: networks without noise. "
                     "Bands: 95 % intervals over seeds (Student's t).",
-                    "在每次批归一化之后加噪声：或每次前向重新抽取（重抽噪声，使各层的分布偏移），或只抽取一次、此后不变（固定噪声，"
-                    "不产生偏移）。横轴为噪声的量。自上而下：相对偏移（计入下一次前向的噪声）、最大梯度范数、训练半个 epoch 后的测试准确率。"
+                    "在每次批归一化之后加噪声：或每次前向传播重新抽取（重抽噪声，使各层的分布偏移），或只抽取一次、此后不变（固定噪声，"
+                    "不产生偏移）。横轴为噪声的量。自上而下：相对偏移（计入下一次前向传播的噪声）、最大梯度范数、训练半个 epoch 后的测试准确率。"
                     "水平线为不加噪声的网络。"
                     "色带：随机种子之间的 95% 置信区间（t 分布）。",
                 ),
@@ -307,12 +307,12 @@ def _published_noise(shown: Shown, runs: pd.DataFrame) -> str:
             write.say(
                 f"with {name} {shift} times the relative shift of the network without batch norm, and {gain} points "
                 "of test accuracy against it",
-                f"用 {name} 时，相对偏移是它的 {shift} 倍，测试准确率与它相差 {gain} 个百分点",
+                f"用 {name} 时，相对偏移是后者的 {shift} 倍，测试准确率之差（前者减后者）为 {gain} 个百分点",
             )
         )
     return write.say(
         f"Batch norm with fresh noise of the published amount has, {'; '.join(said)}.",
-        f"批归一化之后加重抽噪声（量与文献相同），与无批归一化的网络相比：{'；'.join(said)}。",
+        f"批归一化之后加重抽噪声（与 Santurkar 等人所用的量相同），与无批归一化的网络相比：{'；'.join(said)}。",
     )
 
 

@@ -33,8 +33,8 @@ def described(shown: Shown) -> str:
                     "over seeds (Student's t); no verdict rests on them. Decay 0 is left out: with frozen weights its "
                     "average would be the last batch of a pass alone, which is smaller than the others.",
                     "第二轮的网络在退火前后：与同一组权重的精确统计量相比，测试准确率的降幅，按每种补救办法能恢复多少来拆分。"
-                    "误差线：随机种子之间的 95% 置信区间（t 分布），不作判定之用。图中没有衰减率 0：权重固定时，它的滑动平均只是整遍数据的最后一批，"
-                    "而这一批比其余的小。",
+                    "误差线：随机种子之间的 95% 置信区间（t 分布），不作判定之用。图中没有衰减率 0：权重固定时，它的滑动平均只剩整遍数据的最后一批，"
+                    "而那一批的图像比别的批少。",
                 ),
             ),
             shown.seen(_early(shown)),
@@ -245,7 +245,7 @@ def _split_in_words(shown: Shown) -> str:
             rows = split[(split["schedule"] == phase) & (split["part"] == part)]
             values = rows.groupby("decay")["loss_of_accuracy"].mean()
             listed = [
-                say(f"{decay:g}: {100 * value:.1f}", f"衰减率 {decay:g} 为 {100 * value:.1f}")
+                say(f"{decay:g}: {_tenths(value)}", f"衰减率 {decay:g} 为 {_tenths(value)}")
                 for decay, value in values.items()
             ]
             said.append(
@@ -255,6 +255,11 @@ def _split_in_words(shown: Shown) -> str:
                 )
             )
     return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点图：{'；'.join(said)}。")
+
+
+def _tenths(share: float) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(100 * share, 1) + 0.0:.1f}"
 
 
 def _mean_lost(

@@ -35,9 +35,11 @@ def described(shown: Shown) -> str:
                 _in_words(shown, ended),
                 shown.write.say(
                     "How each seed's training ended, by what is updated when and what the network is like. The "
-                    "first half of the verdict rests on the second row alone, with the judge's wider interval.",
+                    "first half of the verdict rests on the second row alone, with the judge's wider interval. In the "
+                    "table, test accuracy is the median over the seeds that did not diverge, the largest gradient norm "
+                    "that over all seeds.",
                     "各随机种子的训练如何结束；每行一种更新方式或网络构造。判定的前一半只依据第二行，并且用置信水平更高的区间，"
-                    "所以比下表的 95% 置信区间宽。",
+                    "所以比下表的 95% 置信区间宽。下表的测试准确率是没有发散的随机种子的中位数，最大的梯度范数是全部随机种子的中位数。",
                 ),
             ),
             shown.seen(_sentences(shown, ended)),

@@ -128,7 +128,7 @@ def table(shown: Shown) -> pd.DataFrame:
     say = shown.write.say
     costs = {
         "batch": say("True costs", "设为 True 时准确率下降"),
-        "leaked": say("a pass with True costs", "以 True 跑一遍之后准确率下降"),
+        "leaked": say("a pass with True costs", "先以 True 跑一遍、再设回 False，准确率下降"),
     }
     by_phase = {phase: flags(shown, epoch) for phase, epoch in shown.phases.items()}
     lines = []
@@ -177,7 +177,7 @@ def _grouping(shown: Shown) -> str:
         f"too, but in the images' stored order, one grouping for all seeds, where True costs {cost}: which images "
         "share a batch matters that much.",
         f"打乱时，每个随机种子的图像顺序各不相同。C6 的判定也用到与训练批一样大的测试批，但图像按存储顺序分批，各随机种子都相同；"
-        f"这时 True 使测试准确率下降的百分点为 {cost}：哪些图像同处一批，影响就有这么大。",
+        f"这时 True 使测试准确率下降的百分点为 {cost}：可见，哪些图像分在同一批，也会影响结果。",
     )
 
 
