@@ -297,3 +297,9 @@ def test_status_scans_once_whatever_is_missing(recorded, monkeypatch, capsys):
     monkeypatch.setattr(Store, "scan", lambda self, names=None: scans.append(names) or scan(self, names))
     assert main(["status", "--data-dir", str(recorded)]) == 4
     assert scans == [None]
+
+
+def test_python_m_bnstudy_is_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "bnstudy", "run"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: bnstudy run")

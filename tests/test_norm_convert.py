@@ -376,3 +376,43 @@ def test_averages_refuse() -> None:
     ema.track({"w": torch.ones(1)})
     with pytest.raises(ValueError, match="each name once"):
         ema.track({"w": torch.ones(1)})
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_tracking_that_was_switched_off_stays_off(momentum: float | None) -> None:
+    """With averages there: still in training, and what evaluation normalises by."""
+    theirs = nn.Sequential(nn.BatchNorm1d(3, momentum=momentum))
+    theirs(torch.randn(8, 3) * 2 + 1)
+    theirs[0].track_running_stats = False
+    kept = {name: value.clone() for name, value in theirs.state_dict().items()}
+    for ours in (convert(copy.deepcopy(theirs), strict=True), nn.Sequential(from_torch(theirs[0]))):
+        train_alike(copy.deepcopy(theirs), ours, 1)
+        back = to_torch(copy.deepcopy(ours), 1)
+        assert back[0].track_running_stats is False
+        for model in (ours, back):
+            train_alike(copy.deepcopy(theirs), model, 1)
+            for name, value in model.state_dict().items():
+                assert torch.equal(value, kept[name]), name
+
+
+def test_a_layer_that_has_no_twin_is_left_and_the_rest_converted() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3, eps=0.0), nn.BatchNorm1d(3))
+    model[2].num_batches_tracked = None
+    with pytest.raises(ValueError, match="num_batches_tracked None; allowed: a counter"):
+        from_torch(model[2])
+    twin = copy.deepcopy(model)
+    with pytest.warns(UserWarning, match=r"1 of 3(.|\n)*'1', .*eps 0.0; allowed: above 0(.|\n)*'2', .*None"):
+        convert(model)
+    assert [type(layer) for layer in model] == [BatchNorm, nn.BatchNorm1d, nn.BatchNorm1d]
+    for one in (twin, model):
+        one[1].eval()  # PyTorch trains without eps no more than we do
+    x = torch.randn(8, 3)
+    assert torch.allclose(model(x), twin(x), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_scripted_layer_is_left_and_said_to_be_scripted() -> None:
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
+    for model in (scripted, nn.Sequential(scripted, nn.BatchNorm1d(3))):
+        with pytest.raises(ValueError, match=r"left: '(0\.)?1', scripted, .*before torch.jit sees it"):
+            convert(model, strict=True)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import prune
 from torch.optim.swa_utils import update_bn
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
@@ -211,3 +212,48 @@ def test_layers_that_several_processes_share_are_named() -> None:
         recalibrate(network(), batches([3]))
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.SyncBatchNorm])
+def test_a_last_batch_of_one_row_counts_as_one_row(norm: Any) -> None:
+    model, data = network(norm), batches([6, 5, 1])
+    model[1].register_forward_hook(lambda layer, args, output: shapes.append(tuple(output.shape)))
+    shapes: list[tuple[int, ...]] = []
+    with pytest.warns(UserWarning, match=r"one value a channel at \['1', '4'\]"):
+        calibrated = recalibrate(model, data)
+    assert shapes == [(6, 3), (5, 3), (1, 3)]
+    for value, expected in zip(found(calibrated), truth(copy.deepcopy(model), data), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=2e-6, atol=1e-6)
+
+
+def test_what_half_precision_can_not_hold_is_named() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(4)).half()
+    before = state(model)
+    x = batches([8])[0].half() * 1000
+    assert float(x.double().var(0).max()) > torch.finfo(torch.float16).max
+    with pytest.raises(ValueError, match=r"in '0', which its torch.float16 statistics can't hold"):
+        recalibrate(model, [x], inplace=True)
+    assert_same(model, before)
+    assert bool(recalibrate(model, [x / 100])[0].running_var.isfinite().all())
+
+
+@pytest.mark.filterwarnings("ignore:.torch.nn.utils.weight_norm:FutureWarning")
+@pytest.mark.parametrize("old", ["weight_norm", "spectral_norm", "prune"])
+def test_a_model_that_can_not_be_copied_names_inplace(old: str) -> None:
+    model, data = network(), batches([6, 4])
+    if old == "prune":
+        prune.l1_unstructured(model[0], "weight", amount=0.5)
+    else:
+        getattr(nn.utils, old)(model[0])
+    model(data[0])
+    with pytest.raises(RuntimeError, match=r"can't be copied: .*; allowed: inplace=True"):
+        recalibrate(model, data)
+    reached = torch.cat([model.eval()[0](x) for x in data]).detach().double()
+    recalibrate(model, data, inplace=True)
+    torch.testing.assert_close(model[1].running_mean.double(), reached.mean(0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_scripted_model_is_said_to_be_one() -> None:
+    with pytest.raises(ValueError, match=r"layer '1' is scripted.*; allowed: the model before torch.jit"):
+        recalibrate(torch.jit.script(network().eval()), batches([3]))

@@ -37,7 +37,7 @@ from bnstudy.analysis.words import Html, Markdown, Sources, write_claim
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import chapter_of, claims, deviations, family, words
-from bnstudy.chapters.second_round import confirmatory_records, judgements, trails
+from bnstudy.chapters.second_round import confirmatory_records, doubted, judgements, trails
 from bnstudy.chapters.second_round_blocks import Recorded, planned_by
 from bnstudy.chapters.second_round_names import CHAPTERS, PARTS, QUANTITIES, REASONS
 from bnstudy.chapters.second_round_words import WORDS, Words
@@ -336,26 +336,37 @@ class SecondRound:
             width=(self.words.narrow_factor if quantity.scale == "factor" else self.words.narrow).format(
                 self._half_width(quantity.target, quantity.scale)
             ),
-            found=self._found(finding),
+            found=self._found(finding) + self._doubted(claim, part),
         )
 
     def _found(self, finding: Finding) -> str:
         words, language = self.words, self.language
         if finding.estimate.missing:
             return words.unmeasured
-        trail = self.trails[finding.part.quantity.name]
-        write = Writer(Sources(PAGE, trail.every_run()), language, {finding.part.quantity.name: trail})
         grades = "".join(
             words.found_grade.format(name=self._name(name), answer=in_language(ANSWERS[answer], language))
             for name, answer in finding.grades.items()
         )
         return words.found.format(
             answer=in_language(ANSWERS[finding.answer], language),
-            size=write.estimate(finding.estimate),
+            size=self._writer(finding).estimate(finding.estimate),
             grades=grades,
             wide="" if finding.estimate.measured else words.wide,
             expected=write_value(finding.part.quantity.pilot.mean, finding.part.quantity.scale, language),
         )
+
+    def _doubted(self, claim: str, part: Part) -> str:
+        """Return what was found of a part's answer since, and what is found without it."""
+        space = "" if self.language == "zh" else " "
+        return "".join(
+            space + doubt.sentence(finding, self._writer(finding))
+            for doubt, finding in doubted(claim, self.store.root)
+            if doubt.part == part.name
+        )
+
+    def _writer(self, finding: Finding) -> Writer:
+        name = finding.part.quantity.name
+        return Writer(Sources(PAGE, self.trails[name].every_run()), self.language, self.trails)
 
     def _verified(self, claim: str, verified: Verified) -> str:
         answer: Answer = "holds" if verified.holds else "doesn't hold"

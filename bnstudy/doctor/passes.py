@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnstudy.doctor.answers import Answers, Grader
+from bnstudy.doctor.answers import Grader
 from bnstudy.doctor.batches import moved
 from bnstudy.doctor.layers import NAMES, moves, named_batch_norms
 from bnstudy.doctor.progress import Progress
@@ -52,8 +52,8 @@ class Passes:
         result: tuple[Any, Any] = self._run(lambda model: self._one(model.eval(), batch))
         return result
 
-    def answers(self, batches: Iterable[Any], statistics: Statistics | None, grader: Grader) -> Answers:
-        """Return the answers on ``batches`` in evaluation mode, with these statistics for the model's."""
+    def grade(self, batches: Iterable[Any], statistics: Statistics | None, grader: Grader) -> Grader:
+        """Grade ``batches`` in evaluation mode, with these statistics for the model's."""
 
         def body(model: nn.Module) -> None:
             model.eval()
@@ -63,10 +63,10 @@ class Passes:
                 grader.add(*self._one(model, batch))
 
         self._run(body)
-        return grader.answers()
+        return grader
 
-    def answers_by_batch(self, batches: Iterable[Any], grader: Grader) -> Answers:
-        """Return the answers with each batch normalised by its own statistics, everything else evaluating."""
+    def grade_by_batch(self, batches: Iterable[Any], grader: Grader) -> Grader:
+        """Grade with each batch normalised by its own statistics, everything else evaluating."""
 
         def body(model: nn.Module) -> None:
             model.eval()
@@ -75,7 +75,7 @@ class Passes:
                 grader.add(*self._one(model, batch))
 
         self._run(body)
-        return grader.answers()
+        return grader
 
     def precise(self, batches: Iterable[Any], training: bool) -> dict[nn.Module, Moments]:
         """Return the moments of all values that reach each layer on ``batches`` together.

@@ -17,6 +17,10 @@ from bnstudy.norm.momentum import decay_from_momentum, momentum_from_decay
 TORCH_LAYERS: dict[int, type[_BatchNorm]] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 OVERRIDES = ("decay", "epsilon", "updates", "fused")
 
+# How torch.jit names what it made of a layer.
+_SCRIPTED = frozenset(cls.__name__ for cls in (BatchNorm, nn.SyncBatchNorm, *TORCH_LAYERS.values()))
+_COUNTER = "a counter, torch.tensor(0)"
+
 # What every module has, and what PyTorch's batch-norm layers have besides.
 _MODULE = frozenset(vars(nn.Module()))
 _OPTIONS = ("num_features", "eps", "momentum", "affine", "track_running_stats")
@@ -53,7 +57,8 @@ def convert(
     Args:
         model: any module, or such a layer itself.
         strict: raise ``ValueError`` where a batch-norm layer would be left as it is: ``SyncBatchNorm``, a
-            lazy layer that has seen no batch, another subclass, a layer whose ``forward`` was replaced.
+            lazy layer that has seen no batch, another subclass, a layer whose ``forward`` was replaced, one
+            with ``eps`` 0 or without ``num_batches_tracked``, a scripted one.
         report: called with the ``Conversion``; ``report=print`` tells what was converted and what left.
             Without it a ``UserWarning`` names what was left.
         overrides: set on every new layer: any of ``decay``, ``epsilon``, ``updates``, ``fused``.
@@ -68,6 +73,8 @@ def convert(
     new: dict[_BatchNorm, BatchNorm] = {}
     converted, left = [], {}
     for name, layer in model.named_modules():
+        if is_scripted(layer):
+            left[name] = "scripted, whose code is fixed: convert the model before torch.jit sees it"
         if not isinstance(layer, _BatchNorm) or isinstance(layer, BatchNorm):
             continue
         reason = _why_not(layer)
@@ -101,6 +108,8 @@ def from_torch(layer: nn.Module) -> BatchNorm:
         allowed = ", ".join(f"nn.{cls.__name__}" for cls in TORCH_LAYERS.values())
         raise TypeError(f"layer is a {type(layer).__name__}; allowed: {allowed}")
     assert isinstance(layer, _BatchNorm)
+    if _uncounted(layer):
+        raise ValueError(f"layer has num_batches_tracked None; allowed: {_COUNTER}")
     new = _twin(layer)
     _copy(layer, new)
     return new.train(layer.training)
@@ -142,6 +151,15 @@ def to_torch(model: nn.Module, dimensions: int | None = None) -> nn.Module:
     return model
 
 
+def is_scripted(layer: nn.Module) -> bool:
+    """Whether ``layer`` is what ``torch.jit`` made of a batch-norm layer, and so no longer one in Python."""
+    return isinstance(layer, torch.jit.ScriptModule) and layer.original_name in _SCRIPTED
+
+
+def _uncounted(layer: _BatchNorm) -> bool:
+    return layer.running_mean is not None and layer.num_batches_tracked is None
+
+
 def _why_not(layer: _BatchNorm) -> str | None:
     if isinstance(layer, nn.SyncBatchNorm):
         return "a SyncBatchNorm, whose moments are those of several processes"
@@ -151,6 +169,10 @@ def _why_not(layer: _BatchNorm) -> str | None:
         return f"a {kind}, lazy: run a forward first" if lazy else f"a {kind}, which may do anything else"
     if "forward" in vars(layer):
         return f"a {type(layer).__name__} whose forward was replaced"
+    if not layer.eps > 0:
+        return f"a {type(layer).__name__} with eps {layer.eps!r}; allowed: above 0"
+    if _uncounted(layer):
+        return f"a {type(layer).__name__} with num_batches_tracked None; allowed: {_COUNTER}"
     return None
 
 
@@ -168,6 +190,9 @@ def _twin(layer: _BatchNorm) -> BatchNorm:
     new.torch_class = type(layer)
     if layer.running_mean is None:
         torch.func.replace_all_batch_norm_modules_(new)
+    else:
+        # Switched off with averages there, they stay and are still what evaluation normalises by.
+        new.track_running_stats = layer.track_running_stats
     return new
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from bnstudy.norm.convert import is_scripted
 from bnstudy.norm.following import unheard
 from bnstudy.norm.layer import BatchNorm
 from bnstudy.norm.moments import weighted_moments
@@ -32,8 +33,10 @@ def recalibrate(
 
     The statistics of a layer are the mean and population variance of all values that reach it on
     ``batches`` together, with the weights as they are and each batch normalised by its own moments, as in
-    training. Batches may be of any sizes. PyTorch's ``update_bn`` averages Bessel-corrected variances of
-    batches, the smallest weighing as much as the largest, and leaves out how far their means lie apart.
+    training. Batches may be of any sizes; of one with a single value a channel, which PyTorch's layers refuse
+    in training, ``beta`` is what comes out, and a ``UserWarning`` says so. PyTorch's ``update_bn`` averages
+    Bessel-corrected variances of batches, the smallest weighing as much as the largest, and leaves out how
+    far their means lie apart.
 
     All else of the model is in evaluation mode meanwhile, so that dropout is off, as it is when the
     statistics are used (Li et al. 2018, arXiv 1801.05134). Modes, hooks and what layers count are left as
@@ -48,19 +51,21 @@ def recalibrate(
         forward: ``forward(model, batch)`` passes a batch instead; what it returns isn't used.
         inplace: change ``model`` itself, not a copy.
 
-    Raises ``ValueError`` if there is no layer to recalibrate, no batch, or a moment that is not finite (by
-    the layer's name), and ``RuntimeError`` for ``SyncBatchNorm`` layers among several processes; ``model``
-    is then as it was. Layers that no batch reaches keep their averages; a ``UserWarning`` names them.
+    Raises ``ValueError`` if there is no layer to recalibrate, a scripted one, no batch, or a moment that is
+    not finite in the dtype of the layer's statistics (by the layer's name), and ``RuntimeError`` for
+    ``SyncBatchNorm`` layers among several processes, and without ``inplace`` for a model that can't be
+    copied, such as a pruned one; ``model`` is then as it was. Layers that no batch reaches keep their
+    averages; a ``UserWarning`` names them.
 
     Source: Wu & Johnson 2021 (arXiv 2105.07576), section 3.
     """
     if forward is not None and not callable(forward):
         raise TypeError(f"forward is {forward!r}; allowed: a function of model and batch, or None")
     _layers(model)  # or why there are none
-    changed = model if inplace else copy.deepcopy(model)
+    changed = model if inplace else _copied(model)
     layers = _layers(changed)
     pools = {layer: PooledMoments() for layer in layers}
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"), _calibrating(changed, pools):
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"), _calibrating(changed, pools) as single:
         empty = True
         for batch in batches:
             empty = False
@@ -68,10 +73,33 @@ def recalibrate(
     if empty:
         raise ValueError("batches is empty; allowed: at least one batch")
     _assign(layers, pools)
+    if single:
+        where = [name for layer, name in layers.items() if layer in single]
+        warnings.warn(
+            f"a batch has one value a channel at {where}, behind which it is beta, whatever the value; "
+            "merge such a batch with another, or leave it out",
+            stacklevel=2,
+        )
     return changed
 
 
+def _copied(model: Model) -> Model:
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError as error:
+        # Pruning and PyTorch's older weight and spectral normalisation keep results of theirs as attributes.
+        raise RuntimeError(
+            f"model can't be copied: {error}; allowed: inplace=True, which changes the model itself"
+        ) from error
+
+
 def _layers(model: nn.Module) -> dict[_BatchNorm, str]:
+    for name, module in model.named_modules():
+        if is_scripted(module):
+            raise ValueError(
+                f"layer {name!r} is scripted, and what reaches it can't be seen; allowed: the model before "
+                "torch.jit, to be scripted behind it"
+            )
     found = {m: name for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
     for layer, name in found.items():
         if isinstance(layer, LazyModuleMixin) and layer.has_uninitialized_params():
@@ -104,22 +132,42 @@ def _forward(model: nn.Module, batch: Any) -> None:
 
 
 @contextmanager
-def _calibrating(model: nn.Module, pools: Mapping[_BatchNorm, PooledMoments]) -> Iterator[None]:
-    """Pool what reaches the layers, each normalising by its batch; put everything back as it was."""
+def _calibrating(
+    model: nn.Module, pools: Mapping[_BatchNorm, PooledMoments]
+) -> Iterator[Collection[nn.Module]]:
+    """Pool what reaches the layers, each normalising by its batch; put everything back as it was.
+
+    Yields the layers that had a batch which PyTorch refuses, of one value a channel.
+    """
     modes = {module: module.training for module in model.modules()}
     buffers = [(buffer, buffer.clone()) for layer in pools for buffer in layer.buffers(recurse=False)]
 
-    def absorb(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], _: Any) -> None:
-        if isinstance(layer, _BatchNorm):
-            pools[layer].add(*_moments(layer, *args, **kwargs))
+    doubled: set[nn.Module] = set()
+    single: set[nn.Module] = set()
 
-    handles = [layer.register_forward_hook(absorb, with_kwargs=True) for layer in pools]
+    def absorb(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        assert isinstance(layer, _BatchNorm)
+        doubled.discard(layer)
+        mean, variance, weight = _moments(layer, *args, **kwargs)
+        pools[layer].add(mean, variance, weight)
+        if weight != 1 or isinstance(layer, BatchNorm):
+            return None
+        # Of the same value twice the moments are the same, and the output is the same twice.
+        doubled.add(layer)
+        single.add(layer)
+        return tuple(map(_twice, args)), {name: _twice(value) for name, value in kwargs.items()}
+
+    def halve(layer: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        return output[:1] if layer in doubled else None
+
+    handles = [layer.register_forward_pre_hook(absorb, with_kwargs=True) for layer in pools]
+    handles += [layer.register_forward_hook(halve, prepend=True) for layer in pools]
     try:
         # Not model.train(), which a model with frozen layers may have made its own.
         for module in modes:
             module.training = module in pools
         with unheard(pools):
-            yield
+            yield single
     finally:
         for handle in handles:
             handle.remove()
@@ -128,6 +176,10 @@ def _calibrating(model: nn.Module, pools: Mapping[_BatchNorm, PooledMoments]) ->
         with torch.no_grad():
             for buffer, kept in buffers:
                 buffer.copy_(kept)
+
+
+def _twice(value: Any) -> Any:
+    return torch.cat([value, value]) if isinstance(value, Tensor) else value
 
 
 def _moments(
@@ -159,6 +211,14 @@ def _assign(layers: Mapping[_BatchNorm, str], pools: Mapping[_BatchNorm, PooledM
     wrong = [reached[layer] for layer, pair in statistics.items() if not bool(pair.isfinite().all())]
     if wrong:
         raise ValueError(f"batches give moments that are not finite in {wrong}; allowed: finite values")
+    for layer, (mean, variance) in statistics.items():
+        for buffer, value in ((layer.running_mean, mean), (layer.running_var, variance)):
+            if buffer is not None and not bool(value.to(buffer.dtype).isfinite().all()):
+                raise ValueError(
+                    f"batches give moments up to {float(value.abs().max()):.3g} in {layers[layer]!r}, which "
+                    f"its {buffer.dtype} statistics can't hold; allowed: up to "
+                    f"{torch.finfo(buffer.dtype).max:.3g}, or statistics in float32"
+                )
     for layer, (mean, variance) in statistics.items():
         assert layer.running_mean is not None
         assert layer.running_var is not None

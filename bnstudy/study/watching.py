@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bnstudy.probes import (
-    ActivationDrift,
-    Gaussianity,
-    GradientHealth,
-    GradientPredictiveness,
-    InternalCovariateShift,
-    stepped,
-)
+from bnstudy.probes.activation_drift import ActivationDrift
+from bnstudy.probes.gaussianity import Gaussianity
+from bnstudy.probes.gradient_health import GradientHealth
+from bnstudy.probes.gradient_predictiveness import GradientPredictiveness
+from bnstudy.probes.internal_covariate_shift import InternalCovariateShift
+from bnstudy.probes.steps import stepped
 from bnstudy.records.spec import Probe, RunSpec
 from bnstudy.records.tables import Table
 from bnstudy.train.data import Dataset
