@@ -129,11 +129,13 @@ def test_the_theme_s_words_change_and_a_page_s_own_do_not():
         "<html><head><title>衰减率 &#8212; The book</title></head><body>"
         '<button title="Search">\n Search </button>'
         '<a class="navbar-brand logo" href="../index.html"><p class="title logo__title">The book</p></a>'
-        f'{LISTED}<article><p>Search</p><a title="Link to this heading">#</a></article>'
+        f'{LISTED}<article><p>Search</p><article></article><a title="Link to this heading">#</a>'
+        "<p>Dark</p></article>"
         '<p title="next page">next</p><p>\nBy The authors\n</p></body></html>'
     )
     said = chinese_pages.translate(page, "book/zh/decay", {"book/zh/decay": "衰减率"}, "The book")
     assert "<article><p>Search</p>" in said
+    assert "<p>Dark</p></article>" in said
     assert '<a title="本节的链接">#</a>' in said
     assert '<button title="搜索">\n 搜索 </button>' in said
     assert '<p title="下一页">下一页</p>' in said
