@@ -117,7 +117,8 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
 
     def glued(self) -> dict[str, Glued]:
         """Return what other pages quote, with what the Chinese page says of a real TensorFlow."""
-        return super().glued() | {f"{self.study.name}_tensorflow_zh": self.tensorflow("zh")}
+        told = Html(str(self.tensorflow("zh")))
+        return super().glued() | {f"{self.study.name}_tensorflow_zh": told}
 
     def tensorflow(self, language: Language = "en") -> Markdown | Html:
         """Return what a real TensorFlow did: in Markdown, for the Chinese page as HTML."""
