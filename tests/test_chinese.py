@@ -129,11 +129,13 @@ def test_the_theme_s_words_change_and_a_page_s_own_do_not():
         "<html><head><title>衰减率 &#8212; The book</title></head><body>"
         '<button title="Search">\n Search </button>'
         '<a class="navbar-brand logo" href="../index.html"><p class="title logo__title">The book</p></a>'
-        f'{LISTED}<article><p>Search</p><a title="Link to this heading">#</a></article>'
+        f'{LISTED}<article><p>Search</p><article></article><a title="Link to this heading">#</a>'
+        "<p>Dark</p></article>"
         '<p title="next page">next</p><p>\nBy The authors\n</p></body></html>'
     )
     said = chinese_pages.translate(page, "book/zh/decay", {"book/zh/decay": "衰减率"}, "The book")
     assert "<article><p>Search</p>" in said
+    assert "<p>Dark</p></article>" in said
     assert '<a title="本节的链接">#</a>' in said
     assert '<button title="搜索">\n 搜索 </button>' in said
     assert '<p title="下一页">下一页</p>' in said
@@ -145,9 +147,9 @@ def test_the_theme_s_words_change_and_a_page_s_own_do_not():
 
 
 def test_a_number_stays_with_its_unit_and_an_interval_with_both_its_ends():
-    written = "<td>+1.02 个百分点 [+0.89, +1.14]</td><p>3.26 倍 [3.01, 3.53]，[a, b]，1, 2</p>"
+    written = "<td>+1.02 个百分点 [+0.89, +1.14]</td><p>3.26 倍 [3.01, 3.53]，[a, b]，1, 2</p><td>0 / 5</td>"
     assert chinese_type.closed_up(written).replace("\u00a0", "_") == (
-        "<td>+1.02_个百分点 [+0.89,_+1.14]</td><p>3.26_倍 [3.01,_3.53]，[a, b]，1, 2</p>"
+        "<td>+1.02_个百分点 [+0.89,_+1.14]</td><p>3.26_倍 [3.01,_3.53]，[a, b]，1, 2</p><td>0_/_5</td>"
     )
 
 

@@ -322,5 +322,6 @@ LABELS: Final[dict[str, str]] = {
 # Names that Chinese text keeps as they are.
 KEPT: Final = frozenset(
     {"SGD", "Adam", "TensorFlow", "PyTorch", "L2", "dropout", "epsilon", "gamma", "renorm", "reuse", "inf"}
+    | {"→ dropout", "dropout →"}
     | {"True", "False", "is_training=False", "is_training=True", "conv1", "conv2", "conv3", "conv4", "conv5"}
 )

@@ -218,7 +218,8 @@ def translate(html: str, page: str, titles: dict[str, str], project: str) -> str
         f'<meta property="og:site_name" content="{TITLE}"',
     )
     start, end = html.index("<body"), html.index("<article")
-    after = html.index("</article>")
+    # The front page has articles within the one that it is.
+    after = html.rindex("</article>")
     above = _above(html[start:end], page, titles, project)
     return html[:start] + above + closed_up(cells(attributes(html[end:after]))) + around(html[after:])
 

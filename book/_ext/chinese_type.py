@@ -11,8 +11,8 @@ _VERBATIM = {"pre", "code", "script", "style", "svg", "textarea", "math"}
 _INLINE = {"a", "b", "em", "i", "span", "strong"}
 _MARKS = "，。：；、？！）"
 _HOLE = re.compile(rf"(?<=[{_MARKS}])\s+")
-# A number keeps its "%" and its unit, and an interval both its ends.
-_UNBROKEN = re.compile(r"(?<=\d) (?=[%倍个])|(?<=\d,) (?=[-+−]?[\d.]+\])")
+# A number keeps its "%" and its unit, an interval both its ends, and so many of so many all of it.
+_UNBROKEN = re.compile(r"(?<=\d) (?=[%倍个]|/ \d)|(?<=\d /) (?=\d)|(?<=\d,) (?=[-+−]?[\d.]+\])")
 _TABLE = re.compile(r'<table[^>]*class="dataframe.*?</table>', re.S)
 _CELL = re.compile(r"<(t[hd])>(.*?)</\1>", re.S)
 _HAN = re.compile(r"[\u4e00-\u9fff]")

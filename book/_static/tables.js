@@ -13,7 +13,7 @@ document.addEventListener("readystatechange", () => {
 
 // Where it goes on beyond the edge it fades, until it is scrolled to its end.
 document.addEventListener("DOMContentLoaded", () => {
-  const look = (box) => box.classList.toggle("goes-on", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  const look = (box) => box.classList.toggle("goes-on", box.scrollWidth - box.clientWidth - box.scrollLeft > 8);
   const seen = new ResizeObserver((entries) => entries.forEach((entry) => look(entry.target)));
   for (const table of document.querySelectorAll(".bd-article table")) {
     const box = [".scrolling", ".text_html", ".cell_output", ".pst-scrollable-table-container", ".table"]
