@@ -29,7 +29,7 @@ DOUBTS = (
         "shift makes gradients grow",
         _with_dose(MOST),
         Said(
-            f"At {MOST} times the published amount it is {{found}}, {{answer}}.",
+            f"At {MOST} times the amount it is {{found}}, {{answer}}.",
             f"噪声为文献的 {MOST} 倍时则为 {{found}}，{{answer}}。",
         ),
     ),

@@ -12,7 +12,7 @@ FOUND = {
         "每步只更新一层（一步之内没有偏移）时，发散的随机种子占 {}。",
     ),
     "largest gradient norm, fresh over frozen noise": Said(
-        "Fresh noise of 4 times the published amount, which shifts the layers' inputs, made the largest gradient {} that "
+        "Fresh noise of 4 times the published amount, which shifts layers' inputs, made the largest gradient {} that "
         "of frozen noise.",
         "加入噪声，量为文献的 4 倍：每次前向都重新抽取（使各层输入的分布偏移）时，最大梯度是噪声固定不变时的 {}。",
     ),
