@@ -55,10 +55,14 @@ class Explained:
     quantity_first: bool = False
 
     def _repr_html_(self) -> str:
-        said = [("asked", self.asked), ("measured", self.measured)]
-        if self.quantity_first:
-            said.reverse()
-        return " ".join(f'<span class="{name}">{escape(text)}</span>' for name, text in said)
+        asked, measured = (
+            f'<span class="{name}">{escape(text)}</span>'
+            for name, text in (("asked", self.asked), ("measured", self.measured))
+        )
+        if not self.quantity_first:
+            return f"{asked} {measured}"
+        # In a table the two have a line each.
+        return f'{measured}<span class="then">；</span>{asked}'
 
     def __repr__(self) -> str:
         return f"({self.asked}) {self.measured}"
@@ -93,7 +97,7 @@ def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[st
             rules[f"{claim}_rule_{language}"] = (
                 Explained(write_asked(finding, words), write_label(finding.rule, language), language == "zh")
                 if finding
-                else Explained("", "")
+                else Html("")
             )
     for claim, verdict in verdicts.items():
         if any(rule.premise for rule in verdict.claim.rules):
