@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
 from bnstudy.doctor.history import Break, History, LayerHistory, Pass
+from bnstudy.doctor.images import size_of
 from bnstudy.doctor.layers import moves, named_batch_norms
 from bnstudy.doctor.registry import check_ignored, findings
 from bnstudy.doctor.report import Report
@@ -169,7 +170,7 @@ class Watch:
         del module
         self._depth -= 1
         if self._depth == 0 and self._pass is not None:
-            self._recount(images=_images(args))
+            self._recount(images=size_of(args) or 0)
             if self._pass.gradient and not self._pass.inside:
                 self._listen(output)
             self._pass = None
@@ -331,11 +332,6 @@ class Watch:
 
 def _in_backward() -> bool:
     return torch._C._current_graph_task_id() != -1
-
-
-def _images(args: Any) -> int:
-    tensors = (leaf for leaf in pytree.tree_leaves(args) if isinstance(leaf, Tensor) and leaf.dim())
-    return next((tensor.shape[0] for tensor in tensors), 0)
 
 
 def _broken(*tensors: Tensor | None) -> bool:
