@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ from bnstudy.doctor.images import size_of
 from bnstudy.doctor.layers import moves, named_batch_norms
 from bnstudy.doctor.registry import check_ignored, findings
 from bnstudy.doctor.report import Report
-from bnstudy.doctor.scalers import skipped_steps
+from bnstudy.doctor.scalers import SkippedSteps
 from bnstudy.doctor.structure import (
     compiled_of,
     entries_of,
@@ -69,9 +70,10 @@ class Watch:
         ignored: tuple[str, ...],
     ) -> None:
         # A compiled model's wrapper is what the user calls.
-        self._outer, model = model, underlying(model)
+        # The hooks lead here, and who keeps the model's state follows them: no further than the model.
+        self._outer, self._compiled = weakref.ref(model), compiled_of(model)
+        model = underlying(model)
         self._model, self._optimizers, self._ignored = model, optimizers, ignored
-        self._compiled = compiled_of(self._outer)
         owners = owners_of(model, optimizers)
         self.history = History(
             [
@@ -94,9 +96,10 @@ class Watch:
     def __enter__(self) -> Watch:
         if self._handles:
             raise RuntimeError("the watch is on already; allowed: one `with` at a time")
-        self._before = hooks_of(self._outer)
+        outer = self._outer() or self._model
+        self._before = hooks_of(outer)
         norms = {record.module: record for record in self.history.layers if not record.compiled}
-        entries = entries_of(self._outer, set(norms), self._compiled)
+        entries = entries_of(outer, set(norms), self._compiled)
         self._entered = {m for entry in entries for m in entry.modules()}
         for module in entries:
             self._handles.append(module.register_forward_pre_hook(self._enter))
@@ -105,7 +108,7 @@ class Watch:
             self._handles.append(module.register_forward_hook(self._observer(record)))
         for number, optimizer in enumerate(self._optimizers):
             self._handles.append(optimizer.register_step_post_hook(self._stepper(number)))
-        self._scalers = skipped_steps(self._optimizers, self._skip, lambda: self.history.steps)
+        self._scalers = SkippedSteps(self._optimizers, self._skip, lambda: self.history.steps)
         self._scalers.__enter__()
         self._recount()
         return self
@@ -114,11 +117,11 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._settle()
-        self._scalers.__exit__(kind, error, trace)
+        self._scalers.__exit__()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        if kind is None and hooks_of(self._outer) - self._before:
+        if kind is None and hooks_of(self._outer() or self._model) - self._before:
             raise DoctorError("the doctor left hooks on the model; please report this")
 
     def report(self) -> Report:
