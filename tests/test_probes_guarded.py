@@ -152,6 +152,31 @@ def test_containers_that_nobody_changes_are_as_before(model):
     equal(frame, shift(Pair(), steps=2))
 
 
+def test_a_list_that_grows_within_what_is_skipped_as_a_whole_costs_no_whole_passes():
+    """As in torchvision's feature pyramid, whose last block appends to the lists of the one above it."""
+
+    class Appends(nn.Module):
+        def forward(self, values):
+            values.append(values[-1] * 2)
+
+    class Whole(Part):
+        def __init__(self):
+            super().__init__()
+            self.last = Appends()
+
+        def forward(self, x):
+            self.last(values := [super().forward(x)])
+            return values[0]
+
+    class Model(Pair):
+        part = Whole
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frame = shift(Model(), steps=2)
+    equal(frame, shift(Pair(), steps=2))
+
+
 def test_a_batch_that_the_forward_pass_changes_is_refused():
     class Model(Pair):
         def forward(self, d):

@@ -5,7 +5,7 @@
     look = FirstLook(model, batches)
     with look.watching():
         ...                # one pass with a gradient for each batch
-    look.found             # reasons, in words, by the names of modules
+    look.suspects          # whose calls, and why, in words
     look.changed_batch     # what the pass changed of the batch itself, or None
 """
 
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from bnstudy.probes.calls import intercepted, version_of
+from bnstudy.probes.references import Suspect
 from bnstudy.probes.state import _ATOMS, _outside, _slots
 
 # Containers in the arguments of one call; behind that nothing is looked at.
@@ -35,37 +36,39 @@ class FirstLook:
         self._model = model
         self._names = {module: name for name, module in model.named_modules()}
         self._batches = batches
-        self.found: list[str] = []
+        self.suspects: list[Suspect] = []
         self.changed_batch: str | None = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch the pass that runs in this context."""
-        given: list[tuple[str, _Contents]] = []
+        given: list[tuple[nn.Module, _Contents]] = []
 
         def around(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             if module is self._model:
                 return forward(*args, **kwargs)
-            name = self._names[module]
             taken = _Contents({**dict(enumerate(args)), **kwargs})
             output = forward(*args, **kwargs)
             if (path := taken.changed()) is not None:
-                self.found.append(f"{name!r} changes its input{path}")
-            given.append((name, _Contents(output)))
+                self._suspect(f"{self._names[module]!r} changes its input{path}", module)
+            given.append((module, _Contents(output)))
             return output
 
         whole = _Contents([x for x, _ in self._batches])
         with intercepted(self._model, around), _counted_gradients() as count:
             yield
         self.changed_batch = whole.changed()
-        for name, output in given:
+        for module, output in given:
             if (path := output.changed()) is not None:
-                self.found.append(
-                    f"the output of {name!r} is changed after its call{path and f', at {path}'}"
-                )
+                name = self._names[module]
+                self._suspect(f"the output of {name!r} is changed after its call, at {path}", module)
         if count[0] > len(self._batches):
-            self.found.append("a gradient is taken within the forward pass or the loss (torch.autograd.grad)")
-        self.found = list(dict.fromkeys(self.found))
+            self._suspect("a gradient is taken within the forward pass or the loss (torch.autograd.grad)")
+
+    def _suspect(self, reason: str, module: nn.Module | None = None) -> None:
+        suspect = Suspect(reason, module)
+        if suspect not in self.suspects:
+            self.suspects.append(suspect)
 
 
 class _Contents:
@@ -113,7 +116,8 @@ def _members(value: Any) -> dict[Any, Any] | None:
     own = getattr(value, "__dict__", None)
     if isinstance(own, dict):
         members |= {f".{name}": member for name, member in own.items()}
-    members |= {f".{name}": getattr(value, name) for name in _slots(type(value)) if hasattr(value, name)}
+    kind: type = type(value)
+    members |= {f".{name}": getattr(value, name) for name in _slots(kind) if hasattr(value, name)}
     return members or ({} if isinstance(value, dict) else None)
 
 

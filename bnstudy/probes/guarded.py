@@ -28,7 +28,7 @@ from bnstudy.probes.internal_covariate_shift import _flat, _Shift
 from bnstudy.probes.log import Row
 from bnstudy.probes.moment import Moment, Weights, leaves
 from bnstudy.probes.probe import Batch, Probe
-from bnstudy.probes.references import held_modules, part_old_spectral_norm, shared_memory
+from bnstudy.probes.references import Suspect, held_modules, part_old_spectral_norm, shared_memory
 from bnstudy.probes.steps import Body, Outcome
 from bnstudy.probes.trace import Trace
 
@@ -107,8 +107,8 @@ class GradientPredictiveness(_FromEntry, gradient_predictiveness.GradientPredict
 class InternalCovariateShift(_FromEntry, internal_covariate_shift.InternalCovariateShift):  # noqa: D101
     __doc__ = internal_covariate_shift.InternalCovariateShift.__doc__
 
-    # Why no call may be taken from a recording, and whether there is nothing more to find out.
-    _reasons: tuple[str, ...] = ()
+    # What was found to speak against recordings, and whether there is no more to find out.
+    _suspects: tuple[Suspect, ...] = ()
     _settled = False
     _looks = 0
 
@@ -127,19 +127,30 @@ class InternalCovariateShift(_FromEntry, internal_covariate_shift.InternalCovari
             )
 
         skipping = [shift for shift in shifts if shift.moved and shift.skipped]
-        if not self._settled and skipping:
-            # In the middle, where as much is skipped as runs.
-            one = skipping[len(skipping) // 2]
-            expected = self._look(one, gradients, moment, batches)
-            rows = self._tried(lambda: compared(shifts), one, expected)
-            if rows is not None:
-                return rows
-            warnings.warn(
-                "what modules of model do can't be taken from a recording: "
-                f"{'; '.join(self._reasons[:3])}. Every layer gets whole passes instead, which take longer",
-                stacklevel=2,
-            )
-        return compared([replace(s, skipped=set()) for s in shifts] if self._reasons else shifts)
+        if self._settled or not skipping:
+            reasons = self._reasons(skipping)
+            return compared([replace(s, skipped=set()) for s in shifts] if reasons else shifts)
+        # In the middle, where as much is skipped as runs.
+        one = skipping[len(skipping) // 2]
+        expected = self._look(one, gradients, moment, batches)
+        rows = None if self._reasons(skipping) else self._tried(lambda: compared(shifts), one, expected)
+        if rows is not None:
+            return rows
+        self._settled = True
+        reasons = "; ".join(self._reasons(skipping)[:3])
+        warnings.warn(
+            f"what modules of model do can't be taken from a recording: {reasons}. Every layer gets whole "
+            "passes instead, which take longer",
+            stacklevel=2,
+        )
+        return compared([replace(s, skipped=set()) for s in shifts])
+
+    def _reasons(self, skipping: list[_Shift]) -> list[str]:
+        """Return what speaks against skipping these calls."""
+        if not self._suspects:
+            return []
+        skipped = {key[-1][0] for shift in skipping for key in shift.skipped}
+        return [s.reason for s in self._suspects if any(map(s.speaks_against, skipped))]
 
     def _look(
         self, shift: _Shift, gradients: Weights, moment: Moment, batches: list[Batch]
@@ -155,32 +166,29 @@ class InternalCovariateShift(_FromEntry, internal_covariate_shift.InternalCovari
                 f"model's forward pass changes its batch at {look.changed_batch}, so that the next pass gets "
                 "another; allowed: one that leaves it as it is, or forward=, which passes a copy"
             )
-        self._reasons = (*look.found, *held_modules(self._model))
+        self._suspects = (*look.suspects, *held_modules(self._model))
         before = _flat([gradients[name] for name in shift.names])
         return float((before - _flat(shifted)).norm()), float(before.norm())
 
     def _tried(
         self, compared: Callable[[], list[Row]], shift: _Shift, expected: tuple[float, float]
     ) -> list[Row] | None:
-        """Return the rows with calls from a recording, unless something is found to speak against it."""
-        if not self._reasons:
-            try:
-                rows = compared()
-            except CheckpointError:
-                saved = "gradient checkpointing (torch.utils.checkpoint) finds other tensors than it saved"
-                self._reasons = (saved,)
-            else:
-                ics, norm = expected
-                [found] = [v for name, what, v in rows if (name, what) == (shift.place.name, "ics")]
-                noise = norm * _rounding(shift.weights.values())
-                if abs(found - ics) <= 0.05 * ics + noise:
-                    # A step too small to tell is looked at again, some times.
-                    self._settled = ics > 20 * noise or self._looks >= 5
-                    return rows
-                self._reasons = (
-                    f"{shift.place.name!r} gets {found:.3g} by one, and {ics:.3g} by a whole pass",
-                )
-        self._settled = True
+        """Return the rows with calls from a recording, or None and a suspect, where they aren't right."""
+        try:
+            rows = compared()
+        except CheckpointError:
+            reason = "gradient checkpointing (torch.utils.checkpoint) finds other tensors than it saved"
+        else:
+            ics, norm = expected
+            [found] = [v for name, what, v in rows if (name, what) == (shift.place.name, "ics")]
+            noise = norm * _rounding(shift.weights.values())
+            if abs(found - ics) <= 0.05 * ics + noise:
+                # A step too small to tell is looked at again, some times.
+                self._settled = ics > 20 * noise or self._looks >= 5
+                return rows
+            name = shift.place.name
+            reason = f"{name!r} gets {found:.3g} by one, and {ics:.3g} by a whole pass"
+        self._suspects = (*self._suspects, Suspect(reason))
         return None
 
 

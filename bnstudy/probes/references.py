@@ -7,6 +7,7 @@ second way to a parameter's memory, or from one module to another: an attribute,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,49 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from bnstudy.probes.state import _Walk
 
 
-def held_modules(model: nn.Module) -> list[str]:
-    """Return, in words, which modules of ``model`` lead to one that isn't below them, and through what."""
-    names = {id(module): name for name, module in model.named_modules()}
-    found = []
-    for name, module in model.named_modules():
-        if not name:
-            continue  # all others are below it
-        below = {id(inside) for inside in module.modules()}
-        outside = {key: other for key, other in names.items() if key not in below}
+@dataclass(frozen=True)
+class Suspect:
+    """Why calls of a module can't be taken from a recording.
 
-        def note(path: str, value: Any, name: str = name, outside: dict[int, str] = outside) -> bool:
+    ``module`` is the one, or with ``target`` any that has ``module`` below it and ``target`` outside; without
+    a ``module`` it is all.
+    """
+
+    reason: str
+    module: nn.Module | None = None
+    target: nn.Module | None = None
+
+    def speaks_against(self, skipped: nn.Module) -> bool:
+        """Say whether calls of ``skipped`` have to run."""
+        if self.module is None:
+            return True
+        if self.target is None:
+            return self.module is skipped
+        inside = set(skipped.modules())
+        return self.module in inside and self.target not in inside
+
+
+def held_modules(model: nn.Module) -> list[Suspect]:
+    """Return which modules of ``model`` lead to one that isn't below them, and through what."""
+    names = {module: name for name, module in model.named_modules()}
+    found: list[Suspect] = []
+    for module, name in names.items():
+        if module is model:
+            continue  # all others are below it
+        outside = {id(other): other for other in names.keys() - set(module.modules())}
+
+        def note(
+            path: str,
+            value: Any,
+            module: nn.Module = module,
+            name: str = name,
+            outside: dict[int, nn.Module] = outside,
+        ) -> bool:
             if id(value) not in outside:
                 return False
             way = path.partition(".")[2]
-            found.append(f"{name!r} holds {outside[id(value)] or 'the model'!r} through its {way}")
+            reason = f"{name!r} holds {names[value] or 'the model'!r} through its {way}"
+            found.append(Suspect(reason, module, value))
             return True
 
         _Search(module, note, only=[module])
@@ -45,7 +74,7 @@ def shared_memory(model: nn.Module) -> list[str]:
         for name, parameter in model.named_parameters()
         if parameter.requires_grad and (span := _span(parameter)) is not None
     ]
-    found = []
+    found: list[str] = []
 
     def note(path: str, value: Any) -> bool:
         span = _span(value) if isinstance(value, Tensor) else None
