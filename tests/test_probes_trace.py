@@ -211,6 +211,7 @@ class Hoarder(nn.Module):
         return self.last * self.count
 
 
+@pytest.mark.filterwarnings("ignore:what modules of model do:UserWarning")
 @pytest.mark.parametrize("kind", PROBES)
 def test_state_outside_of_buffers_is_kept_too(kind):
     model = Hoarder()

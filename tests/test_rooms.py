@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # Rooms by floor: a module imports from its own room, and from floors below.
 FLOORS = (
+    {"__main__"},
     {"cli"},
     {"bench"},
     {"chapters"},

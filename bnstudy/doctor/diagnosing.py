@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from bnstudy.doctor.answers import Grading, LossFunction
-from bnstudy.doctor.batches import Batches, check_again, size_of, split
+from bnstudy.doctor.batches import Batches, check_again, split
 from bnstudy.doctor.examination import BATCH, DOMAIN, MOVING, PRECISE, QUIET, Examination, gap, named
 from bnstudy.doctor.layers import of_module
 from bnstudy.doctor.leaks import find_leak
-from bnstudy.doctor.passes import Passes, Statistics
+from bnstudy.doctor.passes import Passes, Precise, Statistics
 from bnstudy.doctor.progress import Progress
 from bnstudy.doctor.registry import check_ignored, findings
 from bnstudy.doctor.report import Report
@@ -129,16 +129,18 @@ def _examine(
     untrained = not subject_of(passes.model).trained
     found = Examination(layers, smallest, {}, held_back, untrained=untrained)
     quiet = _precise(passes, train, training=False)
-    draws = passes.draws(next(iter(train)))
-    noisy = _precise(passes, train, training=True) if draws else quiet
+    if quiet.left_out:
+        remarks.append(f"{quiet.left_out} of train_batches are in no precise statistics: {quiet.why}.")
+    draws = passes.draws(train)
+    noisy = _precise(passes, train, training=True).statistics if draws else quiet.statistics
     found.precise = named(noisy, passes.layers)
     found.gaps = {name: gap(layers[name], moments) for name, moments in found.precise.items()}
     graders[PRECISE] = passes.grade(held, noisy, grading.grader())
     if draws:
-        graders[QUIET] = passes.grade(held, quiet, grading.grader())
-    whole = [batch for batch in held if size_of(batch) != 1]
-    if whole:
-        graders[BATCH] = passes.grade_by_batch(whole, grading.grader())
+        graders[QUIET] = passes.grade(held, quiet.statistics, grading.grader())
+    by_batch = grading.grader()
+    if passes.grade_by_batch(held, by_batch):
+        graders[BATCH] = by_batch
     trained = None
     if held_back:
         remarks.append(
@@ -146,8 +148,8 @@ def _examine(
             "statistics didn't see, and overfitting can't be told."
         )
     else:
-        if whole:
-            domain = _precise(passes, whole, training=False)
+        domain = passes.precise(held, training=False).statistics
+        if domain:
             graders[DOMAIN] = passes.grade(held, domain, grading.grader())
         some = list(islice(iter(train), len(held)))
         trained = passes.grade(some, noisy, grading.grader())
@@ -156,7 +158,7 @@ def _examine(
     found.trained = None if trained is None else trained.answers()
     if grading.unmeasured is not None:
         remarks.append(f"Accuracy wasn't measured: {grading.unmeasured}.")
-    leak = find_leak(passes, held[0], held[-1])
+    leak = find_leak(passes, held)
     if isinstance(leak, str):
         remarks.append(leak)
     else:
@@ -185,11 +187,17 @@ def _attribute(
         found.recovered[name] = (loss, accuracy)
 
 
-def _precise(passes: Passes, batches: Iterable[Any], training: bool) -> Statistics:
-    # A batch of one image has no variance, and PyTorch refuses it.
-    found = passes.precise((batch for batch in batches if size_of(batch) != 1), training)
-    if not found:
-        raise ValueError("train_batches reach no batch-norm layer; allowed: batches of at least two images")
+def _precise(passes: Passes, batches: Iterable[Any], training: bool) -> Precise:
+    found = passes.precise(batches, training)
+    if not found.statistics and found.left_out:
+        raise ValueError(
+            f"train_batches give no statistics: in each of {found.left_out} batches {found.why}; allowed: "
+            "batches of at least two images, or of one with several positions"
+        )
+    if not found.statistics:
+        raise ValueError(
+            "train_batches reach no batch-norm layer; allowed: batches whose forward calls those of model"
+        )
     return found
 
 
