@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from bnstudy.norm import (
     Arm,
@@ -388,3 +389,42 @@ def test_a_layer_that_a_bank_can_not_follow_is_named(layer, error, message):
     if isinstance(layer, nn.modules.batchnorm._BatchNorm):
         with pytest.raises(error, match="b.0 .*" + message):
             StatisticsBank(nn.ModuleDict({"a": BatchNorm(2), "b": nn.Sequential(layer)}), [Arm(0.9)])
+
+
+def _bottleneck() -> nn.Sequential:
+    """A net whose last batch norm saves the last tensor of its pass, as a linear bottleneck's does."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.BatchNorm2d(6)
+    )
+
+
+def _trained_with(net: nn.Module, bank: StatisticsBank, **how: bool) -> None:
+    for i in range(3):
+        x = torch.randn(16, 3, 8, 8, requires_grad=True) + i
+        checkpoint(net, x, **how).square().mean().backward()
+        bank.update()
+
+
+def test_forwards_that_end_early_are_refused_and_whole_ones_counted():
+    net = _bottleneck()
+    with pytest.raises(RuntimeError, match=r"4 moved its averages 2 times.*of which 1 could be seen"):
+        _trained_with(net, StatisticsBank(net, [Arm(0.9)]), use_reentrant=False)
+    for net in (_bottleneck(), convert(_bottleneck())):
+        bank = StatisticsBank(net, [Arm(0.9)])
+        _trained_with(net, bank, use_reentrant=isinstance(net[1], nn.BatchNorm2d))
+        own = torch.stack(
+            [torch.cat([getattr(net[i], f"running_{n}") for i in (1, 4)]) for n in ("mean", "var")]
+        )
+        assert torch.equal(bank.statistics(Arm(0.9)), own)
+
+
+def test_a_count_that_is_loaded_is_no_forward():
+    net, trained = _bottleneck(), _bottleneck()
+    bank = StatisticsBank(net, [Arm(0.9)])
+    for layer in (trained[1], trained[4]):
+        layer.num_batches_tracked.fill_(1000)
+    net(torch.randn(16, 3, 8, 8))
+    net.load_state_dict(trained.state_dict())
+    bank.update()
+    assert bank.steps == 1

@@ -167,7 +167,8 @@ def test_a_word_is_explained_where_it_first_stands_and_nowhere_else() -> None:
 
 def test_the_sidebar_s_names_are_short_and_have_the_claims() -> None:
     assert label("book/decay", "Decay: what a moving average remembers") == "Decay · C6, C7"
-    assert label("book/zh/decay", "衰减：记住了什么") == "衰减 · C6, C7"
+    assert label("book/zh/decay", "衰减：记住了什么") == "衰减 · C6、C7"
+    assert label("book/zh/train_flag", "训练标志（is_training）：测试时") == "训练标志（is_training）· C10"
     assert label("book/methods", "Methods") == "Methods"
 
 

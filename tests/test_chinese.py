@@ -18,13 +18,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 import chinese_pages
+import chinese_type
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 def test_each_label_has_a_translation_that_is_chinese_and_keeps_its_numbers():
     for english, said in LABELS.items():
-        assert HAN.search(said), english
+        # An arrow says "then".
+        assert HAN.search(said) or "→" in said, english
         assert re.findall(r"\d+(?:\.\d+)?", said) == re.findall(r"\d+(?:\.\d+)?", english)
         # A label as a cell, a legend or a heading has it ends as those do.
         assert said == said.strip()
@@ -98,18 +100,18 @@ LISTED = """<nav class="bd-links bd-docs-nav" aria-label="Main"><p><span>Answers
 </ul><ul><li class="toctree-l1"><a class="reference internal" href="../changelog.html">Changelog</a></li>
 <li class="toctree-l1 current active has-children"><a class="reference internal" href="../zh.html">批</a>
 <details><ul>
-<li class="toctree-l2 current active"><a class="current reference internal" href="#">衰减率 · C6, C7</a></li>
+<li class="toctree-l2 current active"><a class="current reference internal" href="#">衰减率 · C6、C7</a></li>
 <li class="toctree-l2"><a class="reference internal" href="knobs.html">其余参数</a></li>
 </ul></details></li></ul></nav>"""
 
 
 def test_the_list_of_pages_has_each_page_once_and_in_chinese_if_it_is_there():
-    titles = {"book/zh/decay": "衰减率 · C6, C7", "book/zh/knobs": "其余参数"}
+    titles = {"book/zh/decay": "衰减率 · C6、C7", "book/zh/knobs": "其余参数"}
     listed = chinese_pages.navigation(LISTED, "book/zh/decay", titles)
     links = re.findall(r'<a class="([^"]*)" href="([^"]*)"[^>]*>([^<]*)</a>', listed)
     assert links == [
         ("reference internal", "../log.html", "日志（英文）"),
-        ("current reference internal", "#", "衰减率 · C6, C7"),
+        ("current reference internal", "#", "衰减率 · C6、C7"),
         ("reference internal", "knobs.html", "其余参数"),
         ("reference internal", "../changelog.html", "更新记录（英文）"),
     ]
@@ -127,11 +129,13 @@ def test_the_theme_s_words_change_and_a_page_s_own_do_not():
         "<html><head><title>衰减率 &#8212; The book</title></head><body>"
         '<button title="Search">\n Search </button>'
         '<a class="navbar-brand logo" href="../index.html"><p class="title logo__title">The book</p></a>'
-        f'{LISTED}<article><p>Search</p><a title="Link to this heading">#</a></article>'
+        f'{LISTED}<article><p>Search</p><article></article><a title="Link to this heading">#</a>'
+        "<p>Dark</p></article>"
         '<p title="next page">next</p><p>\nBy The authors\n</p></body></html>'
     )
     said = chinese_pages.translate(page, "book/zh/decay", {"book/zh/decay": "衰减率"}, "The book")
     assert "<article><p>Search</p>" in said
+    assert "<p>Dark</p></article>" in said
     assert '<a title="本节的链接">#</a>' in said
     assert '<button title="搜索">\n 搜索 </button>' in said
     assert '<p title="下一页">下一页</p>' in said
@@ -139,6 +143,41 @@ def test_the_theme_s_words_change_and_a_page_s_own_do_not():
     assert "<title>衰减率 &#8212; 批归一化：实测</title>" in said
     assert (
         '<a class="navbar-brand logo" href="../zh.html"><p class="title logo__title">批归一化：实测<' in said
+    )
+
+
+def test_a_number_stays_with_its_unit_and_an_interval_with_both_its_ends():
+    written = "<td>+1.02 个百分点 [+0.89, +1.14]</td><p>3.26 倍 [3.01, 3.53]，[a, b]，1, 2</p><td>0 / 5</td>"
+    assert chinese_type.closed_up(written).replace("\u00a0", "_") == (
+        "<td>+1.02_个百分点 [+0.89,_+1.14]</td><p>3.26_倍 [3.01,_3.53]，[a, b]，1, 2</p><td>0_/_5</td>"
+    )
+
+
+def test_a_cell_says_whether_its_chinese_is_a_word_or_a_phrase():
+    table = '<table border="0" class="dataframe"><tr>{}</tr></table>'
+    rate = "不发散的最大学习率"
+    written = f"<th>训练成功</th><td><a title='{rate}'>3.1 倍</a></td><td>{rate}</td><td>0.3</td>"
+    said = chinese_type.cells(table.format(written) + f"<td>{rate}</td>")
+    assert [*re.findall(r"<t[dh]( [^>]*)?>", said)] == [' class="word"'] * 2 + [' class="phrase"', "", ""]
+    assert re.sub(r' class="(word|phrase)"', "", said).startswith(table.format(written))
+
+
+def test_a_page_s_foot_says_in_chinese_what_it_was_built_from():
+    commit = "commit 0123456789, with uncommitted changes"
+    built = f"Built from bnstudy 0.1.0 · {commit} · records 1718 (ab12) · benchmarks none"
+    assert chinese_pages.say(built) == (
+        "由 bnstudy 0.1.0 生成 · 提交 0123456789，含未提交的改动 · 1,718 条记录（ab12）· 没有基准测试"
+    )
+
+
+def test_a_chinese_page_has_no_space_behind_a_full_width_mark_and_no_percent_sign_by_itself():
+    written = (
+        "<p>成立<strong>。</strong> <span>高于 57.5 %</span>， 图也\n在（图 1）\n里。</p>\n"
+        "<p title='甲， 乙'>甲； </p> <pre>甲， 1 %</pre><p>甲 <!-- it's， 乙 --> 乙</p>"
+    )
+    assert chinese_type.closed_up(written) == (
+        "<p>成立<strong>。</strong><span>高于 57.5\u00a0%</span>，图也\n在（图 1）里。</p>\n"
+        "<p title='甲， 乙'>甲；</p> <pre>甲， 1 %</pre><p>甲 <!-- it's， 乙 --> 乙</p>"
     )
 
 

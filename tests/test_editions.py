@@ -52,6 +52,18 @@ def test_links_that_notebooks_write_lead_one_folder_up_and_others_stay(editions)
     assert editions._BESIDE.sub(r"\1../", '<a href="x.html">') == '<a href="x.html">'
 
 
+def test_a_formula_has_the_same_number_on_both_pages(editions):
+    numbered = {
+        "book/methods": {"displaymath": {"equation-eq-a": (1,), "equation-eq-b": (2,)}},
+        "book/zh/methods": {"displaymath": {"equation-eq-a-zh": (3,), "equation-eq-b-zh": (4,)}},
+        "book/zh/decay": {"figure": {"fig-decay-step": (5,)}},
+    }
+    editions.number_alike(numbered)
+    assert numbered["book/zh/methods"]["displaymath"] == {"equation-eq-a-zh": (1,), "equation-eq-b-zh": (2,)}
+    assert numbered["book/methods"]["displaymath"] == {"equation-eq-a": (1,), "equation-eq-b": (2,)}
+    assert numbered["book/zh/decay"] == {"figure": {"fig-decay-step": (5,)}}
+
+
 def test_the_decay_page_s_numbers_are_the_records():
     chapter = open_chapter("decay", {})
     quoted = chapter.glued()

@@ -188,6 +188,19 @@ def test_a_rule_of_another_study_is_cited_with_that_study_s_records():
     assert verdict.found["href"] == "explosion.html#records"
 
 
+def test_a_rule_s_premise_is_cited_with_the_records_that_it_read():
+    from bnstudy.chapters import open as open_chapter
+
+    said = Link(open_chapter("explosion", {}).glued()["C1_premise_zh"])
+    assert said.found["href"] == "covariate_shift.html#records"
+    behind = json.loads(said.found["data-behind"])
+    assert behind["formula"][1] == "相对偏移，各层加噪声与不加之比"
+    (claim,) = (c for c in CLAIMS if c.id == "C1")
+    (premise,) = (rule.premise for rule in claim.rules if rule.premise)
+    trail = take(premise, bnstudy.load("covariate_shift")).trail
+    assert {run for runs in behind["runs"] for run in runs} == set(trail.every_run())
+
+
 def test_a_quantity_without_values_of_seeds_still_has_their_records():
     trail = Trail(seeds=(100, 101), runs=(("aa",), ("bb",)))
     plain = Behind(Interval(0.5, 0.4, 0.6, 2), "share", trail=trail).plain()

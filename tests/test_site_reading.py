@@ -225,6 +225,21 @@ def test_a_wide_table_keeps_the_names_of_its_rows_in_sight(visit: Any, width: in
     assert all(abs(before - after) < 1 and left > 0 for before, after, left in scrolled)
 
 
+@pytest.mark.parametrize("name", ["explosion", "zh/explosion"])
+def test_a_table_that_goes_on_fades_until_it_is_scrolled_to_its_end(visit: Any, name: str) -> None:
+    page = visit(name, PHONE).page
+    fading = page.locator(".bd-article .goes-on")
+    count = fading.count()
+    assert count > 0
+    # Beside such a table no text fades.
+    assert page.locator(".goes-on p, .goes-on svg").count() == 0
+    box = fading.first
+    assert "linear-gradient" in box.evaluate("e => getComputedStyle(e).maskImage")
+    box.evaluate("e => { e.dataset.first = ''; e.scrollLeft = e.scrollWidth; }")
+    page.wait_for_function("() => !document.querySelector('[data-first]').classList.contains('goes-on')")
+    assert fading.count() == count - 1
+
+
 @pytest.mark.parametrize("name", STUDIED)
 def test_at_1280_every_table_fits_in_text_and_margin(browser: Any, html: Path, name: str) -> None:
     # A page of its own: what is wide is looked for once, when the page opens.

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -17,6 +17,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib import pyplot as plt
 
+from bnstudy.analysis.chinese import chinese
 from bnstudy.analysis.rules import Finding, Verdict
 from bnstudy.analysis.statistics import Amount
 from bnstudy.analysis.style import use_style
@@ -44,14 +45,24 @@ RECORDS = "records"
 
 @dataclass(frozen=True)
 class Explained:
-    """What an effect had to be, and what it is the effect on, to stand behind it in a table of verdicts."""
+    """What an effect had to be, and what it is the effect on, to stand behind it in a table of verdicts.
+
+    A Chinese sentence says first what was measured, ``quantity_first``.
+    """
 
     asked: str
     measured: str
+    quantity_first: bool = False
 
     def _repr_html_(self) -> str:
-        said = (("asked", self.asked), ("measured", self.measured))
-        return " ".join(f'<span class="{name}">{escape(text)}</span>' for name, text in said)
+        asked, measured = (
+            f'<span class="{name}">{escape(text)}</span>'
+            for name, text in (("asked", self.asked), ("measured", self.measured))
+        )
+        if not self.quantity_first:
+            return f"{asked} {measured}"
+        # In a table the two have a line each.
+        return f'{measured}<span class="then">；</span>{asked}'
 
     def __repr__(self) -> str:
         return f"({self.asked}) {self.measured}"
@@ -84,11 +95,31 @@ def glued_verdicts(verdicts: Mapping[str, Verdict], sources: Sources) -> dict[st
                 else Cited("–", sources)
             )
             rules[f"{claim}_rule_{language}"] = (
-                Explained(write_asked(finding, words), write_label(finding.rule, language))
+                Explained(write_asked(finding, words), write_label(finding.rule, language), language == "zh")
                 if finding
-                else Explained("", "")
+                else Html("")
             )
+    for claim, verdict in verdicts.items():
+        if any(rule.premise for rule in verdict.claim.rules):
+            rules[f"{claim}_premise_zh"] = Html("".join(_premises(verdict, sources)))
     return texts | rules
+
+
+def _premises(verdict: Verdict, sources: Sources) -> Iterator[str]:
+    """Yield in Chinese what came of each premise that one of a verdict's rules has, as HTML.
+
+    The English page says it in the sentence of the rule.
+    """
+    words = LANGUAGES["zh"]
+    for finding in verdict.findings:
+        if (held := finding.premise) is None:
+            continue
+        rule = chinese(f"{verdict.claim.id}: {finding.rule.part}") or finding.rule.part
+        effect = write_effect(held.effect, held.rule.unit, words.points, words.times)
+        cited = sources_of(held, sources.runs).cite(effect, behind_finding(held))
+        said = "前提成立" if held.answer == "supported" else "前提不成立，这条规则因此不下结论"
+        asked = write_asked(held, words)
+        yield f"“{rule}”这条规则的前提：{write_label(held.rule, 'zh')}为 {cited}（{asked}）。{said}。"
 
 
 def rules_table(

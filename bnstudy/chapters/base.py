@@ -30,7 +30,13 @@ from bnstudy.chapters.asking import Asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import parts, plan_of
 from bnstudy.chapters.kept import stale_of
-from bnstudy.chapters.second_round import behind, judgements, writer_of
+from bnstudy.chapters.second_round import (
+    behind,
+    judgements,
+    leading_doubts,
+    machines_behind,
+    writer_of,
+)
 from bnstudy.chapters.trained import around, described
 from bnstudy.study.estimate import in_words, seconds
 from bnstudy.study.frames import Frames
@@ -85,12 +91,13 @@ class Chapter(Generic[AStudy]):
             if (judgement := judged.get(claim.id)) and judgement.findings:
                 writer = writer_of(judgement, self.study.name, language)
                 besides = around(self.study.name, claim.id, language, self._frames().root)
-                headline = headlines.confirmed(said, judgement, writer, *besides)
+                doubts = leading_doubts(claim.id, writer)
+                headline = headlines.confirmed(said, judgement, writer, *besides, doubts)
                 found, advice = headline.found, headline.advice
             if found:
                 lines.append(
-                    f'<p class="lead-claim"><strong>{claim.id}.</strong> {found} <strong>{do}</strong> '
-                    f"{advice}</p>"
+                    f'<p class="lead-claim"><strong>{claim.id}.</strong> {found} '
+                    f'<strong class="do">{do} {advice}</strong></p>'
                 )
         return Html("".join(lines))
 
@@ -239,7 +246,10 @@ class Chapter(Generic[AStudy]):
     def _judged_by(self, judgement: Judgement) -> str:
         runs = behind(judgement)
         named = page.named_records(runs)
-        return f"{judgement.claim.id} in the second round, {len(runs)} records: {', '.join(named)}."
+        counts = machines_behind(judgement).most_common()
+        made = " and ".join(f"{count} on {device}" for device, count in counts)
+        said = f"{judgement.claim.id} in the second round, {len(runs)} records"
+        return f"{said}, trained {made}: {', '.join(named)}."
 
     def _elsewhere(self, finding: Finding) -> str:
         sources = self.own.sources_of(finding)

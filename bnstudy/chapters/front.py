@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from bnstudy.analysis import rules
 from bnstudy.analysis.cards import ICONS, Card, Chip, Look, bars_html, cards_html, marked
@@ -30,10 +30,10 @@ from bnstudy.analysis.words import (
 )
 from bnstudy.chapters import front_scope, headlines
 from bnstudy.chapters.claims import CLAIMS, recorded
-from bnstudy.chapters.front_hero import BASIS, OF_ANSWER, Bars, part_name
+from bnstudy.chapters.front_hero import BASIS, DOUBTED, OF_ANSWER, Bars, part_name
 from bnstudy.chapters.judged import words
 from bnstudy.chapters.kept import frames_of
-from bnstudy.chapters.second_round import judgements, writer_of
+from bnstudy.chapters.second_round import judgements, leading_doubts, writer_of
 from bnstudy.chapters.trained import around, in_short
 from bnstudy.records.spec import SpecError
 from bnstudy.study.frames import Frames
@@ -52,15 +52,30 @@ _GROUPS: Final[dict[Look, tuple[str, str]]] = {
     "open": ("Left open", "未定"),
     "missing": ("Explored, not judged yet", "已有探索性结果，尚未判定"),
 }
+
+
+class Told(NamedTuple):
+    """What the tutorial says, in a few words, and which parts of its claim ask that; none: all of them."""
+
+    said: tuple[str, str]
+    parts: tuple[str, ...] = ()
+
+
 # What everybody who uses batch norm decides: the flag, the decay, the schedule, the updates, the rate, and
-# what regularises beside it; and in a few words what the tutorial says of it.
-MOST_MET: Final[dict[str, tuple[str, str]]] = {
-    "C10": ("it must be False at test time", "测试时必须设为 False"),
-    "C7": ("too small a decay hurts, too large a one overfits", "衰减率太小则更新过快，太大则容易过拟合"),
-    "C6": ("moving averages give better results", "滑动平均的效果更好"),
-    "C11": ("None updates at once and is a little slower", "设为 None 会立即更新，但稍慢"),
-    "C1": ("internal covariate shift makes gradients explode", "梯度爆炸源于内部协变量偏移"),
-    "C5": ("it can replace L2 and dropout", "可以取代正则化和 dropout"),
+# what regularises beside it.
+MOST_MET: Final[dict[str, tuple[Told, ...]]] = {
+    "C10": (Told(("it must be False at test time", "测试时必须设为 False")),),
+    "C7": (
+        Told(("too small a decay hurts", "衰减率太小会有损失"), ("too small a decay costs accuracy",)),
+        Told(
+            ("too large a one overfits", "太大则容易过拟合"),
+            ("what too large a decay loses is overfitting", "training images don't lose it"),
+        ),
+    ),
+    "C6": (Told(("moving averages give better results", "滑动平均的效果更好")),),
+    "C11": (Told(("None is a little slower", "设为 None 稍慢"), ("None is slower",)),),
+    "C1": (Told(("internal covariate shift makes gradients explode", "梯度爆炸源于内部协变量偏移")),),
+    "C5": (Told(("it can replace L2 and dropout", "可以取代正则化和 dropout")),),
 }
 
 
@@ -100,9 +115,16 @@ class Front:
         lines = "".join(self._line(cards[claim]) for claim in MOST_MET if claim in cards)
         told = self._say(
             "In bold: what to do. At the end of a line: what the tutorial says, and the verdict on that.",
-            "黑体是我们的建议；每条末尾是教程的说法，以及对这一说法的判定。",
+            "粗体是我们的建议；每条末尾是教程的说法（转述），以及对它的判定。",
         )
-        return Html(f'<p class="todo-told">{told}</p><ul class="todo">{lines}</ul>' if lines else "")
+        worse = self._say(
+            "<strong>Worse in <code>eval()</code> than in <code>train()</code>? Compute mean and variance anew over "
+            'training images.</strong> If that isn\'t it: <a href="is_it_batch_norm.html">Is it batch norm?</a>',
+            "<strong>一到 <code>eval()</code> 就比 <code>train()</code> 差？先用训练图像重新计算均值和方差。</strong>如果还是不行，见"
+            '<a href="is_it_batch_norm.html">是批归一化的问题吗？</a>（英文）',
+        )
+        listed = f'<ul class="todo">{lines}<li class="todo-door">{worse}</li></ul>'
+        return Html(f'<p class="todo-told">{told}</p>{listed}' if lines else "")
 
     def _line(self, card: Card) -> str:
         if not card.advice:
@@ -111,15 +133,27 @@ class Front:
         why = in_short(chapter, card.claim, self.language, self.data_dir)
         return (
             f"<li><strong>{card.advice}</strong> {why} "
-            f'<a class="todo-claim" href="#card-{card.claim.lower()}">{card.claim}{self._say(", “", "“")}'
-            f"{in_language(MOST_MET[card.claim], self.language)}{self._say('”: ', '”：')}"
-            f'<span class="verdict {card.look}"><span aria-hidden="true">{ICONS[card.look]}</span> '
-            f"{card.verdict}</span></a></li>"
+            f'<a class="todo-claim" href="#card-{card.claim.lower()}">{card.claim}{self._say(", ", "：")}'
+            f"{self._say('; ', '；').join(self._told(card, told) for told in MOST_MET[card.claim])}</a></li>"
+        )
+
+    def _told(self, card: Card, told: Told) -> str:
+        look, verdict = card.look, card.verdict
+        judgement = self._judgement(card.claim)
+        if judgement and told.parts:
+            answers = {f.answer for f in judgement.findings if f.part.name in told.parts}
+            if len(answers) == 1:
+                (answer,) = answers
+                look, verdict = OF_ANSWER[answer], in_language(ANSWERS[answer], self.language)
+        said = in_language(told.said, self.language)
+        return (
+            f"{self._say('“', '')}{said}{self._say('”: ', '：')}"
+            f'<span class="verdict {look}"><span aria-hidden="true">{ICONS[look]}</span> {verdict}</span>'
         )
 
     def hero(self) -> Html:
         """Return all claims and parts: each interval against its bound."""
-        bars = Bars(self.judged, self.first, self.language).all()
+        bars = Bars(self.judged, self.first, self.language, self.data_dir).all()
         told = self._say(
             "All parts of all claims: what was measured (with and without: batch norm) as a dot and its "
             "interval, against what had to be shown, the line in the middle. Compare a bar with the line, "
@@ -130,6 +164,11 @@ class Front:
             "横轴经过压缩，各区间只宜与中线比较，不宜互相比较。规则在运行前已冻结；置信水平取得更高，"
             "使全部受判定的量能同时成立，所以比各章的 95% 置信区间宽。没有圆点：由代码测试判定。",
         )
+        if any(bar.part.endswith(DOUBTED) for bar in bars):
+            told += self._say(
+                f" {DOUBTED}: found since to rest on little; the claim's card says on what.",
+                f"{DOUBTED}：判定之后发现依据单薄，见该论断的卡片。",
+            )
         if any(bar.explored for bar in bars):
             told += self._say(
                 " Hollow: first round, exploratory, against bounds since corrected, and so no answer.",
@@ -251,7 +290,8 @@ class Front:
             )
         writer = writer_of(judgement, claim.chapter, self.language, self.data_dir)
         besides = around(claim.chapter, claim.id, self.language, self.data_dir)
-        return headlines.confirmed(said, judgement, writer, *besides)
+        doubts = leading_doubts(claim.id, writer, self.data_dir)
+        return headlines.confirmed(said, judgement, writer, *besides, doubts)
 
     def _verified(self, judgement: Judgement, said: Words) -> str:
         space = "" if self.language == "zh" else " "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Final
 
@@ -24,6 +25,7 @@ from bnstudy.analysis.words import write_asked as write_rule_asked
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.front_rows import row_name
 from bnstudy.chapters.judged import words
+from bnstudy.chapters.second_round import doubted
 
 # A distance from a bound that one would call small: a point, a quarter, a twentieth, a tenth of the seeds.
 _SMALL: Final[dict[Scale, float]] = {
@@ -33,6 +35,8 @@ _SMALL: Final[dict[Scale, float]] = {
     "share": 0.1,
 }
 OF_ANSWER: Final[dict[Answer, Look]] = {"holds": "holds", "doesn't hold": "fails", "can't tell": "open"}
+# Behind a part whose answer is another once what is doubted is left out.
+DOUBTED: Final = "*"
 BASIS: Final = {
     "second": ("second round", "第二轮"),
     "test": ("by test", "由测试判定"),
@@ -44,11 +48,16 @@ class Bars:
     """The parts' bars in one language: what the second round measured, else what the first explored."""
 
     def __init__(
-        self, judged: Mapping[str, Judgement], first: Mapping[str, rules.Verdict], language: Language
+        self,
+        judged: Mapping[str, Judgement],
+        first: Mapping[str, rules.Verdict],
+        language: Language,
+        data_dir: str | os.PathLike[str] = "",
     ) -> None:
         self.judged = judged
         self.first = first
         self.language = language
+        self.doubted = {claim: doubted(claim, data_dir) for claim in judged}
 
     def all(self) -> list[Bar]:
         """Return the bars, claim by claim."""
@@ -68,9 +77,12 @@ class Bars:
         part, found = finding.part, finding.estimate
         scale = part.quantity.scale
         asked = write_asked(part.side, part.bound, scale, self.language)
+        shaken = any(
+            doubt.part == part.name and again.answer != finding.answer for doubt, again in self.doubted[claim]
+        )
         return Bar(
             claim,
-            row_name(part.name, self.language),
+            row_name(part.name, self.language) + (f" {DOUBTED}" if shaken else ""),
             _card(claim),
             OF_ANSWER[finding.answer],
             in_language(ANSWERS[finding.answer], self.language),

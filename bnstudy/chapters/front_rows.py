@@ -29,7 +29,7 @@ ROWS: Final[dict[str, Said]] = {
     "logits are Gaussian": Said("logits' distance to a Gaussian", "logit 与高斯分布的距离"),
     "fewer steps": Said("steps to a result, without over with", "达到同样结果的步数，无与有之比"),
     "it generalises": Said(
-        "accuracy at equal training accuracy, with minus without", "训练准确率相同时的准确率，有减无"
+        "accuracy at equal training accuracy, with minus without", "训练准确率相同时的测试准确率，有减无"
     ),
     "no worse than L2": Said("accuracy, batch norm minus L2", "准确率，批归一化减 L2"),
     "no worse than dropout": Said("accuracy, batch norm minus dropout", "准确率，批归一化减 dropout"),
@@ -55,10 +55,10 @@ ROWS: Final[dict[str, Said]] = {
         "accuracy, decay 0.9 minus decay 0", "准确率，衰减率 0.9 减衰减率 0"
     ),
     "what too large a decay loses is overfitting": Said(
-        "lost by 0.999 and won back, beyond nine tenths", "0.999 的准确率降幅中可恢复的，减降幅的九成"
+        "lost by 0.999 and won back, beyond nine tenths", "0.999 的准确率降幅：能恢复的部分减降幅的九成"
     ),
     "training images don't lose it": Said(
-        "lost by 0.999 on training images, beyond nine tenths", "0.999 的训练准确率降幅，减测试降幅的九成"
+        "lost by 0.999 on training images, beyond nine tenths", "0.999：训练准确率的降幅减测试降幅的九成"
     ),
     "hidden layers need no gamma": Said(
         "accuracy, gamma in hidden layers minus none", "准确率，隐藏层有 gamma 减无 gamma"
@@ -68,9 +68,12 @@ ROWS: Final[dict[str, Said]] = {
     ),
     **{
         f"{part} {epsilon}": Said(
-            f"accuracy, epsilon 0.001 minus {said}", f"准确率，epsilon 取 0.001 减取 {said}"
+            f"accuracy, epsilon 0.001 minus {said} ({en})", f"准确率，epsilon 取 0.001 减取 {said}（{zh}）"
         )
-        for part in ("not worse than", "no different from")
+        for part, en, zh in (
+            ("not worse than", "worse?", "是否更差"),
+            ("no different from", "different?", "是否不同"),
+        )
         for epsilon, said in _AGAINST.items()
     },
     "small test batches": Said(

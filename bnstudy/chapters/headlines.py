@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 from bnstudy.analysis.judged.verdicts import Answer, Finding, Judgement, Verdict
@@ -46,12 +46,17 @@ def advice(said: Headlines, claim: str, verdict: Verdict | str, language: Langua
 
 
 def confirmed(
-    said: Headlines, judgement: Judgement, write: Writer, first: str = "", beside: str = ""
+    said: Headlines,
+    judgement: Judgement,
+    write: Writer,
+    first: str = "",
+    beside: str = "",
+    doubts: Sequence[str] = (),
 ) -> Headline:
     """Return what the second round found of a claim: a sentence for each quantity that votes, once.
 
     ``first`` and ``beside`` are what its trainings show besides, and no verdict rests on: they come before
-    and after.
+    and after; ``doubts`` what was found of it since.
     """
     findings = {f.part.quantity.name: f for f in judgement.findings if f.part.votes}
     sentences = [
@@ -60,6 +65,7 @@ def confirmed(
             str(getattr(_sentence(said, finding), write.language)).format(write.estimate(finding.estimate))
             for finding in findings.values()
         ),
+        *doubts,
         beside,
     ]
     space = "" if write.language == "zh" else " "

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bnstudy.analysis.doubt import Doubt
 from bnstudy.analysis.judged.design import BLOCKS, CONFIRMATORY
+from bnstudy.analysis.judged.parts import Quantity
 from bnstudy.analysis.judged.preregistration import PreregistrationError, check, freeze, frozen
 from bnstudy.analysis.judged.recorded import Source, blocks_of, places_of
 from bnstudy.analysis.judged.topping_up import seeds_for
 from bnstudy.analysis.judged.training import Bytes
-from bnstudy.analysis.judged.verdicts import Estimate, Judgement, decided, estimate
+from bnstudy.analysis.judged.verdicts import Estimate, Finding, Judgement, decided, estimate, find
 from bnstudy.analysis.judged.wording import Language
 from bnstudy.analysis.saying import Writer
 from bnstudy.analysis.statistics import Interval
 from bnstudy.analysis.trail import Trail, trail_of
 from bnstudy.analysis.words import Sources
+from bnstudy.chapters.doubts import asked_again, doubts
 from bnstudy.chapters.judged import claims, deviations, digests, family
 from bnstudy.chapters.kept import once_for, records_of, state_of
 from bnstudy.records.provenance import git_state
@@ -45,12 +50,32 @@ def judgements(data_dir: str | os.PathLike[str] = "") -> dict[str, Judgement]:
 
 
 def estimates(data_dir: str | os.PathLike[str] = "") -> dict[str, Estimate]:
-    """Return each judged quantity's one interval by its name; raises as ``judgements`` does."""
+    """Return each judged quantity's one interval by its name, and of those that doubts ask for instead.
+
+    Raises as ``judgements`` does.
+    """
     store = Store(data_dir or default_data_dir())
-    found = once_for(
-        ["estimates"], store, lambda: {q: _to_plain(each) for q, each in _measured(store).items()}
-    )
-    return {name: _from_plain(name, body) for name, body in found.items()}
+    return _estimates(store.root.resolve(), state_of(store))
+
+
+def doubted(claim: str, data_dir: str | os.PathLike[str] = "") -> list[tuple[Doubt, Finding]]:
+    """Return what is doubted of the answers to a claim's parts, and what is found without it.
+
+    Nothing of a part that isn't measured yet. Raises as ``judgements`` does.
+    """
+    found = estimates(data_dir)
+    by_name = {part.name: part for part in claims()[claim].parts}
+    asked = [
+        (doubt, find(replace(by_name[doubt.part], quantity=doubt.quantity), found[doubt.quantity.name]))
+        for doubt in doubts()
+        if doubt.claim == claim
+    ]
+    return [(doubt, finding) for doubt, finding in asked if not finding.estimate.missing]
+
+
+def leading_doubts(claim: str, write: Writer, data_dir: str | os.PathLike[str] = "") -> list[str]:
+    """Return what has to be said wherever the verdict on a claim is, a sentence each."""
+    return [doubt.sentence(finding, write) for doubt, finding in doubted(claim, data_dir) if doubt.leads]
 
 
 def confirmatory_records(store: Store) -> list[Record]:
@@ -63,8 +88,15 @@ def confirmatory_records(store: Store) -> list[Record]:
 
 
 def behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> list[str]:
-    """Return the names of the recorded runs that a judgement rests on, in order."""
-    return _every_run(trails(judgement, data_dir))
+    """Return the names of the recorded runs that a judgement rests on, in order; without those of doubts."""
+    return _judged_runs(judgement, trails(judgement, data_dir))
+
+
+def machines_behind(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> Counter[str]:
+    """Return on which devices those runs were trained, and how many on each."""
+    runs = set(behind(judgement, data_dir))
+    records = confirmatory_records(Store(data_dir or default_data_dir()))
+    return Counter(str(r.provenance["device"]) for r in records if r.spec.name in runs)
 
 
 def writer_of(
@@ -72,15 +104,19 @@ def writer_of(
 ) -> Writer:
     """Return what writes a judgement's numbers on a page, each with the recorded runs behind it."""
     found = trails(judgement, data_dir)
-    return Writer(Sources(page, _every_run(found)), language, found)
+    return Writer(Sources(page, _judged_runs(judgement, found)), language, found)
 
 
 def trails(judgement: Judgement, data_dir: str | os.PathLike[str] = "") -> dict[str, Trail]:
-    """Return which recorded runs each quantity of a judgement is taken from, by its name and by seed."""
+    """Return which recorded runs each quantity of a judgement is taken from, by its name and by seed.
+
+    Those that doubts ask for instead are among them.
+    """
     store = Store(data_dir or default_data_dir())
     there = _runs_by_place(store.root.resolve(), state_of(store))
     found = {}
-    for quantity in judgement.claim.quantities():
+    again = (doubt.quantity for doubt in doubts() if doubt.claim == judgement.claim.id)
+    for quantity in (*judgement.claim.quantities(), *again):
         arms = [there.get(block.name, {}).get(arm, []) for block, names in quantity.reads for arm in names]
         found[quantity.name] = trail_of({(seed, run) for runs in arms for seed, run in runs})
     return found
@@ -124,12 +160,26 @@ def seeds_needed(block: str, data_dir: str | os.PathLike[str] = "") -> int:
     return seeds_for(BLOCKS[block], own, blocks, len(family()))
 
 
+@lru_cache(maxsize=2)
+def _estimates(root: Path, state: str) -> dict[str, Estimate]:
+    store = Store(root)
+    found = once_for(
+        ["estimates"], store, lambda: {q: _to_plain(each) for q, each in _measured(store).items()}
+    )
+    return {name: _from_plain(name, body) for name, body in found.items()}
+
+
 def _measured(store: Store) -> dict[str, Estimate]:
     records = confirmatory_records(store)
     if records:
         check(records, frozen(store.root), list(claims().values()), deviations())
     blocks = blocks_of(_source(store, record) for record in records)
-    return {name: estimate(quantity, blocks, len(family())) for name, quantity in family().items()}
+    return {name: estimate(quantity, blocks, len(family())) for name, quantity in every_quantity().items()}
+
+
+def every_quantity() -> dict[str, Quantity]:
+    """Return every judged quantity by its name, and those that doubts ask for instead."""
+    return family() | asked_again()
 
 
 @lru_cache(maxsize=2)
@@ -148,8 +198,9 @@ def _runs_by_place(root: Path, state: str) -> Places:
     return places
 
 
-def _every_run(found: Mapping[str, Trail]) -> list[str]:
-    return sorted({run for trail in found.values() for run in trail.every_run()})
+def _judged_runs(judgement: Judgement, found: Mapping[str, Trail]) -> list[str]:
+    named = (found[quantity.name] for quantity in judgement.claim.quantities())
+    return sorted({run for trail in named for run in trail.every_run()})
 
 
 def _source(store: Store, record: Record) -> Source:
@@ -178,4 +229,4 @@ def _to_plain(found: Estimate) -> dict[str, Any]:
 
 
 def _from_plain(name: str, body: Mapping[str, Any]) -> Estimate:
-    return Estimate(family()[name], **{**body, "interval": Interval(**body["interval"])})
+    return Estimate(every_quantity()[name], **{**body, "interval": Interval(**body["interval"])})

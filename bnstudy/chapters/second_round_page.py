@@ -6,13 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
 from bnstudy.analysis import page
 from bnstudy.analysis.judged.design import BLOCKS, TUNING, Block
-from bnstudy.analysis.judged.parts import Claim, Part, Verified
+from bnstudy.analysis.judged.parts import Claim, Part, Scale, Verified
 from bnstudy.analysis.judged.preregistration import FILE as FROZEN
 from bnstudy.analysis.judged.preregistration import frozen, refusals
 from bnstudy.analysis.judged.verdicts import Answer, Finding, Judgement
@@ -36,7 +37,7 @@ from bnstudy.analysis.words import Html, Markdown, Sources, write_claim
 from bnstudy.chapters.claims import CLAIMS
 from bnstudy.chapters.found import EXPERIMENTS, blocks
 from bnstudy.chapters.judged import chapter_of, claims, deviations, family, words
-from bnstudy.chapters.second_round import confirmatory_records, judgements, trails
+from bnstudy.chapters.second_round import confirmatory_records, doubted, judgements, trails
 from bnstudy.chapters.second_round_blocks import Recorded, planned_by
 from bnstudy.chapters.second_round_names import CHAPTERS, PARTS, QUANTITIES, REASONS
 from bnstudy.chapters.second_round_words import WORDS, Words
@@ -111,7 +112,8 @@ class SecondRound:
         if not (self.store.root / FROZEN).exists():
             return words.unfrozen
         since = frozen(self.store.root)
-        said = words.froze.format(commit=since.commit, date=since.date)
+        on = datetime.fromisoformat(since.date).astimezone(UTC).strftime(words.when)
+        said = words.froze.format(commit=since.commit[:10], date=on)
         changed = [refusal.claim for refusal in refusals([], since, list(claims().values()))]
         return said + words.changed.format(named=words.comma.join(changed)) if changed else said
 
@@ -187,11 +189,14 @@ class SecondRound:
             ):
                 answers = [_percent(row[f"{answer}, {seeds} seeds"]) for answer in ("holds", "fails")]
                 said[called] = " / ".join(answers)
-                said[width] = write_width(row[f"half_width, {seeds} seeds"], scale, self.language)
-            distance = write_width(row["decided_from, planned seeds"], scale, self.language)
-            said[told] = distance.lstrip("±")
+                said[width] = self._half_width(row[f"half_width, {seeds} seeds"], scale)
+            said[told] = self._half_width(row["decided_from, planned seeds"], scale)
             rows.append(said)
         return page.show(pd.DataFrame(rows))
+
+    def _half_width(self, width: float, scale: Scale) -> str:
+        """Return a distance by itself, which has no sign."""
+        return write_width(width, scale, self.language).lstrip("±")
 
     def undecided(self) -> Markdown:
         """Return which parts even the most seeds would often leave open, if values are what is expected."""
@@ -328,27 +333,40 @@ class SecondRound:
             grades=grades,
             why=REASONS[why] if language == "zh" else why,
             reads=self._and([self._reads(block) for block, _ in quantity.reads]),
-            width=write_width(quantity.target, quantity.scale, language),
-            found=self._found(finding),
+            width=(self.words.narrow_factor if quantity.scale == "factor" else self.words.narrow).format(
+                self._half_width(quantity.target, quantity.scale)
+            ),
+            found=self._found(finding) + self._doubted(claim, part),
         )
 
     def _found(self, finding: Finding) -> str:
         words, language = self.words, self.language
         if finding.estimate.missing:
             return words.unmeasured
-        trail = self.trails[finding.part.quantity.name]
-        write = Writer(Sources(PAGE, trail.every_run()), language, {finding.part.quantity.name: trail})
         grades = "".join(
             words.found_grade.format(name=self._name(name), answer=in_language(ANSWERS[answer], language))
             for name, answer in finding.grades.items()
         )
         return words.found.format(
             answer=in_language(ANSWERS[finding.answer], language),
-            size=write.estimate(finding.estimate),
+            size=self._writer(finding).estimate(finding.estimate),
             grades=grades,
             wide="" if finding.estimate.measured else words.wide,
             expected=write_value(finding.part.quantity.pilot.mean, finding.part.quantity.scale, language),
         )
+
+    def _doubted(self, claim: str, part: Part) -> str:
+        """Return what was found of a part's answer since, and what is found without it."""
+        space = "" if self.language == "zh" else " "
+        return "".join(
+            space + doubt.sentence(finding, self._writer(finding))
+            for doubt, finding in doubted(claim, self.store.root)
+            if doubt.part == part.name
+        )
+
+    def _writer(self, finding: Finding) -> Writer:
+        name = finding.part.quantity.name
+        return Writer(Sources(PAGE, self.trails[name].every_run()), self.language, self.trails)
 
     def _verified(self, claim: str, verified: Verified) -> str:
         answer: Answer = "holds" if verified.holds else "doesn't hold"

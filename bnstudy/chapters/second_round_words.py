@@ -22,9 +22,12 @@ class Words:
     comma: str
     unfrozen: str
     froze: str
+    when: str
     changed: str
     claim: str
     part: str
+    narrow: str
+    narrow_factor: str
     grade: str
     verified: str
     voteless: str
@@ -77,12 +80,15 @@ WORDS: dict[Language, Words] = {
         comma=", ",
         unfrozen="The rules are not frozen yet: until they are, no confirmatory run counts.",
         froze="Commit `{commit}` froze the rules on {date}.",
+        when="%Y-%m-%d at %H:%M:%S UTC",
         changed=" Since then those of {named} changed: they have to be frozen again.",
         claim='**{id}** (<a href="{chapter}.html">{name}</a>): {said} **{verdict}.**',
         part=(
             "- **{name}**{voteless}: {said} Asked of *{quantity}*: {asked}.{grades} Why there: {why} "
-            "From {reads}; measured once the half-width is {width}. {found}"
+            "From {reads}; measured once {width}. {found}"
         ),
+        narrow="the half-width is {}",
+        narrow_factor="the half-width is {}",
         grade=" Grade *{name}*: {said} Asked: {asked}.",
         verified="- **{name}**{voteless}: {said} Verified by test: **{answer}** (`{test}`).",
         voteless=" (no vote)",
@@ -172,15 +178,18 @@ WORDS: dict[Language, Words] = {
         comma="、",
         unfrozen="规则尚未冻结；冻结之前，任何确认性训练都不算数。",
         froze="规则由提交 `{commit}` 于 {date} 冻结。",
+        when="%Y 年 %m 月 %d 日 %H:%M:%S（UTC）",
         changed="此后 {named} 的规则有改动，须重新冻结。",
         claim='**{id}**（<a href="{chapter}.html">{name}</a>）：{said}。**{verdict}。**',
         part=(
             "- **{name}**{voteless}：{said}所测的量：*{quantity}*；"
             "这一说法若成立，它应{asked}。{grades}界限的理由：{why}"
-            "依据：{reads}；置信区间半宽不超过 {width}，才算足够精确。{found}"
+            "依据：{reads}；{width}，才算足够精确。{found}"
         ),
-        grade="更进一步，*{name}*：{said}这时应{asked}。",
-        verified="- **{name}**{voteless}：{said}由测试验证：**{answer}**（`{test}`）。",
+        narrow="置信区间半宽不超过 {}",
+        narrow_factor="置信区间的端点与中心之比不超过 {}",
+        grade="更远的界限（*{name}*）：{asked}。",
+        verified="- **{name}**{voteless}：{said}由代码测试验证：**{answer}**（`{test}`）。",
         voteless="（不参与综合判定）",
         reads="训练组 `{study}`，{count} 个随机种子（{first} 至 {last}；{more}）",
         topped_up="由 {planned} 个追加而来",
@@ -225,8 +234,8 @@ WORDS: dict[Language, Words] = {
         },
         colon="：",
         power_heads=("论断", "部分", "要求", "预期值", "可辨的距离"),
-        power_answers=("成立 / 不成立", "成立 / 不成立，种子最多时"),
-        power_widths=("半宽", "半宽，种子最多时"),
+        power_answers=("成立 / 不成立", "种子最多时：成立 / 不成立"),
+        power_widths=("半宽", "种子最多时：半宽"),
         all_told="随机种子最多时，每个部分能得出结论的概率都不低于八成。",
         undecided=(
             "如果各量的值与预期相同，即使随机种子最多，{count}能得出结论的概率不到八成：{named}。"
@@ -239,7 +248,7 @@ WORDS: dict[Language, Words] = {
         chooses="为其他训练组选取设置",
         describes="不作判定，仅作描述",
         seeds="{first} 至 {last}",
-        recorded="{all} 次运行中的 {part} 次",
+        recorded="{part} / {all}",
         chosen="学习率和各种正则化强度，都是已有记录的选参训练所选定的。",
         provisional=(
             "`bnstudy/blocks/chosen.py` 里有些设置是暂定的，要等 {named} 的记录齐全，由它们选定。"
@@ -258,7 +267,7 @@ WORDS: dict[Language, Words] = {
             "换一种设备，舍入与噪声都会不同；同一随机种子，PyTorch 2.12 与 2.11 抽出的初始权重也不同。"
         ),
         machine="{count} 份在 {device}（PyTorch {torch}）上训练",
-        together="而一个训练组里同一随机种子的各组都在同一种设备上训练",
-        apart="其中有 {count} 个随机种子的各组是在不同设备上训练的",
+        together="而在一个训练组里，同一随机种子的各种设置都在同一种设备上训练",
+        apart="其中有 {count} 个随机种子的各种设置是在不同设备上训练的",
     ),
 }

@@ -112,8 +112,8 @@ class Shown:
         return f"<p>{you_see}{text}</p>"
 
     def table(self, rows: pd.DataFrame) -> str:
-        """Return a table as HTML; its numbers open to their values by seed."""
-        return str(page.show(rows, self.write.sources.cite))
+        """Return a table as HTML, which scrolls by itself; its numbers open to their values by seed."""
+        return f'<div class="scrolling">{page.show(rows, self.write.sources.cite)}</div>'
 
 
 def ratio(logs: Iterable[float]) -> Amount:

@@ -57,34 +57,3 @@ def moved(batch: Any, device: torch.device | None) -> Any:
     if device is None:
         return batch
     return pytree.tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, batch)
-
-
-def size_of(batch: Any) -> int:
-    """Return how many images a batch has: the first axis of its first tensor."""
-    leaves = (leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim())
-    return next((leaf.shape[0] for leaf in leaves), 0)
-
-
-def with_other_neighbours(batch: Any, other: Any) -> Any | None:
-    """Return ``batch`` with the second half of its images exchanged for images of ``other``.
-
-    None where that can't be done: fewer than two images, or parts that aren't tensors.
-    """
-    n = size_of(batch)
-    keep = n // 2
-    leaves, spec = pytree.tree_flatten(batch)
-    others, other_spec = pytree.tree_flatten(other)
-    if keep < 1 or spec != other_spec:
-        return None
-    mixed = []
-    for leaf, from_other in zip(leaves, others, strict=True):
-        if not isinstance(leaf, Tensor) or leaf.dim() == 0 or leaf.shape[0] != n:
-            if isinstance(leaf, (list, str)):
-                return None
-            mixed.append(leaf)
-            continue
-        tail = from_other if from_other.shape[1:] == leaf.shape[1:] else leaf
-        while tail.shape[0] < n - keep:
-            tail = torch.cat([tail, tail])
-        mixed.append(torch.cat([leaf[:keep], tail[: n - keep].to(leaf)]))
-    return pytree.tree_unflatten(mixed, spec)

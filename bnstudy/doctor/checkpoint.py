@@ -4,70 +4,87 @@ from __future__ import annotations
 
 import argparse
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from bnstudy.doctor.layers import NAMES
+from bnstudy.doctor.shards import ShardError, Shards, shards_of
+from bnstudy.doctor.states import Found, find_states
 
-State = dict[str, Tensor]
-
+# NumPy 1 and 2 write them under different names.
+_NUMPY = (np._core.multiarray.scalar, np._core.multiarray._reconstruct)  # type: ignore[attr-defined]
 # What training frameworks put beside the tensors, and that only holds values when it is made.
 HARMLESS: list[Any] = [
     argparse.Namespace,
     PosixPath,
     np.dtype,
     np.ndarray,
-    np._core.multiarray.scalar,  # type: ignore[attr-defined]
+    *((made, f"numpy.{core}.multiarray.{made.__name__}") for core in ("core", "_core") for made in _NUMPY),
     *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u1", "?")),
 ]
-# State of other things than the model.
-OTHERS = ("optim", "sched", "scaler", "callbacks", "loops", "rng")
 
 
 class CheckpointError(ValueError):
     """A file can't be read as a checkpoint, or not without executing what it holds."""
 
 
-def read_checkpoint(path: str | Path) -> dict[str, State]:
-    """Return the state_dicts in a file by where they are in it; ``""`` for a file that is one.
+def read_checkpoint(path: str | Path) -> Found:
+    """Return the state_dicts in a file, or in the set of files that it is a part of, by where they are.
 
     ``.safetensors`` needs that package; everything else is read by ``torch.load(weights_only=True)``.
-    Nested ones are found: ``state_dict`` (Lightning, timm), ``model``, ``model_ema``, ….
+    Nested ones are found: ``state_dict`` (Lightning, timm), ``model``, ``model_ema``, …. A shard, an
+    ``*.index.json`` or a folder with one stands for all shards; where some are missing, ``part`` is set.
 
     Raises:
         CheckpointError: the file is missing or damaged, holds no state_dict, or would have to be executed.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise CheckpointError(f"{path} is no file; allowed: a checkpoint, as torch.save writes it")
-    loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
-    found = dict(state_dicts(loaded))
-    if not found:
+    try:
+        shards = shards_of(path)
+    except ShardError as error:
+        raise CheckpointError(str(error)) from None
+    found = find_states(_loaded(path)) if shards is None else _together(path, shards)
+    if not found.states:
         raise CheckpointError(
             f"{path} holds no state_dict; allowed: a mapping of names to tensors, or one of such"
         )
     return found
 
 
-def state_dicts(value: Any, where: str = "") -> Iterator[tuple[str, State]]:
-    """Yield every state_dict in nested mappings, with where it is; optimisers' states are left out."""
-    if not isinstance(value, Mapping):
-        return
-    tensors = {str(key): item for key, item in value.items() if isinstance(item, Tensor)}
-    if any(key.rpartition(".")[2] in _TAILS for key in tensors):
-        yield where, tensors
-        return
-    for key, item in value.items():
-        if not str(key).lower().startswith(OTHERS):
-            yield from state_dicts(item, f"{where}.{key}".lstrip("."))
+def _together(path: Path, shards: Shards) -> Found:
+    """Return what the shards of one checkpoint hold together."""
+    tensors: dict[str, Any] = {}
+    for file in shards.files:
+        loaded = _loaded(file)
+        if not isinstance(loaded, Mapping):
+            raise CheckpointError(
+                f"{file} holds a {type(loaded).__name__}; allowed: a mapping of names to tensors"
+            )
+        tensors.update(loaded)
+    found = find_states(tensors)
+    total = len(shards.files) + len(shards.missing)
+    absent = shards.names - tensors.keys()
+    if shards.missing or absent:
+        found.part = True
+        what = (
+            f"{', '.join(shards.missing[:3])} missing" if shards.missing else f"{len(absent)} tensors missing"
+        )
+        found.remarks.append(
+            f"{path.name} is a part: {len(shards.files)} of {total} files are there, {what} missing. "
+            "What lies elsewhere wasn't looked at, and whether statistics are missing can't be told."
+        )
+    elif total > 1:
+        found.remarks.append(f"{total} files were read together, as the shards of one checkpoint.")
+    return found
 
 
-_TAILS = {name for names in NAMES.values() for name in names}
+def _loaded(path: Path) -> Any:
+    return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
 
 
 def _torch(path: Path) -> Any:

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         + "".join(f"  {code:20} {about}\n" for code, about in codes().items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", help="a file of torch.save, or .safetensors")
+    parser.add_argument("checkpoint", help="a file of torch.save, or .safetensors; of a set its folder")
     parser.add_argument(
         "--ignore", action="append", default=[], metavar="CODE", help="a code, or CODE:LAYER; repeatable"
     )

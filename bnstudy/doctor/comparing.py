@@ -94,6 +94,8 @@ def pair_of(a: Subject, b: Subject, relation: Relation | None) -> Pair:
     ]
     lacking = []
     for which, one, other, tensors in (("a", layers_a, layers_b, first), ("b", layers_b, layers_a, second)):
+        if (a if which == "a" else b).part:
+            continue  # they may lie in a file that wasn't read
         for name, layer in other.items():
             if not _whole(layer) or (name in one and _whole(one[name])) or _untracked(one.get(name)):
                 continue
@@ -138,14 +140,15 @@ def equal(a: Layer, b: Layer) -> bool:
 def _subject(value: Model, argument: str) -> Subject:
     if isinstance(value, nn.Module):
         return subject_of(underlying(value))
-    states = states_of(value, argument)
+    read = states_of(value, argument)
+    states = read.states
     if len(states) > 1:
         raise ValueError(
             f"{argument} holds {len(states)} state_dicts, at {', '.join(map(repr, states))}; allowed: one "
             f"of them"
         )
     state = next(iter(states.values()))
-    return Subject(of_state(state), state)
+    return Subject(of_state(state), state, part=read.part)
 
 
 def _tensors(subject: Subject) -> dict[str, Tensor]:
@@ -202,7 +205,11 @@ def _close(a: Tensor, b: Tensor) -> bool:
 
 
 def _remarks(pair: Pair) -> list[str]:
-    said = []
+    said = [
+        f"{which} is a part of a checkpoint: what lies in its other files wasn't compared."
+        for which, subject in (("a", pair.a), ("b", pair.b))
+        if subject.part
+    ]
     if pair.relation == "export" and pair.a.layers and not pair.b.layers:
         said.append(
             "b has no batch-norm layer: folded into what stands before, or lost. Compare the outputs of "

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from bnstudy.doctor.answers import Grader, LossFunction
-from bnstudy.doctor.batches import Batches, check_again, size_of, split
+from bnstudy.doctor.answers import Grading, LossFunction
+from bnstudy.doctor.batches import Batches, check_again, split
 from bnstudy.doctor.examination import BATCH, DOMAIN, MOVING, PRECISE, QUIET, Examination, gap, named
 from bnstudy.doctor.layers import of_module
 from bnstudy.doctor.leaks import find_leak
-from bnstudy.doctor.passes import Passes, Statistics
+from bnstudy.doctor.passes import Passes, Precise, Statistics
 from bnstudy.doctor.progress import Progress
 from bnstudy.doctor.registry import check_ignored, findings
 from bnstudy.doctor.report import Report
@@ -55,13 +55,19 @@ def diagnose(
         forward: ``forward(model, batch)``, which returns (output, target), for models that aren't called as
             ``model(x)``.
         loss_fn: ``loss_fn(output, target)``, one number or one an image; by default cross-entropy, of
-            outputs [N, C] and whole-number targets [N].
+            outputs [N, C] and class numbers [N]. Where in some batch the mean over images isn't the batch's
+            loss (class weights, contrastive losses), losses are of batches, and ``measured`` counts those.
+            Targets that are its ``ignore_index`` (-100 by default) count neither in loss nor in accuracy.
         smallest_effect: below which a difference is no harm: {"accuracy": 0.005, "loss": 0.02}, any of these,
             or a number for the accuracy. In shares and in units of the loss.
         max_batches: how many batches of each to read; all by default.
         device: where batches go; by default where the model's parameters are.
         progress: show a bar.
         ignore: suppressions, as of ``scan``.
+
+    The accuracy is that of the largest of class scores [N, C, ...], an image's share of right answers where
+    it has several. It is None, and a remark says why, where outputs may be something else: a single score,
+    targets that no score belongs to, or a loss that isn't lower where the target's class has the largest.
 
     Cost, in forward passes of a batch without gradients: up to three for each training batch and six for
     each evaluation batch; with harm found, one more of each evaluation batch for up to 16 layers. Memory:
@@ -117,45 +123,54 @@ def _examine(
 ) -> tuple[Examination, list[str]]:
     remarks: list[str] = []
     # First what can be refused: the targets' kind shows at the first evaluation batch.
-    answers = {MOVING: passes.answers(held, None, Grader(loss_fn))}
+    grading = Grading(loss_fn)
+    graders = {MOVING: passes.grade(held, None, grading.grader())}
     layers = {name: of_module(name, module) for name, module in passes.layers.items()}
     untrained = not subject_of(passes.model).trained
-    found = Examination(layers, smallest, answers, held_back, untrained=untrained)
+    found = Examination(layers, smallest, {}, held_back, untrained=untrained)
     quiet = _precise(passes, train, training=False)
-    draws = passes.draws(next(iter(train)))
-    noisy = _precise(passes, train, training=True) if draws else quiet
+    if quiet.left_out:
+        remarks.append(f"{quiet.left_out} of train_batches are in no precise statistics: {quiet.why}.")
+    draws = passes.draws(train)
+    noisy = _precise(passes, train, training=True).statistics if draws else quiet.statistics
     found.precise = named(noisy, passes.layers)
     found.gaps = {name: gap(layers[name], moments) for name, moments in found.precise.items()}
-    answers[PRECISE] = passes.answers(held, noisy, Grader(loss_fn))
+    graders[PRECISE] = passes.grade(held, noisy, grading.grader())
     if draws:
-        answers[QUIET] = passes.answers(held, quiet, Grader(loss_fn))
-    whole = [batch for batch in held if size_of(batch) != 1]
-    if whole:
-        answers[BATCH] = passes.answers_by_batch(whole, Grader(loss_fn))
+        graders[QUIET] = passes.grade(held, quiet.statistics, grading.grader())
+    by_batch = grading.grader()
+    if passes.grade_by_batch(held, by_batch):
+        graders[BATCH] = by_batch
+    trained = None
     if held_back:
         remarks.append(
             f"There were no eval_batches: harm was measured on {len(held)} training batches that the precise "
             "statistics didn't see, and overfitting can't be told."
         )
     else:
-        if whole:
-            domain = _precise(passes, whole, training=False)
-            answers[DOMAIN] = passes.answers(held, domain, Grader(loss_fn))
+        domain = passes.precise(held, training=False).statistics
+        if domain:
+            graders[DOMAIN] = passes.grade(held, domain, grading.grader())
         some = list(islice(iter(train), len(held)))
-        found.trained = passes.answers(some, noisy, Grader(loss_fn))
-    leak = find_leak(passes, held[0], held[-1])
+        trained = passes.grade(some, noisy, grading.grader())
+    # Only now is it known whether all losses can be taken apart into images.
+    found.answers.update((name, grader.answers()) for name, grader in graders.items())
+    found.trained = None if trained is None else trained.answers()
+    if grading.unmeasured is not None:
+        remarks.append(f"Accuracy wasn't measured: {grading.unmeasured}.")
+    leak = find_leak(passes, held)
     if isinstance(leak, str):
         remarks.append(leak)
     else:
         found.leak = leak
     cost = found.cost(MOVING, PRECISE)
     if cost is not None and cost.verdict == "harm":
-        _attribute(passes, found, held, noisy, loss_fn)
+        _attribute(passes, found, held, noisy, grading)
     return found, remarks
 
 
 def _attribute(
-    passes: Passes, found: Examination, held: list[Any], precise: Statistics, loss_fn: LossFunction | None
+    passes: Passes, found: Examination, held: list[Any], precise: Statistics, grading: Grading
 ) -> None:
     """Measure what exchanging the statistics of one layer alone wins back."""
     moving = found.answers[MOVING]
@@ -163,7 +178,7 @@ def _attribute(
     passes.expect(len(furthest) * len(held))
     for name in furthest:
         module = passes.layers[name]
-        alone = passes.answers(held, {module: precise[module]}, Grader(loss_fn))
+        alone = passes.grade(held, {module: precise[module]}, grading.grader()).answers()
         whole = (moving.broken == 0) & (alone.broken == 0)
         loss = float((moving.loss - alone.loss)[whole].mean()) if whole.any() else float("nan")
         accuracy = None
@@ -172,11 +187,17 @@ def _attribute(
         found.recovered[name] = (loss, accuracy)
 
 
-def _precise(passes: Passes, batches: Iterable[Any], training: bool) -> Statistics:
-    # A batch of one image has no variance, and PyTorch refuses it.
-    found = passes.precise((batch for batch in batches if size_of(batch) != 1), training)
-    if not found:
-        raise ValueError("train_batches reach no batch-norm layer; allowed: batches of at least two images")
+def _precise(passes: Passes, batches: Iterable[Any], training: bool) -> Precise:
+    found = passes.precise(batches, training)
+    if not found.statistics and found.left_out:
+        raise ValueError(
+            f"train_batches give no statistics: in each of {found.left_out} batches {found.why}; allowed: "
+            "batches of at least two images, or of one with several positions"
+        )
+    if not found.statistics:
+        raise ValueError(
+            "train_batches reach no batch-norm layer; allowed: batches whose forward calls those of model"
+        )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from bnstudy.doctor.batches import size_of, with_other_neighbours
+from bnstudy.doctor.images import size_of, with_other_neighbours
 from bnstudy.doctor.passes import Passes
 from bnstudy.probes.calls import intercepted
 
@@ -28,25 +28,33 @@ class Leak:
     change: float  # in standard deviations of the output
 
 
-def find_leak(passes: Passes, batch: Any, other: Any) -> Leak | str | None:
-    """Return where the first half of ``batch`` changes with ``other``'s images for the second half.
+def find_leak(passes: Passes, batches: Sequence[Any]) -> Leak | str | None:
+    """Return where the first half of a batch changes with other images in the place of the second half.
 
-    None if nowhere; a sentence if it can't be told.
+    The first of ``batches`` with several images is taken. None if nowhere; a sentence if it can't be told.
     """
-    mixed = with_other_neighbours(batch, other)
-    if mixed is None:
-        return (
-            "Whether outputs depend on their batch wasn't told: a batch has one image, or parts that "
-            "can't be mixed."
-        )
-    n = size_of(batch)
+    for batch in batches:
+        n = size_of(batch, passes.output(batch)[0])
+        mixed = None if n is None else with_other_neighbours(batch, n)
+        if n is not None and mixed is not None:
+            return _compared(passes, batch, mixed, n)
+        if n is None or n > 1:
+            break
+    return (
+        "Whether outputs depend on their batch wasn't told: batches have one image, or parts of which can't "
+        "be told whether they are by image."
+    )
+
+
+def _compared(passes: Passes, batch: Any, mixed: Any, n: int) -> Leak | str | None:
     kept: list[Tensor | None] = []
     names = {module: name for name, module in passes.model.named_modules()}
     found: list[Leak] = []
+    arrived = False
 
     def record(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         output = forward(*args, **kwargs)
-        kept.append(_head(output, n))
+        kept.append(_by_image(output, n))
         return output
 
     with intercepted(passes.model, record):
@@ -54,23 +62,32 @@ def find_leak(passes: Passes, batch: Any, other: Any) -> Leak | str | None:
     before = iter(kept)
 
     def compare(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        nonlocal arrived
         output = forward(*args, **kwargs)
-        first, second = next(before, None), _head(output, n)
-        if not found and first is not None and second is not None and first.shape == second.shape:
-            change = _change(first, second)
-            if change is not None:
+        first, second = next(before, None), _by_image(output, n)
+        if first is not None and second is not None and first.shape == second.shape:
+            change = _change(first[: n // 2], second[: n // 2])
+            if change is not None and not found:
                 found.append(Leak(names.get(module, ""), module, change))
+            arrived = arrived or not torch.equal(first[n // 2 :], second[n // 2 :])
         return output
 
     with intercepted(passes.model, compare):
         passes.output(mixed)
-    return found[0] if found else None
+    if found:
+        return found[0]
+    if not arrived:
+        return (
+            "Whether outputs depend on their batch wasn't told: other images in a batch's second half don't "
+            "change what modules make of that half."
+        )
+    return None
 
 
-def _head(output: Any, n: int) -> Tensor | None:
+def _by_image(output: Any, n: int) -> Tensor | None:
     for leaf in pytree.tree_leaves(output):
         if isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dim() and leaf.shape[0] == n:
-            return leaf[: n // 2].detach().clone()
+            return leaf.detach().clone()
     return None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnstudy.doctor.answers import Answers, Grader
+from bnstudy.doctor.answers import Grader
 from bnstudy.doctor.batches import moved
-from bnstudy.doctor.layers import NAMES, moves, named_batch_norms
+from bnstudy.doctor.layers import NAMES, is_batch_norm, moves, named_batch_norms
 from bnstudy.doctor.progress import Progress
 from bnstudy.norm import BatchNorm
 from bnstudy.norm.precise import PooledMoments
@@ -22,6 +24,19 @@ from bnstudy.probes.units import moments_by_unit
 
 Moments = tuple[Tensor, Tensor]  # mean and population variance [C], float64 on the CPU
 Statistics = Mapping[nn.Module, Moments]
+
+
+class SingleValueError(ValueError):
+    """A layer that normalises by the batch gets a single value a channel, which has no variance."""
+
+
+@dataclass(frozen=True)
+class Precise:
+    """Precise statistics by layer; and of how many batches there are none, with the reason for the first."""
+
+    statistics: Statistics
+    left_out: int
+    why: str | None
 
 
 class Passes:
@@ -52,8 +67,8 @@ class Passes:
         result: tuple[Any, Any] = self._run(lambda model: self._one(model.eval(), batch))
         return result
 
-    def answers(self, batches: Iterable[Any], statistics: Statistics | None, grader: Grader) -> Answers:
-        """Return the answers on ``batches`` in evaluation mode, with these statistics for the model's."""
+    def grade(self, batches: Iterable[Any], statistics: Statistics | None, grader: Grader) -> Grader:
+        """Grade ``batches`` in evaluation mode, with these statistics for the model's."""
 
         def body(model: nn.Module) -> None:
             model.eval()
@@ -63,62 +78,86 @@ class Passes:
                 grader.add(*self._one(model, batch))
 
         self._run(body)
-        return grader.answers()
+        return grader
 
-    def answers_by_batch(self, batches: Iterable[Any], grader: Grader) -> Answers:
-        """Return the answers with each batch normalised by its own statistics, everything else evaluating."""
+    def grade_by_batch(self, batches: Iterable[Any], grader: Grader) -> int:
+        """Grade with each batch normalised by its own statistics, everything else evaluating.
+
+        Returns how many batches could be: not one in which a layer gets a single value a channel.
+        """
+        graded = 0
 
         def body(model: nn.Module) -> None:
+            nonlocal graded
             model.eval()
             self._normalise_by_batch()
             for batch in batches:
-                grader.add(*self._one(model, batch))
+                with suppress(SingleValueError):
+                    grader.add(*self._one(model, batch))
+                    graded += 1
 
-        self._run(body)
-        return grader.answers()
+        with intercepted(self.model, _checked):
+            self._run(body)
+        return graded
 
-    def precise(self, batches: Iterable[Any], training: bool) -> dict[nn.Module, Moments]:
+    def precise(self, batches: Iterable[Any], training: bool) -> Precise:
         """Return the moments of all values that reach each layer on ``batches`` together.
 
         Every batch is normalised by its own statistics. ``training`` puts the whole model in training mode,
-        so that dropout is on; else only the batch norms are.
+        so that dropout is on; else only the batch norms are. A batch in which a layer gets a single value a
+        channel has no variance there, as PyTorch says by an error, and is left out.
         """
         pools: dict[nn.Module, PooledMoments] = {}
+        batch_moments: list[tuple[nn.Module, Tensor, Tensor, float]] = []
         wanted = set(self.layers.values())
+        left_out: list[str] = []
 
         def around(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            if module in wanted:
-                x = args[0] if args else next(iter(kwargs.values()))
-                axis = x.dim() - 1 if getattr(module, "data_format", "NCHW") == "NHWC" else 1
-                if x.numel():
-                    mean, variance = moments_by_unit(x.detach(), axis)
-                    count = x.numel() / x.shape[axis]
-                    pools.setdefault(module, PooledMoments()).add(mean.cpu(), variance.cpu(), count)
-            return forward(*args, **kwargs)
+            values = _values(module, args, kwargs)
+            if values is not None and module in wanted and values[0].numel():
+                x, axis = values
+                mean, variance = moments_by_unit(x.detach(), axis)
+                batch_moments.append((module, mean.cpu(), variance.cpu(), x.numel() / x.shape[axis]))
+            return _checked(module, forward, *args, **kwargs)
 
         def body(model: nn.Module) -> None:
             model.train(training)
             self._normalise_by_batch()
             for batch in batches:
-                self._one(model, batch, grade=False)
+                batch_moments.clear()
+                try:
+                    self._one(model, batch, grade=False)
+                except SingleValueError as error:
+                    left_out.append(str(error))
+                    continue
+                for module, mean, variance, count in batch_moments:
+                    pools.setdefault(module, PooledMoments()).add(mean, variance, count)
 
         with intercepted(self.model, around):
             self._run(body)
         statistics = {module: pool.statistics() for module, pool in pools.items()}
-        return {module: (mean, variance) for module, (mean, variance) in statistics.items()}
+        found = {module: (mean, variance) for module, (mean, variance) in statistics.items()}
+        return Precise(found, len(left_out), left_out[0] if left_out else None)
 
-    def draws(self, batch: Any) -> bool:
-        """Return whether a forward in training mode draws random numbers, as dropout does."""
+    def draws(self, batches: Iterable[Any]) -> bool:
+        """Return whether a forward in training mode draws random numbers, as dropout does.
+
+        By the first of ``batches`` that the model can be trained on.
+        """
         changed = False
 
         def body(model: nn.Module) -> None:
             nonlocal changed
             model.train()
-            before = _generators()
-            self._one(model, batch, grade=False)
-            changed = before != _generators()
+            for batch in batches:
+                before = _generators()
+                with suppress(SingleValueError):
+                    self._one(model, batch, grade=False)
+                    changed = before != _generators()
+                    return
 
-        self._run(body)
+        with intercepted(self.model, _checked):
+            self._run(body)
         return changed
 
     def _normalise_by_batch(self) -> None:
@@ -150,6 +189,25 @@ def buffer(module: nn.Module, kind: str) -> Tensor | None:
         if isinstance(value, Tensor):
             return value
     return None
+
+
+def _values(module: nn.Module, args: Any, kwargs: Any) -> tuple[Tensor, int] | None:
+    """Return what a batch-norm layer is called with, and its channels' axis; None of other modules."""
+    if not is_batch_norm(module):
+        return None
+    x = args[0] if args else next(iter(kwargs.values()), None)
+    if not isinstance(x, Tensor) or x.dim() < 2:
+        return None
+    return x, x.dim() - 1 if getattr(module, "data_format", "NCHW") == "NHWC" else 1
+
+
+def _checked(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    values = _values(module, args, kwargs) if module.training and moves(module) else None
+    if values is not None and values[0].numel() == values[0].shape[values[1]]:
+        raise SingleValueError(
+            f"a {type(module).__name__} gets a single value a channel, which has no variance"
+        )
+    return forward(*args, **kwargs)
 
 
 def _write(module: nn.Module, mean: Tensor, variance: Tensor) -> None:

@@ -9,22 +9,27 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bnstudy.doctor.checkpoint import read_checkpoint, state_dicts
+from bnstudy.doctor.checkpoint import read_checkpoint
 from bnstudy.doctor.finding import Finding
 from bnstudy.doctor.layers import Layer, of_model, of_state
 from bnstudy.doctor.registry import check_ignored, findings
 from bnstudy.doctor.report import Report
+from bnstudy.doctor.states import Found, find_states
 from bnstudy.doctor.untouched import untouched
 from bnstudy.probes.moment import underlying
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What ``scan`` looks at: batch-norm layers, all tensors by name, and the model if there is one."""
+    """What ``scan`` looks at: batch-norm layers, all tensors by name, and the model if there is one.
+
+    ``part`` is whether more of the network lies in files that weren't read.
+    """
 
     layers: list[Layer]
     tensors: Mapping[str, Tensor]
     model: nn.Module | None = None
+    part: bool = False
 
     @property
     def half(self) -> bool:
@@ -45,7 +50,8 @@ def scan(model: nn.Module | Mapping[str, Tensor] | str | Path, *, ignore: Iterab
 
     Args:
         model: a module, its state_dict, a mapping that holds state_dicts, or a checkpoint file (read with
-            ``weights_only=True``, or safetensors).
+            ``weights_only=True``, or safetensors). A shard, an ``*.index.json`` or a folder with one stands
+            for the whole set; a remark says what was passed over.
         ignore: suppressions, each a code or ``"code:layer"``, the layer's name or a shell pattern.
 
     Raises:
@@ -60,14 +66,16 @@ def scan(model: nn.Module | Mapping[str, Tensor] | str | Path, *, ignore: Iterab
             subject = subject_of(inside)
             found = findings("scan", subject)
         return Report("scan", type(inside).__name__, found, len(subject.layers), ignored=ignored)
-    states = states_of(model)
-    found, layers = [], 0
+    read = states_of(model)
+    states, found, layers = read.states, [], 0
     for where, state in states.items():
-        subject = Subject(of_state(state), state)
+        subject = Subject(of_state(state), state, part=read.part)
         layers += len(subject.layers)
         found += findings("scan", subject) if len(states) == 1 else _placed(findings("scan", subject), where)
     file = Path(model).as_posix() if isinstance(model, (str, Path)) else None
-    return Report("scan", file or "a state_dict", found, layers, ignored=ignored, file=file)
+    return Report(
+        "scan", file or "a state_dict", found, layers, remarks=read.said(), ignored=ignored, file=file
+    )
 
 
 def subject_of(model: nn.Module) -> Subject:
@@ -76,9 +84,7 @@ def subject_of(model: nn.Module) -> Subject:
     return Subject(of_model(model), tensors, model)
 
 
-def states_of(
-    value: Mapping[str, Tensor] | str | Path, argument: str = "model"
-) -> dict[str, dict[str, Tensor]]:
+def states_of(value: Mapping[str, Tensor] | str | Path, argument: str = "model") -> Found:
     """Return the state_dicts in a mapping or a file, by where they are in it."""
     if isinstance(value, (str, Path)):
         return read_checkpoint(value)
@@ -86,12 +92,13 @@ def states_of(
         raise TypeError(
             f"{argument} is a {type(value).__name__}; allowed: a torch.nn.Module, a state_dict or a path"
         )
-    found = dict(state_dicts(value))
-    if not found:
+    found = find_states(value)
+    if not found.states:
         raise ValueError(f"{argument} holds no state_dict; allowed: a mapping of names to tensors")
     return found
 
 
 def _placed(found: list[Finding], where: str) -> list[Finding]:
     """Put where a state_dict is in front of its layers' names, where a file holds several."""
+    where = where or "the top level"
     return [replace(f, layer=where if f.layer is None else f"{where}: {f.layer}") for f in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
@@ -13,10 +14,11 @@ from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
 from bnstudy.doctor.history import Break, History, LayerHistory, Pass
+from bnstudy.doctor.images import size_of
 from bnstudy.doctor.layers import moves, named_batch_norms
 from bnstudy.doctor.registry import check_ignored, findings
 from bnstudy.doctor.report import Report
-from bnstudy.doctor.scalers import skipped_steps
+from bnstudy.doctor.scalers import SkippedSteps
 from bnstudy.doctor.structure import (
     compiled_of,
     entries_of,
@@ -68,9 +70,10 @@ class Watch:
         ignored: tuple[str, ...],
     ) -> None:
         # A compiled model's wrapper is what the user calls.
-        self._outer, model = model, underlying(model)
+        # The hooks lead here, and who keeps the model's state follows them: no further than the model.
+        self._outer, self._compiled = weakref.ref(model), compiled_of(model)
+        model = underlying(model)
         self._model, self._optimizers, self._ignored = model, optimizers, ignored
-        self._compiled = compiled_of(self._outer)
         owners = owners_of(model, optimizers)
         self.history = History(
             [
@@ -93,9 +96,10 @@ class Watch:
     def __enter__(self) -> Watch:
         if self._handles:
             raise RuntimeError("the watch is on already; allowed: one `with` at a time")
-        self._before = hooks_of(self._outer)
+        outer = self._outer() or self._model
+        self._before = hooks_of(outer)
         norms = {record.module: record for record in self.history.layers if not record.compiled}
-        entries = entries_of(self._outer, set(norms), self._compiled)
+        entries = entries_of(outer, set(norms), self._compiled)
         self._entered = {m for entry in entries for m in entry.modules()}
         for module in entries:
             self._handles.append(module.register_forward_pre_hook(self._enter))
@@ -104,7 +108,7 @@ class Watch:
             self._handles.append(module.register_forward_hook(self._observer(record)))
         for number, optimizer in enumerate(self._optimizers):
             self._handles.append(optimizer.register_step_post_hook(self._stepper(number)))
-        self._scalers = skipped_steps(self._optimizers, self._skip, lambda: self.history.steps)
+        self._scalers = SkippedSteps(self._optimizers, self._skip, lambda: self.history.steps)
         self._scalers.__enter__()
         self._recount()
         return self
@@ -113,11 +117,11 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._settle()
-        self._scalers.__exit__(kind, error, trace)
+        self._scalers.__exit__()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        if kind is None and hooks_of(self._outer) - self._before:
+        if kind is None and hooks_of(self._outer() or self._model) - self._before:
             raise DoctorError("the doctor left hooks on the model; please report this")
 
     def report(self) -> Report:
@@ -169,7 +173,7 @@ class Watch:
         del module
         self._depth -= 1
         if self._depth == 0 and self._pass is not None:
-            self._recount(images=_images(args))
+            self._recount(images=size_of(args) or 0)
             if self._pass.gradient and not self._pass.inside:
                 self._listen(output)
             self._pass = None
@@ -331,11 +335,6 @@ class Watch:
 
 def _in_backward() -> bool:
     return torch._C._current_graph_task_id() != -1
-
-
-def _images(args: Any) -> int:
-    tensors = (leaf for leaf in pytree.tree_leaves(args) if isinstance(leaf, Tensor) and leaf.dim())
-    return next((tensor.shape[0] for tensor in tensors), 0)
 
 
 def _broken(*tensors: Tensor | None) -> bool:

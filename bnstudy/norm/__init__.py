@@ -1,8 +1,9 @@
 """What batch normalization computes: the layer, its kernel and its statistics."""
 
-from bnstudy.norm.bank import Arm, StatisticsBank
+from bnstudy.norm.bank import Arm
 from bnstudy.norm.convert import Conversion, convert, from_torch, to_torch
 from bnstudy.norm.ema import ExponentialMovingAverage
+from bnstudy.norm.guarded_bank import StatisticsBank
 from bnstudy.norm.kernel import BatchMoments, batch_normalization, normalize_by_batch, normalize_by_statistics
 from bnstudy.norm.layer import BatchNorm
 from bnstudy.norm.moments import moments, weighted_moments

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bnstudy.norm import Arm, PreciseStatistics, StatisticsBank
-from bnstudy.norm.bank import gather, using
+from bnstudy.norm import PreciseStatistics
+from bnstudy.norm.bank import Arm, StatisticsBank, gather, using
 from bnstudy.train.captured import Captured
 from bnstudy.train.feed import Feed, batch_sizes, equal_sizes
 from bnstudy.train.networks import Network

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bnstudy.norm import Arm, StatisticsBank
-from bnstudy.norm.bank import using
+from bnstudy.norm.bank import Arm, StatisticsBank, using
 from bnstudy.train.evaluate import CPU_FORWARD_SIZE
 from bnstudy.train.feed import Split
 from bnstudy.train.network import ArticleNet

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from bnstudy.norm import Arm, StatisticsBank, apply_updates, update_pass
+from bnstudy.norm import apply_updates, update_pass
+from bnstudy.norm.bank import Arm, StatisticsBank
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.norm.torch_face import parameters_by_tensorflow_name
 from bnstudy.records.spec import FLEET_FIELDS, RunSpec

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bnstudy.norm import Arm, StatisticsBank
+from bnstudy.norm.bank import Arm, StatisticsBank
 from bnstudy.norm.kernel import statistics_dtype
 from bnstudy.records.snapshots import Snapshot
 from bnstudy.records.spec import Look, RunSpec, SpecError, validate

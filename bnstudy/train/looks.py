@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bnstudy.norm import Arm, StatisticsBank
+from bnstudy.norm.bank import Arm, StatisticsBank
 from bnstudy.records.look import Look
 from bnstudy.records.nodes import node_decays
 from bnstudy.records.spec import RunSpec

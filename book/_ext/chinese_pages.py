@@ -8,10 +8,12 @@ from __future__ import annotations
 import posixpath
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import sphinx
+from chinese_type import cells, closed_up
 from editions import FOLDER, FRONT, counterpart, is_chinese
 from sidebar import label
 
@@ -21,6 +23,17 @@ TITLE = "批归一化：实测"
 # The page that searches, beside Sphinx's own, and what Sphinx says there while it does.
 SEARCH = "search-zh"
 CATALOGUE = "translations-zh.js"
+DOOR = f"""<!DOCTYPE html>
+<html lang="zh-Hans">
+<head>
+<meta charset="utf-8"/>
+<title>{TITLE}</title>
+<meta http-equiv="refresh" content="0; url=../zh.html"/>
+<link rel="canonical" href="../zh.html"/>
+</head>
+<body><a href="../zh.html">{TITLE}</a></body>
+</html>
+"""
 # What the theme and Sphinx say around and within a page: text between tags, and attributes.
 WORDS = {
     "Skip to main content": "跳到正文",
@@ -28,7 +41,7 @@ WORDS = {
     "Search this book": "搜索本书",
     "Search": "搜索",
     "Error": "错误",
-    "Please activate JavaScript to enable the search functionality.": "请启用 JavaScript，才能使用搜索。",
+    "Please activate JavaScript to enable the search functionality.": "请启用 JavaScript，否则无法搜索。",
     "Version warning": "版本提示",
     "Main": "主导航",
     "Page": "本页目录",
@@ -62,13 +75,33 @@ WORDS = {
     "Source": "源文件",
     "Issue": "问题",
 }
-_TEXTS = (
-    (re.compile(r"By The bnstudy authors"), "作者：bnstudy 项目作者"),
+
+
+def _built_from(found: re.Match[str]) -> str:
+    """Return in Chinese what a page's foot says that it was built from."""
+    release, commit, records, benchmarks = found.groups()
+    for english, said in _COMMITS.items():
+        commit = commit.replace(english, said)
+    records, benchmarks = _counted(records, "条记录"), _counted(benchmarks, "项基准测试")
+    return f"由 {release} 生成 · 提交 {commit} · {records} · {benchmarks}".replace("） ·", "）·")
+
+
+def _counted(said: str, what: str) -> str:
+    found = re.fullmatch(r"(\d+) \((\w+)\)", said)
+    return f"{int(found[1]):,} {what}（{found[2]}）" if found else f"没有{what[1:]}"
+
+
+_COMMITS = {
+    "unknown (built outside a git checkout)": "不明（不是在 git 仓库中生成）",
+    ", with uncommitted changes": "，含未提交的改动",
+}
+_TEXTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"By The bnstudy authors"), "作者：bnstudy 项目组"),
     (re.compile(r"By ([^<\n]+)"), r"作者：\1"),
     (re.compile(r"© Copyright (\d+)\."), r"© \1"),
     (
-        re.compile(r"Built from (bnstudy [^·<]*)· commit ([^·<]*)· records ([^·<]*)· benchmarks ([^<]*)"),
-        r"构建自 \1· 提交 \2· 记录 \3· 基准测试 \4",
+        re.compile(r"Built from (bnstudy [^·<]*) · commit ([^·<]*) · records ([^·<]*) · benchmarks ([^<]*)"),
+        _built_from,
     ),
     (re.compile(r"Run on (\w+)"), r"在 \1 上运行"),
     (
@@ -185,9 +218,10 @@ def translate(html: str, page: str, titles: dict[str, str], project: str) -> str
         f'<meta property="og:site_name" content="{TITLE}"',
     )
     start, end = html.index("<body"), html.index("<article")
-    after = html.index("</article>")
+    # The front page has articles within the one that it is.
+    after = html.rindex("</article>")
     above = _above(html[start:end], page, titles, project)
-    return html[:start] + above + attributes(html[end:after]) + around(html[after:])
+    return html[:start] + above + closed_up(cells(attributes(html[end:after]))) + around(html[after:])
 
 
 def search_page(html: str, titles: dict[str, str], project: str) -> str:
@@ -228,6 +262,9 @@ def _finish(app: Any, failed: Exception | None) -> None:
         file = out / f"{page}.html"
         html = translate(file.read_text(encoding="utf-8"), page, titles, app.config.html_title)
         file.write_text(draw(html, out / "_images"), encoding="utf-8")
+    # Who goes by the address of a Chinese chapter looks for the first one here.
+    (out / FOLDER).mkdir(parents=True, exist_ok=True)
+    (out / FOLDER / "index.html").write_text(DOOR, "utf-8")
     search = out / "search.html"
     if search.is_file():
         said = search_page(search.read_text(encoding="utf-8"), titles, app.config.html_title)
@@ -237,7 +274,10 @@ def _finish(app: Any, failed: Exception | None) -> None:
     # It has simplified Chinese by another name than the pages say.
     button = out / "_static" / "copybutton.js"
     if button.is_file():
-        button.write_text(button.read_text("utf-8").replace("'zh-CN': {", "'zh-Hans': {"), "utf-8")
+        said = (
+            button.read_text("utf-8").replace("'zh-CN': {", "'zh-Hans': {").replace("复制成功!", "复制成功！")
+        )
+        button.write_text(said, "utf-8")
 
 
 def setup(app: Any) -> dict[str, bool]:

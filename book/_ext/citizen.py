@@ -122,7 +122,9 @@ def _not_found(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
     body = (
         "<h1>There is no such page</h1>\n<p>The address leads nowhere; a page may have moved. The "
         '<a href="book/index.html">front page</a> has every chapter, '
-        'the <a href="search.html">search</a> every word.</p>'
+        'the <a href="search.html">search</a> every word.</p>\n'
+        '<p lang="zh-Hans">没有这个页面：地址有误，或者页面已经移走。请从'
+        '<a href="book/zh.html" hreflang="zh-Hans">中文版首页</a>查找。</p>'
     )
     yield "404", {"title": "There is no such page", "body": body}, "page.html"
 

@@ -68,6 +68,26 @@ def is_chinese(page: str) -> bool:
     return page == FRONT or page.startswith(FOLDER)
 
 
+def number_alike(numbered: dict[str, dict[str, dict[str, tuple[int, ...]]]]) -> None:
+    """Give each formula of a Chinese page the number that it has on the English one.
+
+    ``numbered`` has them by page, kind and anchor; a Chinese formula's anchor ends in ``-zh``.
+    """
+    for page, kinds in numbered.items():
+        if is_chinese(page):
+            english = numbered.get(counterpart(page), {}).get("displaymath", {})
+            formulas = kinds.get("displaymath", {})
+            formulas |= {
+                anchor: english[anchor.removesuffix("-zh")]
+                for anchor in formulas
+                if anchor.removesuffix("-zh") in english
+            }
+
+
+def _number_alike(app: Any, env: Any) -> None:
+    number_alike(env.toc_fignumbers)
+
+
 def _switch(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     other = counterpart(page)
     if doctree is not None and other in app.env.found_docs:
@@ -95,4 +115,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.add_post_transform(LeadAcross)
     app.add_css_file("zh.css")
     app.connect("html-page-context", _switch)
+    # Behind the numbering.
+    app.connect("env-check-consistency", _number_alike)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

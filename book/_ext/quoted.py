@@ -13,13 +13,13 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from editions import is_chinese
+from editions import counterpart, is_chinese
 from markdown_it import MarkdownIt
 from myst_nb.ext.glue.crossref import read_glue_cache
 from myst_nb.ext.glue.utils import PendingGlueReference
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from bnstudy.analysis.chinese import chinese_html, chinese_svg
 
@@ -57,6 +57,20 @@ class TableOf(SphinxDirective):
         return [_place(self, call=self.options.get("call", ""))]
 
 
+class NumberOf(nodes.Inline, nodes.Element):
+    """A place for the number of a figure that the page shows, which is a link to it."""
+
+
+class FigureNumber(SphinxRole):
+    """``{figure-number}`fig-decay-step` ``: what a figure of the page is called, by its notebook's number."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Leave a place, which is filled once all figures have their numbers."""
+        place = NumberOf(figure=self.text)
+        self.set_source_info(place)
+        return [place], []
+
+
 def _place(directive: SphinxDirective, **wanted: Any) -> Place:
     relative, absolute = directive.env.relfn2path(directive.arguments[0])
     # Executed again, the notebook has other figures.
@@ -89,6 +103,12 @@ class FillPlaces(SphinxPostTransform):
                 logger.warning("%s has no %r", place["refdoc"], wanted, location=place, type="quoted")
             # Else it is a cell that, as the notebook was run, shows nothing.
             place.parent.remove(place)
+        for place in list(self.document.findall(NumberOf)):
+            name = place["figure"]
+            number = self._number(counterpart(self.env.docname), name)
+            if not number:
+                logger.warning("no figure %r", name, location=place, type="quoted")
+            place.replace_self(nodes.reference("", f"{FIGURE} {number}", refid=name, internal=True))
 
     def _figure(self, page: nodes.document, place: Place) -> nodes.Element | None:
         found = next((f for f in page.findall(nodes.figure) if place["figure"] in f["ids"]), None)
@@ -98,14 +118,18 @@ class FillPlaces(SphinxPostTransform):
         for image in figure.findall(nodes.image):
             image["alt"] = place["alt"] or image.get("alt", "")
         for caption in list(figure.findall(nodes.caption)):
-            numbers = self.env.toc_fignumbers.get(place["refdoc"], {}).get("figure", {})
-            number = ".".join(map(str, numbers.get(place["figure"], ())))
+            number = self._number(place["refdoc"], place["figure"])
             said = [child for paragraph in place.children for child in paragraph.children]
             written = nodes.inline("", f"{FIGURE} {number}　", classes=["caption-number"]) if number else ""
             caption.children = []
             caption += [*([written] if written else []), *said]
         figure["quoted"] = place["alt"] or ""
         return figure
+
+    def _number(self, page: str, name: str) -> str:
+        """Return a figure's number on a notebook's page; nothing, if it has none."""
+        numbers = self.env.toc_fignumbers.get(page, {}).get("figure", {})
+        return ".".join(map(str, numbers.get(name, ())))
 
     def _tables(self, page: nodes.document, place: Place) -> nodes.Element | None:
         shown = [table.deepcopy() for cell in _calling(page, place["call"]) for table in _html_of(cell)]
@@ -180,6 +204,8 @@ def _in_a_box(node: nodes.Node) -> bool:
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_node(Place)
+    app.add_node(NumberOf)
+    app.add_role("figure-number", FigureNumber())
     app.add_directive("figure-of", FigureOf)
     app.add_directive("table-of", TableOf)
     app.add_post_transform(FillPlaces)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from editions import is_chinese
 from sphinx.addnodes import toctree
 
 from bnstudy.chapters.claims import CLAIMS
@@ -17,7 +18,12 @@ def label(page: str, title: str) -> str:
     chapter = page.rpartition("/")[2]
     claims = [claim.id for claim in CLAIMS if claim.chapter == chapter]
     short = title.split(":")[0].split("：")[0]
-    return f"{short} · {', '.join(claims)}" if claims else short
+    if not claims:
+        return short
+    if not is_chinese(page):
+        return f"{short} · {', '.join(claims)}"
+    # A full-width bracket has its space within.
+    return f"{short}{'' if short.endswith('）') else ' '}· {'、'.join(claims)}"
 
 
 def _name(app: Any, env: Any) -> None:

@@ -63,7 +63,8 @@ def explain(page: nodes.document, words: dict[str, tuple[str, str]], address: st
     names = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
     # Chinese has neither spaces nor plurals.
     chinese = any(_HAN.search(word) for word in words)
-    pattern = re.compile(rf"({names})" if chinese else rf"\b({names})(?:e?s)?\b", re.IGNORECASE)
+    alone = rf"(?<![A-Za-z])({names})(?![A-Za-z])"
+    pattern = re.compile(alone if chinese else rf"\b({names})(?:e?s)?\b", re.IGNORECASE)
     known = {word.lower(): word for word in words}
     left = set(words) - _VERBS
     for text in list(_prose(page)):

@@ -25,7 +25,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
   }
   // What scrolls sideways must be reachable by keyboard.
-  const SCROLLING = ["div.math", ".cell_output", ".text_html", "pre", ".pst-scrollable-table-container"]
+  const SCROLLING = ["div.math", ".cell_output", ".scrolling", ".text_html", "pre", ".pst-scrollable-table-container"]
     .map((box) => `.bd-article ${box}`)
     .join();
   const focusable = () => {

@@ -20,6 +20,13 @@
     return best;
   };
 
+  // The others that any inputs are as near to: bnstudy.chapters.what_decay.losses.as_near.
+  const asNear = (losses, found) =>
+    losses.filter(
+      (loss) =>
+        loss !== found && ["schedule", "batch_size", "steps", "decay"].every((key) => loss[key] === found[key]),
+    );
+
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
   const rounded = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
   const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -35,7 +42,7 @@
     return Math.ceil((1 - decay) / unit - 1e-9) * unit;
   };
 
-  window.whatDecay = { nearest };
+  window.whatDecay = { asNear, nearest };
 
   const start = (box) => {
     const { losses, words } = JSON.parse(box.querySelector("script").textContent);
@@ -94,7 +101,10 @@
         debiased: found.debiased && points(found.debiased),
       };
       said.textContent =
-        fill(words.nearest, values) + (found.debiased ? fill(words.debiased, values) : "") + fill(words.end, values);
+        fill(words.nearest, values) + (found.debiased ? fill(words.debiased, values) : "") + fill(words.end, values) +
+        asNear(losses, found)
+          .map((loss) => fill(words.also, { rate: decimal(loss.learning_rate), plain: points(loss.plain) }))
+          .join("");
 
       const ratios = {
         ratio_steps: steps / found.steps,

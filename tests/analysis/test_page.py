@@ -257,6 +257,9 @@ def test_beside_an_effect_stands_what_it_is_and_what_was_asked_of_it(chapter):
     assert asked.text == "asked: above +0.5 points"
     assert measured.text == "test accuracy, moving averages minus batch statistics"
     assert BeautifulSoup(page.Explained("a < b", "c")._repr_html_(), "html.parser").text == "a < b c"
+    # Chinese says first what was measured.
+    said = page.Explained("要求", "量", quantity_first=True)._repr_html_()
+    assert BeautifulSoup(said, "html.parser").text == "量；要求"
 
 
 def test_a_claim_that_is_not_measured_has_nothing_to_explain(chapter):
@@ -264,6 +267,7 @@ def test_a_claim_that_is_not_measured_has_nothing_to_explain(chapter):
     glued = page.glued_verdicts(verdicts, chapter.sources)
     assert repr(glued["C1_effect_zh"]) == "–"
     assert BeautifulSoup(glued["C1_rule_zh"]._repr_html_(), "html.parser").text.strip() == ""
+    assert glued["C1_premise_zh"] == ""
 
 
 @pytest.mark.parametrize(

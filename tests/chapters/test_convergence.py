@@ -124,11 +124,11 @@ def test_the_page_says_who_got_there_and_both_readings():
     choices = made.choices().set_index(["target", "learning rate"])
     assert "digits, all images for 2 epochs, over 5 seeds" in said
     # Both at 0.01: 20 steps of one second against 10 of two.
-    assert choices.loc[(f"{TARGET:g}", "both at 0.01"), "seconds"] == "1.00 × [1.00, 1.00]"
-    assert choices.loc[("0.7", "each at its best"), "got there without batch norm"] == "0 of 5"
+    assert choices.loc[(f"{TARGET:.0%}", "both at 0.01"), "seconds"] == "1.00 × [1.00, 1.00]"
+    assert choices.loc[("70%", "each at its best"), "got there without batch norm"] == "0 of 5"
     # Nobody got to 0.7 without: by the end it had taken as many seconds, and there was more to come.
-    assert choices.loc[("0.7", "each at its best"), "seconds"] == "at least 1.00 × [1.00, 1.00]"
-    assert choices.loc[("0.7", "both at 0.001"), "steps"] == "not known"
+    assert choices.loc[("70%", "each at its best"), "seconds"] == "at least 1.00 × [1.00, 1.00]"
+    assert choices.loc[("70%", "both at 0.001"), "steps"] == "not known"
     costs = made.cost_table().set_index("network")["over that without"]
     assert costs["updates after the step"] == "3.00 × [3.00, 3.00]"
 

@@ -110,6 +110,7 @@ def test_more_shift_and_more_accuracy_are_counted_by_their_intervals():
     # More shift than without normalisation with SGD alone, more accuracy in both trainings.
     assert "larger relative shift than the network without batch norm in <" in made.noisy()
     assert counts == ["2", "1", "2", "1"]
+    assert re.findall(r">(\d+)</a>", made.noisy("zh")) == counts
     said = made.raised()
     assert said in made.answer()
     # More shift than without normalisation, both at once, and more shift than with batch norm alone.

@@ -254,6 +254,24 @@ def test_answers_follow_what_was_planted():
     assert shown.loc[("C6", "batch size 32"), "as at the centre"] == "the same"
 
 
+def test_the_chinese_page_counts_the_same_settings():
+    made = chapter(tables())
+    english, said = plain(made.answer()), plain(made.answer_in_chinese())
+    stale, overfits = re.search(r"stale statistics at (\d+) and to overfitting at (\d+)", english).groups()
+    assert f"统计量滞后的有 {stale} 种，能够断定是过拟合的有 {overfits} 种" in said
+    for claim in ("C6", "C7"):
+        counted = re.search(rf"{claim}'s contrast is .*", english)[0]
+        listed = re.search(rf"{claim}：中心设置.*?。", said)[0]
+        # Beside the claim's own number: of how many settings, and how many of each kind.
+        assert re.findall(r"\b\d+\b", counted.split(" of ")[1]) == re.findall(r" (\d+) 种", listed)
+    ends = re.findall(r"[-+]?\d+\.\d+ percentage points \[[^]]*\]", english)
+    assert re.findall(r"[-+]?\d+\.\d+ 个百分点 \[[^]]*\]", said) == [
+        end.replace("percentage points", "个百分点") for end in ends
+    ]
+    alone = chapter(tables(("centre",)), learning_rates=[], batch_sizes=[])
+    assert "没有其他设置" in plain(alone.answer_in_chinese())
+
+
 def test_two_settings_agree_only_where_both_decide():
     made = tables()
     # The centre's contrast gets a spread that leaves it open.

@@ -85,7 +85,7 @@ def test_a_part_that_is_measured_is_shown_before_its_whole_claim_is(monkeypatch)
     missing = [replace(f, estimate=replace(f.estimate, missing="no seeds 115")) for f in rest]
     found["C6"] = replace(found["C6"], verdict="not measured yet", findings=(first, *missing))
     monkeypatch.setattr(front, "judgements", lambda data_dir: found)
-    monkeypatch.setattr(second_round, "_every_run", lambda found: ["aa"])
+    monkeypatch.setattr(second_round, "_judged_runs", lambda judgement, found: ["aa"])
     page = Front("en")
     rows = [row for row in soup(page.hero()).select("li") if row.select_one("b").get_text() == "C6"]
     assert ["holds" in row["class"] for row in rows] == [True]
@@ -102,7 +102,9 @@ def test_a_claim_that_is_not_judged_yet_is_called_exploratory(page):
 def test_what_to_do_comes_first_and_leads_to_its_card(page):
     links = [a["href"] for a in soup(page.todo()).select("li > a[href^='#']")]
     assert links == [f"#card-{claim.lower()}" for claim in front.MOST_MET]
-    for line in soup(page.todo()).select("li"):
+    (door,) = soup(page.todo()).select("li.todo-door a")
+    assert door["href"] == "is_it_batch_norm.html"
+    for line in soup(page.todo()).select("li:not(.todo-door)"):
         # Why, by a number that opens, and how sure that is.
         assert line.select("a.number")
         assert line.select_one(".todo-claim .verdict").get_text().split()[0] in "✓◐✗?…"
@@ -164,7 +166,7 @@ def test_every_judgement_has_a_sentence_for_each_quantity_that_votes_and_advice(
 
 def test_once_judged_a_card_has_the_second_rounds_words_and_says_what_changed(monkeypatch):
     monkeypatch.setattr(front, "judgements", lambda data_dir: judged(holds=True))
-    monkeypatch.setattr(second_round, "_every_run", lambda found: ["aa"])
+    monkeypatch.setattr(second_round, "_judged_runs", lambda judgement, found: ["aa"])
     page = Front("en")
     cards = soup(page.cards())
     assert len(cards.select(".claim-card .basis")) == len(CLAIMS)

@@ -103,6 +103,14 @@ def test_the_variance_shift_is_what_recalibration_gains_beyond_batch_norms_own()
     assert "batch" not in beyond.index.unique("arm")
 
 
+def test_the_chinese_page_has_the_same_variance_shift():
+    made = chapter(evaluation())
+    english, chinese = (re.findall(r">([^<]+)</a>", said) for said in (made.shift(), made.shift_in_chinese()))
+    assert [number.replace("个百分点", "percentage points") for number in chinese] == english
+    assert english
+    assert "：批归一化 → dropout 为 " in made.shift_in_chinese()
+
+
 def test_the_answer_says_what_each_rule_found():
     made = chapter(evaluation())
     # Batch norm is 8 points ahead of L2, and gains 1 from it; the gap is the same without it.

@@ -201,6 +201,16 @@ def test_tensorflow_speaks_where_it_ran():
     plt.close("all")
 
 
+def test_the_chinese_page_says_the_same_of_tensorflow():
+    made = chapter(tables(), tensorflow_train_size=720)
+    made.in_tensorflow = ["in place", "with the step"]
+    english, chinese = (re.findall(r">([^<]+)</a>", made.tensorflow(language)) for language in ("en", "zh"))
+    assert [number.replace("倍", "×") for number in chinese] == english
+    assert "与就地更新逐比特相等的：随训练步更新" in plain(made.tensorflow("zh"))
+    assert "TensorFlow 用 720 张图像训练 1 个 epoch，上面各方式用全部图像训练" in made.tensorflow("zh")
+    assert "没有运行真正的 TensorFlow" in chapter(tables(tensorflow=False), tensorflow=False).tensorflow("zh")
+
+
 def test_the_cost_figure_has_a_row_an_arm_at_its_ratio():
     costs = chapter(tables()).costs()
     (axis,) = figures.cost_by_arm(costs).axes

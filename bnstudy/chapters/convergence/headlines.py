@@ -18,7 +18,7 @@ from bnstudy.chapters.convergence.rules import (
 FOUND = {
     "steps to a result, none over batch norm": Said(
         "Without batch norm the same test accuracy takes {} the steps, each network at its best learning rate.",
-        "各取最佳学习率，达到同样的测试准确率所需的步数，无批归一化是有批归一化的 {}。",
+        "各取最佳学习率，达到同样的测试准确率所需的步数，无批归一化与有批归一化之比：{}。",
     ),
     "test accuracy at the end, batch norm minus none": Said(
         "Batch norm ends {} of test accuracy higher.", "最终测试准确率之差（有批归一化减无批归一化）为 {}。"
@@ -28,7 +28,7 @@ FOUND = {
     ),
     "seconds to a result, none over batch norm": Said(
         "The same test accuracy takes {} the seconds without it.",
-        "达到同样的测试准确率所需的时间，无批归一化是有批归一化的 {}。",
+        "达到同样的测试准确率所需的时间，无批归一化与有批归一化之比：{}。",
     ),
 }
 ADVICE = {

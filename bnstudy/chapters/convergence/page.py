@@ -104,7 +104,7 @@ class ConvergenceChapter(Chapter[ConvergenceStudy]):
         lines = []
         for target in TARGETS:
             for setting, at in settings.items():
-                line = {"target": f"{target:g}", "learning rate": setting}
+                line = {"target": f"{target:.0%}", "learning rate": setting}
                 for clock, name, _ in _CLOCKS:
                     line[name] = self._bounded(at, target, clock)
                 for arm, name in NAMES.items():

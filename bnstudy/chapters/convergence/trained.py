@@ -40,8 +40,17 @@ def described(shown: Shown) -> str:
             shown.seen(_climbed(shown, rungs)),
             f"<p>{_sentences(shown)}</p>",
             shown.table(table(shown)),
+            _dashes(shown),
         )
     )
+
+
+def _dashes(shown: Shown) -> str:
+    """Return what a dash in the table says, if it has any."""
+    seen = [own(shown, epoch, arm, "train") for epoch in shown.phases.values() for arm in ARMS]
+    if not any(rows.empty for rows in seen):
+        return ""
+    return f"<p>{shown.write.say('A dash: not evaluated there.', '“–”表示在那时没有评估。')}</p>"
 
 
 def _faster(shown: Shown) -> str:

@@ -13,7 +13,7 @@ FOUND = {
     ),
     "cosine of gradients before and after the earlier layers' update, batch norm minus none": Said(
         "The cosine of a layer's gradients around the earlier layers' update is {} higher with it.",
-        "前面各层更新前后，本层梯度夹角的余弦，有批归一化比无批归一化高 {}。",
+        "某一层的梯度在前面各层更新之前与之后有一个夹角，其余弦（越接近 1，梯度越稳定）有批归一化比无批归一化高 {}。",
     ),
     "Kolmogorov distance to a Gaussian, hidden layers": Said(
         "Normalised values of hidden layers are {} from a Gaussian (Kolmogorov's distance).",
@@ -26,7 +26,7 @@ FOUND = {
 ADVICE = {
     "C2": {
         "supported": Said(
-            "Expect steadier inputs; don't count on steadier gradients everywhere.",
+            "Expect steadier inputs; don't count on steadier gradients.",
             "批归一化能使各层的输入更稳定；梯度不一定都更稳定，要用到这一点时请先逐层检查。",
         ),
         "": Said(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from bnstudy.analysis.judged.wording import Language
+from bnstudy.analysis.judged.wording import Language, in_language
 from bnstudy.analysis.page import Glued
 from bnstudy.analysis.rules import Finding, Unit
 from bnstudy.analysis.saying import Writer
@@ -149,10 +149,11 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
         own: dict[str, Glued] = {
             "covariate_shift_smoother_zh": self.smoother("zh"),
             "covariate_shift_shape_zh": self.shape("zh"),
+            "covariate_shift_noisy_zh": Html(self.noisy("zh")),
         }
         return super().glued() | own
 
-    def noisy(self) -> str:
+    def noisy(self, language: Language = "en") -> str:
         """Return in how many trainings noisy batch norm has more shift than without and still learns more.
 
         Nothing, where an arm is lacking.
@@ -161,10 +162,15 @@ class CovariateShiftChapter(Chapter[CovariateShiftStudy]):
             return ""
         more, better, both, _ = (self.cite(len(trainings)) for trainings in self._noisy.values())
         every = self.cite(len(self.labels("training")))
-        return (
-            f"Of {every} trainings, noisy batch norm has a larger relative shift "
-            f"than the network without batch norm in {more}, a higher test accuracy in {better}, and both at "
-            f"once in {both}."
+        return in_language(
+            (
+                f"Of {every} trainings, noisy batch norm has a larger relative shift "
+                f"than the network without batch norm in {more}, a higher test accuracy in {better}, and "
+                f"both at once in {both}.",
+                f"{every} 组训练中，带噪声的批归一化与无批归一化相比，相对偏移更大的有 {more} 组，"
+                f"测试准确率更高的有 {better} 组，两者兼有的有 {both} 组（均以 95% 置信区间为准）。",
+            ),
+            language,
         )
 
     def raised(self) -> str:

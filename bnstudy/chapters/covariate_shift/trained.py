@@ -124,18 +124,20 @@ def _yardstick(shown: Shown, angle: pd.DataFrame) -> str:
 
 def _halving(shown: Shown) -> str:
     angle = seen.cosine(shown.frames)
-    sgd, adam = (_changed(shown, angle, HALF_RATE, training) for training in ("sgd", "adam"))
+    sgd, adam = (shown.bare(_apart(angle, HALF_RATE, training)) for training in ("sgd", "adam"))
     more = [
         abs(_apart(angle, HALF_RATE, training).mean()) > abs(_apart(angle, "batch", training).mean())
         for training in ("sgd", "adam")
     ]
-    en, zh = {2: ("more, ", "，都更大"), 0: ("less, ", "，都更小")}.get(sum(more), ("", ""))
+    en, zh = {2: ("more: ", "，比批归一化带来的变化还大"), 0: ("less: ", "，不及批归一化带来的变化")}.get(
+        sum(more), ("", "")
+    )
     layers = sorted(angle["layer"].unique())
     first, last = (shown.bare(_pooled(angle, layer)) for layer in (layers[0], layers[-1]))
     return shown.write.say(
-        f"Halving the learning rate does {en}{sgd} (SGD) and {adam} (Adam). The mean hides {first} in {layers[0]} "
-        f"and {last} in {layers[-1]}.",
-        f"作为参照：无批归一化时仅把学习率减半，这个余弦就改变 {sgd}（SGD）和 {adam}（Adam）{zh}。各层差别很大，平均值掩盖了这一点："
+        f"Halving the learning rate does {en}{sgd} (SGD), {adam} (Adam). By layer batch norm's is {first} ({layers[0]}) "
+        f"to {last} ({layers[-1]}).",
+        f"作为参照：无批归一化时仅把学习率减半，这个余弦就改变 {sgd}（SGD）和 {adam}（Adam）{zh}。各层差别很大："
         f"批归一化使它在 {layers[0]} 改变 {first}，在 {layers[-1]} 改变 {last}。",
     )
 
@@ -152,14 +154,18 @@ def _pooled(angle: pd.DataFrame, layer: str) -> pd.Series[float]:
 def _at_the_end(shown: Shown) -> str:
     """Return the logits' distance to a Gaussian at the last probed step."""
     table = seen.shape(shown.frames)
-    last = table[(table["layer"] == LOGITS) & (table["step"] == table["step"].max())]
+    table = table[table["layer"] == LOGITS]
+    by_step = table.groupby("step")["value"].mean()
+    rises = by_step.iloc[-1] > by_step.iloc[-2]
+    last = table[table["step"] == by_step.index[-1]]
     distance = shown.write.number(last.groupby("seed")["value"].mean())
-    steps = shown.write.cite(f"{int(table['step'].max())}")
+    steps = shown.write.cite(f"{by_step.index[-1]}")
+    en, zh = (", and rising,", "已升到") if rises else ("", "为")
     return shown.write.say(
-        f"The verdict is on means along training: after {steps} steps alone that of the logits is {distance} (asked: "
-        f"below {NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
-        f"判定只看训练过程中的平均值；单看 {steps} 步之后，logit 的 KS 距离为 {distance}（对平均值的要求：低于 {NOT_GAUSSIAN:g}）。"
-        "标准化本身不改变分布的形状。",
+        f"The verdict is on means over {steps} steps, half an epoch: at their end{en} that of the logits is "
+        f"{distance} (asked: below {NOT_GAUSSIAN:g}). Standardising alone doesn't change a distribution's shape.",
+        f"判定依据的是前 {steps} 步（半个 epoch）中各测量步的平均；到最后一步，logit 的 KS 距离{zh} {distance}（对平均值的要求：低于 "
+        f"{NOT_GAUSSIAN:g}）。标准化本身不改变分布的形状。",
     )
 
 
@@ -200,7 +206,7 @@ def _shape(shown: Shown) -> str:
                     "units. Dotted: the distance from which on they are called not Gaussian. Dashed: a Gaussian "
                     "sample of the same size. Bands: 95 % intervals over seeds (Student's t).",
                     "各层归一化后的值（再标准化）与高斯分布的 KS 距离（Kolmogorov–Smirnov 距离，即两个分布函数的最大差），对各单元取平均。"
-                    "点线：达到此距离即不算高斯分布。"
+                    "点线：距离达到此值，就不再算高斯分布。"
                     "虚线：样本量相同的高斯样本。色带：随机种子之间的 95% 置信区间（t 分布）。",
                 ),
             ),
@@ -249,8 +255,8 @@ def _noise(shown: Shown) -> str:
                     "or frozen (which doesn't), by its amount: relative shift with the noise of the next pass, largest "
                     "gradient norm, test accuracy at the end of half an epoch. Level lines: networks without noise. "
                     "Bands: 95 % intervals over seeds (Student's t).",
-                    "在每次批归一化之后加噪声：或每次前向重新抽取（重抽噪声，使各层的分布偏移），或只抽取一次、此后不变（固定噪声，"
-                    "不产生偏移）。横轴为噪声的量。自上而下：相对偏移（计入下一次前向的噪声）、最大梯度范数、训练半个 epoch 后的测试准确率。"
+                    "在每次批归一化之后加噪声：或每次前向传播重新抽取（重抽噪声，使各层的分布偏移），或只抽取一次、此后不变（固定噪声，"
+                    "不产生偏移）。横轴为噪声的量。自上而下：相对偏移（计入下一次前向传播的噪声）、最大梯度范数、训练半个 epoch 后的测试准确率。"
                     "水平线为不加噪声的网络。"
                     "色带：随机种子之间的 95% 置信区间（t 分布）。",
                 ),
@@ -301,12 +307,12 @@ def _published_noise(shown: Shown, runs: pd.DataFrame) -> str:
             write.say(
                 f"with {name} {shift} times the relative shift of the network without batch norm, and {gain} points "
                 "of test accuracy against it",
-                f"用 {name} 时，相对偏移是它的 {shift} 倍，测试准确率与它相差 {gain} 个百分点",
+                f"用 {name} 时，相对偏移是后者的 {shift} 倍，测试准确率之差（前者减后者）为 {gain} 个百分点",
             )
         )
     return write.say(
         f"Batch norm with fresh noise of the published amount has, {'; '.join(said)}.",
-        f"批归一化之后加重抽噪声（量与文献相同），与无批归一化的网络相比：{'；'.join(said)}。",
+        f"批归一化之后加重抽噪声（与 Santurkar 等人所用的量相同），与无批归一化的网络相比：{'；'.join(said)}。",
     )
 
 

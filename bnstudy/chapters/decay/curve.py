@@ -122,6 +122,11 @@ def _in_words(shown: Shown, table: pd.DataFrame) -> str:
     said = []
     for phase, name in shown.phase_names.items():
         means = plain[plain["schedule"] == phase].groupby("decay")["lost"].mean()
-        listed = [f"{decay:g}: {100 * value:.1f}" for decay, value in means.items()]
+        listed = [f"{decay:g}: {_tenths(value)}" for decay, value in means.items()]
         said.append(f"{name}{say(', ', '，')}{say(', ', '，').join(listed)}")
     return say(f"Points lost by decay: {'; '.join(said)}.", f"各衰减率的降幅（百分点）：{'；'.join(said)}。")
+
+
+def _tenths(share: float) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(100 * share, 1) + 0.0:.1f}"

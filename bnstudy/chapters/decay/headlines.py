@@ -12,21 +12,19 @@ from bnstudy.chapters.decay.rules import accuracy, difference, error_split
 FOUND = {
     "annealed: decay 0.9 minus decay 0": Said(
         "Annealed, decay 0.9 leads the last batch by {}.",
-        "学习率退火后，衰减率 0.9 的滑动平均与最后一批的统计量（衰减率 0）的测试准确率之差为 {}。",
+        "学习率退火后，测试准确率之差，衰减率 0.9 的滑动平均减最后一批的统计量（衰减率 0）为 {}。",
     ),
     "annealed: decay 0.9 minus the test batch's own": Said(
-        "It leads each test batch's own by {}.", "与测试批自身的统计量之差为 {}。"
+        "It leads the test batch by {}.", "减测试批自身的统计量为 {}。"
     ),
     "constant rate: decay 0.9 minus decay 0": Said(
-        "Under a constant rate it is {} against the last batch", "恒定学习率下，与最后一批的统计量之差为 {}，"
+        "At a constant rate it leads by {}", "恒定学习率下，减最后一批的为 {}，"
     ),
-    "constant rate: decay 0.9 minus the test batch's own": Said(
-        "and {} against the test batch.", "与测试批自身的统计量之差为 {}。"
-    ),
+    "constant rate: decay 0.9 minus the test batch's own": Said("and {}.", "减测试批的为 {}。"),
     "lost by decay 0.999 and won back with the same weights": {
         "doesn't hold": Said(
-            "What 0.999 loses early isn't overfitting: precise statistics win back over nine tenths of it ({} more),",
-            "衰减率 0.999 早期造成的下降不是过拟合：同一组权重换用精确统计量，能恢复的准确率超过这一下降的九成（超出的部分为 {}）；",
+            "What 0.999 loses early isn't overfitting: precise statistics win back nine tenths of it and {} more,",
+            "衰减率 0.999 在训练早期使准确率下降，但这不是过拟合：权重不变，只换用精确统计量，恢复的准确率就超过降幅的九成（超出 {}）；",
         ),
         "": Said(
             "What precise statistics of the same weights win back of what 0.999 loses early lies {} above nine "
@@ -36,8 +34,8 @@ FOUND = {
     },
     "lost by decay 0.999 on training images too": {
         "doesn't hold": Said(
-            "and training images lose over nine tenths as much ({} more).",
-            "训练准确率也下降，且超过测试准确率降幅的九成（超出的部分为 {}）。",
+            "and training images lose nine tenths as much and {} more.",
+            "训练准确率也一同下降，降幅超过测试准确率降幅的九成（超出 {}）。",
         ),
         "": Said(
             "and what training images lose lies {} above nine tenths of it.",
@@ -50,16 +48,15 @@ ADVICE = {
         "supported": Said("Evaluate with moving averages of decay 0.9.", "评估时用衰减率 0.9 的滑动平均。"),
         "refuted": Said("Recalibrate the statistics before you evaluate.", "评估之前重新校准统计量。"),
         "": Said(
-            "While the learning rate is high, recalibrate before evaluating: compute mean and variance anew "
-            "over training images.",
+            "While the learning rate is high, compute mean and variance anew over training images before you evaluate.",
             "学习率还较大时，评估之前先重新校准：固定权重，用训练图像重新计算均值和方差。",
         ),
     },
     "C7": {
         "supported": Said("Keep the decay small.", "衰减率不要取大。"),
         "": Said(
-            "Take decay 0.9 (PyTorch: momentum 0.1); with 0.999, recalibrate first.",
-            "衰减率取 0.9（PyTorch 的 momentum 取 0.1）；若用 0.999，评估之前先重新校准。",
+            "Take decay 0.9 (PyTorch: momentum 0.1, its default).",
+            "衰减率取 0.9（即 PyTorch 的 momentum 取默认值 0.1）。",
         ),
     },
 }

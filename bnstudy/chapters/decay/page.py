@@ -150,7 +150,7 @@ class DecayChapter(Chapter[DecayStudy]):
                 )
             yield Frame(
                 f"step {step:,}",
-                f"Test accuracy after {step:,} training steps: {', '.join(said)}.",
+                f"Test accuracy after training step {step:,}: {', '.join(said)}.",
                 figures.accuracy_by_decay(self.evaluation, self.schedule, int(step)),
             )
 

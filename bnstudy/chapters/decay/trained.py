@@ -33,8 +33,8 @@ def described(shown: Shown) -> str:
                     "over seeds (Student's t); no verdict rests on them. Decay 0 is left out: with frozen weights its "
                     "average would be the last batch of a pass alone, which is smaller than the others.",
                     "第二轮的网络在退火前后：与同一组权重的精确统计量相比，测试准确率的降幅，按每种补救办法能恢复多少来拆分。"
-                    "误差线：随机种子之间的 95% 置信区间（t 分布），不作判定之用。图中没有衰减率 0：权重固定时，它的滑动平均只是整遍数据的最后一批，"
-                    "而这一批比其余的小。",
+                    "误差线：随机种子之间的 95% 置信区间（t 分布），不作判定之用。图中没有衰减率 0：权重固定时，它的滑动平均只剩整遍数据的最后一批，"
+                    "而那一批的图像比别的批少。",
                 ),
             ),
             shown.seen(_early(shown)),
@@ -65,10 +65,9 @@ def _waits(shown: Shown) -> str:
         apart = paired(accuracy(now, statistics="precise"), accuracy(now, **PLAIN, decay=USUAL))
         lost[phase] = shown.short(apart)
     return shown.write.say(
-        f"Without that, decay {USUAL:g} costs {lost['constant']} points of test accuracy before the learning rate is "
-        f"annealed, {lost['annealed']} after it.",
-        f"不重新校准，衰减率 {USUAL:g} 的测试准确率在学习率退火（降低）前要低 {lost['constant']} 个百分点，退火后低 "
-        f"{lost['annealed']} 个百分点。",
+        f"Without that recalibration even decay {USUAL:g} costs {lost['constant']} points of test accuracy before the "
+        f"learning rate is annealed, {lost['annealed']} after it.",
+        f"不重新校准，即使衰减率为 {USUAL:g}，测试准确率在退火前也要低 {lost['constant']} 个百分点，退火后低 {lost['annealed']} 个百分点。",
     )
 
 
@@ -81,10 +80,10 @@ def _large(shown: Shown) -> str:
     end = shown.short(paired(accuracy(annealed, **usual), accuracy(annealed, **large)))
     epochs = f"{LAGGING[0]:g}", f"{LAGGING[-1]:g}"
     return shown.write.say(
-        f"Decay {LARGE:g} costs {first} points of test accuracy against {USUAL:g} in epochs {epochs[0]} to "
-        f"{epochs[1]}, and {end} once the learning rate is annealed: the weights are the same, only its averages lag.",
-        f"与 {USUAL:g} 相比，用 {LARGE:g} 时测试准确率在第 {epochs[0]}～{epochs[1]} 个 epoch 平均低 {first} 个百分点，学习率退火后低 "
-        f"{end} 个百分点；两者权重完全相同，差距只是因为滑动平均跟不上权重的变化。",
+        f"A larger decay only lags behind the weights, which are the same: after epochs {epochs[0]} to {epochs[1]}, {LARGE:g} "
+        f"costs {first} points of test accuracy against {USUAL:g}; once the learning rate is annealed, {end}.",
+        f"衰减率更大，滑动平均只会更跟不上权重的变化，而权重完全相同：与 {USUAL:g} 相比，用 {LARGE:g} 时测试准确率低 {first} 个百分点"
+        f"（第 {epochs[0]}～{epochs[1]} 个 epoch 结束时的平均）；学习率退火（逐渐降到零）之后只低 {end} 个百分点。",
     )
 
 
@@ -246,7 +245,7 @@ def _split_in_words(shown: Shown) -> str:
             rows = split[(split["schedule"] == phase) & (split["part"] == part)]
             values = rows.groupby("decay")["loss_of_accuracy"].mean()
             listed = [
-                say(f"{decay:g}: {100 * value:.1f}", f"衰减率 {decay:g} 为 {100 * value:.1f}")
+                say(f"{decay:g}: {_tenths(value)}", f"衰减率 {decay:g} 为 {_tenths(value)}")
                 for decay, value in values.items()
             ]
             said.append(
@@ -256,6 +255,11 @@ def _split_in_words(shown: Shown) -> str:
                 )
             )
     return say(f"Points with error bars: {'; '.join(said)}.", f"带误差线的点图：{'；'.join(said)}。")
+
+
+def _tenths(share: float) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(100 * share, 1) + 0.0:.1f}"
 
 
 def _mean_lost(

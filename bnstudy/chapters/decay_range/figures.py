@@ -37,7 +37,7 @@ COLOURS = {
 # By claim: the title of its panel, what is on its axis, and the decay whose colour it has. The panels are
 # narrow: what each decay is held against is said in the caption.
 CONTRASTS = {
-    "C6": (f"C6: decay {USUAL:g}", "test accuracy\n(points)", USUAL),
+    "C6": (f"C6: decay {USUAL:g}", "test accuracy,\ndifference (points)", USUAL),
     "C7": (f"C7: decay {LARGE:g}", "training less test\naccuracy (points)", LARGE),
 }
 CAUSES = {"overfitting": ("overfitting", "D"), "staleness": ("staleness", "s")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import zip_longest
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from bnstudy.analysis.page import Glued
 from bnstudy.analysis.rules import Answer, Finding, Verdict
 from bnstudy.analysis.statistics import Amount, Interval, bootstrap_interval
 from bnstudy.analysis.tables import NotMeasuredError, Tables, in_percent, paired, seed_means
-from bnstudy.analysis.words import Html, Markdown, write_effect, write_p
+from bnstudy.analysis.words import LANGUAGES, Html, Markdown, write_effect, write_p
 from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.decay.rules import PARTS, error_split, statistics_name
 from bnstudy.chapters.decay_range import lost
@@ -71,6 +72,44 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         )
         return Markdown("\n\n".join(filter(None, said)))
 
+    def answer_in_chinese(self) -> Html:
+        """Return what ``answer`` says, for the Chinese page: the same counts and ranges."""
+        others = [setting for setting in self.settings if setting != CENTRE]
+        lines, ranges = [], []
+        for name, verdict in self.same.verdicts.items():
+            at_centre = _by_setting(verdict).get(CENTRE)
+            answer = LANGUAGES["zh"].answers[at_centre.answer if at_centre else "not measured yet"]
+            said = [dr.agreement(verdict, setting, CENTRE) for setting in others]
+            told = "，".join(
+                f"{says}的有 {self.cite(said.count(kind))} 种"
+                for kind, says in _SAYS_ZH.items()
+                if kind in said
+            )
+            rest = f"；其余 {len(others)} 种设置中，{told}" if others else "，没有其他设置"
+            lines.append(f"{name}：中心设置的回答为{answer}{rest}。")
+            findings = sorted(verdict.findings, key=lambda f: f.effect.mean)
+            if findings:
+                rule = findings[0].rule
+                ends = "，".join(
+                    f"{self.cite(write_effect(f.effect, f.rule.unit, LANGUAGES['zh'].points))}"
+                    f"（{chinese(f.rule.part) or f.rule.part}）"
+                    for f in dict.fromkeys((findings[0], findings[-1]))
+                )
+                ranges.append(f"{chinese(rule.quantity)}，{chinese(rule.contrast)}：{ends}。")
+        stale, overfits = (
+            self.cite([f.answer for f in self.causes.verdicts[name].findings].count("supported"))
+            for name in ("staleness", "overfitting")
+        )
+        cause = (
+            f"{len(self.settings)} 种设置中，回看窗口不超过训练长度的最大衰减率使测试准确率下降，"
+            f"能够断定原因是统计量滞后的有 {stale} 种，能够断定是过拟合的有 {overfits} 种。"
+        )
+        listed = "".join(
+            f"<li>{line}效应最小与最大的两种设置：{between}</li>" if between else f"<li>{line}</li>"
+            for line, between in zip_longest(lines, ranges, fillvalue="")
+        )
+        return Html(f"<p><strong>按第一轮的规则（探索性）：{cause}</strong></p><ul>{listed}</ul>")
+
     @cached_property
     def rows(self) -> dict[str, dict[str, str]]:
         """The settings by what they depart in, and there by the value they have."""
@@ -98,7 +137,11 @@ class DecayRangeChapter(Chapter[DecayRangeStudy]):
         """Return what other pages quote, with what is to be seen in the first figure for the Chinese page."""
         seen = self.finding("zh")
         said = Html(f"<em>你会看到：</em>{seen}" if seen else "")
-        return super().glued() | {f"{self.study.name}_seen_zh": said} | self._second_round()
+        own: dict[str, Glued] = {
+            f"{self.study.name}_seen_zh": said,
+            f"{self.study.name}_answer_zh": self.answer_in_chinese(),
+        }
+        return super().glued() | own | self._second_round()
 
     def _second_round(self) -> dict[str, Glued]:
         """Return the second round's verdicts on the decay chapter's claims, in Chinese."""
@@ -339,6 +382,13 @@ _SAYS: dict[dr.Agreement, str] = {
     "another": "another",
     "open": "undecided",
     "not measured": "not measured",
+}
+
+_SAYS_ZH: dict[dr.Agreement, str] = {
+    "same": "与它相同",
+    "another": "与它不同",
+    "open": "无法断定是否相同",
+    "not measured": "没有测量",
 }
 
 _YES_OR_NO: dict[Answer, str] = {

@@ -77,6 +77,6 @@ def _sentence(shown: Shown, ended: pd.DataFrame) -> str:
         f"over all at once, {times[0]} × with the tutorial's weights and {times[1]} × with He's initialisation. Above 1 "
         "it would be what updating the layers together, and so their shift, adds to the explosions. Seeds that diverged:",
         f"以上只是一个学习率的结果。学习率从 {low} 到 {high}（{seeds} 个探索性的随机种子，判定之后才计划；两种做法中各层的更新次数相同）："
-        f"不发散的最大学习率，每步一层与各层同时更新之比：教程的初始权重为 {times[0]} 倍，He 初始化为 {times[1]} 倍；如果大于 1，"
-        "超出的部分就是各层同时更新对爆炸的作用。发散的随机种子数：",
+        f"不发散的最大学习率之比（每步只更新一层 ÷ 各层同时更新）：教程的初始权重为 {times[0]} 倍，He 初始化为 {times[1]} 倍。比值若大于 1，"
+        "才说明各层同时更新会加剧爆炸。发散的随机种子数：",
     )

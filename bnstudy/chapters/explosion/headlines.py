@@ -8,12 +8,13 @@ from bnstudy.chapters.explosion.rules import endings
 
 FOUND = {
     "share of seeds that diverge, one layer a step in turn": Said(
-        "Updating one layer a step, which leaves no shift within it, {} of the seeds diverged.",
+        "With one layer updated a step, and so no shift inside it, {} of the seeds diverged.",
         "每步只更新一层（一步之内没有偏移）时，发散的随机种子占 {}。",
     ),
     "largest gradient norm, fresh over frozen noise": Said(
-        "Noise drawn afresh, which shifts the layers' inputs, made the largest gradient {} that of frozen noise.",
-        "噪声每次前向都重新抽取（使各层输入的分布偏移）时，最大梯度是噪声固定不变时的 {}。",
+        "Fresh noise of 4 times the published amount, which shifts layers' inputs, made the largest gradient {} that "
+        "of frozen noise.",
+        "加入噪声，量为文献的 4 倍：每次前向都重新抽取（使各层输入的分布偏移）时，最大梯度是噪声固定不变时的 {}。",
     ),
 }
 ADVICE = {
@@ -23,9 +24,9 @@ ADVICE = {
             "学习率较大时，应让各层输入的分布保持稳定。",
         ),
         "refuted": Said(
-            "Use batch norm so that higher learning rates survive; internal covariate shift isn't what makes "
+            "Use batch norm so that higher learning rates survive; covariate shift inside a step isn't what makes "
             "trainings explode.",
-            "要用更大的学习率，就用批归一化；没有它时训练会发散，原因并不是内部协变量偏移。",
+            "要用更大的学习率，就用批归一化；没有它，学习率一大训练就发散，但原因不是一步之内的内部协变量偏移。",
         ),
         "": Said(
             "Use batch norm so that higher learning rates survive; that internal covariate shift is why isn't shown.",

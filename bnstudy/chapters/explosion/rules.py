@@ -166,6 +166,10 @@ C1 = Claim(
             unit="factor",
             premise=Rule(
                 part="the noise raises the shift",
+                label=Label(
+                    "relative internal covariate shift, with noise in the layers over without",
+                    "相对偏移，各层加噪声与不加之比",
+                ),
                 study="covariate_shift",
                 quantity="relative internal covariate shift",
                 contrast="with noise behind batch normalization over without",

@@ -57,8 +57,8 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
         ),
         "C12": write.say(
             f"With <code>reuse</code> two calls share {write.cite(f'{with_reuse:.0%}')} of their variables, moving "
-            f"averages included; without, {write.cite(f'{without:.0%}')}.",
-            f"设 <code>reuse</code> 时两次调用共用 {write.cite(f'{with_reuse:.0%}')} 的变量，包括滑动平均；不设则为 "
-            f"{write.cite(f'{without:.0%}')}。",
+            f"averages included; without, the second call gets a scope of its own, and they share {write.cite(f'{without:.0%}')}.",
+            f"设 <code>reuse</code> 时两次调用共享 {write.cite(f'{with_reuse:.0%}')} 的变量，包括滑动平均；不设时第二次调用另有自己的作用域"
+            f"（scope），共享的为 {write.cite(f'{without:.0%}')}。",
         ),
     }

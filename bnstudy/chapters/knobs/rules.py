@@ -161,7 +161,7 @@ C12 = Claim(
             part="one set of variables",
             label=Label(
                 "share of variables that two calls have in common, with minus without reuse",
-                "两次调用共有的变量所占比例，用 reuse 减不用",
+                "两次调用共享的变量所占比例，用 reuse 减不用",
             ),
             study="knobs",
             quantity="share of variables, moving averages included, that two calls have in common",

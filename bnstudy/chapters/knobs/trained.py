@@ -43,7 +43,7 @@ def described(shown: Shown) -> str:
                     "Test accuracy at the end of training, annealed to zero, by arm. Small marks: every seed; large "
                     "ones and bars: means and 95 % intervals (Student's t). The verdicts rest on differences with "
                     "precise statistics, which stand above.",
-                    "学习率退火到零、训练结束时各设置的测试准确率。小点为各随机种子，大点和误差线为平均和 95% 置信区间（t 分布）。"
+                    "学习率退火到零、训练结束时各设置的测试准确率。小点为各随机种子，大点和误差线为均值和 95% 置信区间（t 分布）。"
                     "判定依据的是用精确统计量时的差，见上文。",
                 ),
             ),

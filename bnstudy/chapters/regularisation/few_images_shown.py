@@ -14,8 +14,8 @@ NAMES = {
     "none L2": ("L2", "L2"),
     "none dropout": ("dropout", "dropout"),
     "batch plain": ("batch norm", "批归一化"),
-    "batch L2": ("batch norm, L2", "批归一化，L2"),
-    "batch dropout": ("batch norm, then dropout", "批归一化 + dropout（激活之后）"),
+    "batch L2": ("batch norm, L2", "批归一化 + L2"),
+    "batch dropout": ("batch norm, then dropout", "批归一化 → dropout"),
 }
 
 

@@ -6,9 +6,12 @@ from functools import cached_property
 
 import pandas as pd
 
+from bnstudy.analysis.chinese import chinese
+from bnstudy.analysis.judged.wording import Language, in_language
+from bnstudy.analysis.page import Glued
 from bnstudy.analysis.statistics import bootstrap_interval
 from bnstudy.analysis.tables import in_percent
-from bnstudy.analysis.words import Markdown, write_amount, write_effect, write_images
+from bnstudy.analysis.words import LANGUAGES, Html, Markdown, write_amount, write_effect, write_images
 from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.regularisation.names import NAMES
 from bnstudy.chapters.regularisation.rules import (
@@ -21,6 +24,7 @@ from bnstudy.chapters.regularisation.rules import (
 )
 from bnstudy.chapters.regularisation.study import RegularisationStudy
 
+_BOTH_ORDERS = ("batch + dropout", "dropout + batch")
 _ON_TOP = [arm for arm, base in BASES.items() if base == "batch"]
 
 
@@ -63,12 +67,25 @@ class RegularisationChapter(Chapter[RegularisationStudy]):
         beyond = variance_shift(self.tables)
         lines = []
         for fraction, images in self.fractions.items():
-            each = [
-                f"{NAMES[arm]} {self._points(of(beyond, arm, fraction))}"
-                for arm in ("batch + dropout", "dropout + batch")
-            ]
+            each = [f"{NAMES[arm]} {self._points(of(beyond, arm, fraction))}" for arm in _BOTH_ORDERS]
             lines.append(f"- {images}: {'; '.join(each)}")
         return Markdown("\n".join(lines))
+
+    def shift_in_chinese(self) -> Html:
+        """Return what ``shift`` does, for the Chinese page."""
+        beyond = variance_shift(self.tables)
+        lines = []
+        for fraction, images in self.fractions.items():
+            each = [
+                f"{chinese(NAMES[arm])} 为 {self._points(of(beyond, arm, fraction), 'zh')}"
+                for arm in _BOTH_ORDERS
+            ]
+            lines.append(f"<li>{chinese(images)}：{'；'.join(each)}</li>")
+        return Html(f"<ul>{''.join(lines)}</ul>")
+
+    def glued(self) -> dict[str, Glued]:
+        """Return what other pages quote, with what the Chinese page says of the variance shift."""
+        return super().glued() | {f"{self.study.name}_shift_zh": self.shift_in_chinese()}
 
     def table(self) -> pd.DataFrame:
         """Return accuracies and gap in percent by amount of data and arm: mean over seeds [95 % interval]."""
@@ -87,9 +104,11 @@ class RegularisationChapter(Chapter[RegularisationStudy]):
                 lines.append(line)
         return pd.DataFrame(lines)
 
-    def _points(self, values: pd.Series[float]) -> str:
-        text = write_effect(bootstrap_interval(values), "points") if len(values) else "not measured"
-        return self.cite(text)
+    def _points(self, values: pd.Series[float], language: Language = "en") -> str:
+        points = in_language(("percentage points", LANGUAGES["zh"].points), language)
+        if len(values):
+            return self.cite(write_effect(bootstrap_interval(values), "points", points))
+        return self.cite(in_language(("not measured", "未测量"), language))
 
     def _setting(self) -> str:
         data = " and ".join(

@@ -58,7 +58,7 @@ def described(shown: Shown) -> str:
                     "it (below). Small dots: seeds. Marks and bars: means and 95 % intervals (Student's t) where each "
                     "training's validation accuracy is best, as judged. Hollow: means at the end of training. The "
                     "verdicts rest on paired differences, which stand above.",
-                    f"用 {images} 张图像训练后的测试准确率：虚线以上的各组不用批归一化，以下的各组用。小点为各随机种子；标记和误差线为均值和 "
+                    f"用 {images} 张图像训练后的测试准确率：点线以上的设置无批归一化，以下的有批归一化。小点为各随机种子；标记和误差线为均值和 "
                     "95% 置信区间（t 分布），取各次训练验证准确率最高之处，与判定一致。空心标记为训练结束时的均值。判定依据的是配对的差，见上文。",
                 ),
             ),
@@ -125,8 +125,8 @@ def _on_top(shown: Shown) -> str:
     alone, l2, dropout = (_share(shown, of(best, f"batch {extra}")) for extra in ("plain", *EXTRAS))
     return shown.write.say(
         f"On {_images(shown)} training images test accuracy is {alone} with batch norm alone, {l2} with L2 on top and "
-        f"{dropout} with dropout.",
-        f"用 {_images(shown)} 张图像训练，测试准确率：只用批归一化为 {alone}，批归一化加 L2 为 {l2}，批归一化加 dropout 为 {dropout}。",
+        f"{dropout} with dropout, each stopped where it is best on held-out images.",
+        f"用 {_images(shown)} 张图像训练，测试准确率：只用批归一化为 {alone}，批归一化加 L2 为 {l2}，批归一化加 dropout 为 {dropout}（都在验证准确率最高处停止）。",
     )
 
 
@@ -145,7 +145,7 @@ def _better(shown: Shown, best: pd.DataFrame) -> str:
     return write.say(
         f"On the validation images dropout is better than L2 in {wins['batch']} of {seeds} seeds with batch norm, and "
         f"in {wins['none']} without it; on the test images it is {points['batch']} and {points['none']} points ahead.",
-        f"{seeds} 个随机种子中，在验证图像上 dropout 优于 L2 的：有批归一化时 {wins['batch']} 个，无批归一化时 {wins['none']} 个；"
+        f"在验证图像上，有批归一化时 {seeds} 个随机种子中有 {wins['batch']} 个是 dropout 优于 L2，无批归一化时有 {wins['none']} 个；"
         f"测试准确率之差（dropout 减 L2）分别为 {points['batch']} 和 {points['none']} 个百分点。",
     )
 
@@ -169,7 +169,7 @@ def _stopping(shown: Shown, best: pd.DataFrame, last: pd.DataFrame) -> str:
         f"and at {end['dropout'][0]} against dropout alone; L2 on top would add {end['L2'][1]}, dropout "
         f"{end['dropout'][1]}.",
         f"只用批归一化时，验证准确率在第 {epochs[BATCH]} 个 epoch（各种子的中位数）最高，从那时到训练结束，测试准确率的降幅为 {lost} 个百分点；"
-        f"再加 L2 时第 {epochs['batch L2']} 个、再加 dropout 时第 {epochs['batch dropout']} 个 epoch 最高。如果不早停，测试准确率之差，"
+        f"再加 L2 时在第 {epochs['batch L2']} 个 epoch 最高，再加 dropout 时在第 {epochs['batch dropout']} 个。如果不早停，测试准确率之差，"
         f"只用批归一化减只用 L2 为 {end['L2'][0]} 个百分点，减只用 dropout 为 {end['dropout'][0]} 个百分点；再加 L2 改变 "
         f"{end['L2'][1]} 个百分点，再加 dropout 改变 {end['dropout'][1]} 个百分点。",
     )

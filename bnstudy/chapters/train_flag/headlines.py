@@ -9,7 +9,7 @@ from bnstudy.chapters.train_flag.rules import against_false, sizes
 
 FOUND = {
     "is_training False minus True in test batches of 4": Said(
-        "In shuffled test batches of 4 <code>is_training=True</code> costs {}.",
+        "In shuffled test batches of 4 <code>is_training=False</code> leads <code>True</code> by {}.",
         "在打乱的、批大小为 4 的测试批上，测试准确率之差（<code>is_training=False</code> 减 <code>True</code>）为 {}。",
     )
 }

@@ -46,7 +46,7 @@ WORDS = {
             "what the flag does": (
                 "False uses the moving averages; True uses the test batch's own statistics, so that an "
                 "image's class depends on its neighbours.",
-                "False 使用滑动平均；True 使用测试批自身的统计量，因此一幅图像的类别取决于同批的其他图像。",
+                "False 使用滑动平均；True 使用测试批自身的统计量，因此一张图像的类别取决于同批的其他图像。",
             ),
         },
         {

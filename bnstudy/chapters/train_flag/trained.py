@@ -47,15 +47,14 @@ def _largest_batches(shown: Shown) -> str:
     size = int(rows["test_batch_size"].max())
     mixed, sorted_ = (shown.lost(gap(rows, "batch", order, size)) for order in ORDERS)
     return shown.write.say(
-        f"In test batches of {size} <code>is_training=True</code> costs {mixed} points where they are shuffled (less "
-        f"than nothing is a gain), and {sorted_} where they are sorted by class. This network normalises its logits, "
-        "too: one with a plain last layer may lose less.",
-        f"测试批大小为 {size} 时，<code>is_training=True</code> 使测试准确率下降的幅度：打乱时为 {mixed} 个百分点（负值表示上升），"
-        f"按类别排序时为 {sorted_} 个百分点。这个网络连 logit 也做归一化，最后一层不做归一化的网络，下降可能较小。",
+        f"In batches of {size} <code>True</code> costs {mixed} points where they are shuffled, and {sorted_} where they "
+        "are sorted by class. This network normalises its logits, too: one with a plain last layer may lose less.",
+        f"测试批大小为 {size} 时，设为 <code>True</code> 使测试准确率下降：打乱时 {mixed} 个百分点，按类别排序时 {sorted_} 个百分点。"
+        "这个网络连 logit 也做归一化；最后一层不做归一化的网络，准确率可能下降得少一些。",
     )
 
 
-FIRST = {"C10": _largest_batches}
+BESIDE = {"C10": _largest_batches}
 
 
 def _of_true(shown: Shown) -> str:
@@ -83,10 +82,10 @@ def _ordinary_batches(shown: Shown) -> str:
     size = max(run.spec.batch_size for run in shown.frames.study.runs() if isinstance(run.spec, RunSpec))
     return shown.write.say(
         f"In test batches of {size} <code>is_training=True</code> costs {costs['annealed']} points after "
-        f"annealing and {costs['constant']} before it (less than nothing is a gain). Other test batches were not "
-        "measured.",
+        f"annealing and {costs['constant']} before it; less than nothing is a gain, since averages lag while the rate is "
+        "high. Other test batches were not measured.",
         f"在批大小为 {size} 的测试批上，<code>is_training=True</code> 使测试准确率下降的幅度：退火后 {costs['annealed']} "
-        f"个百分点，退火前 {costs['constant']} 个百分点（负值表示上升）。其他测试批未测量。",
+        f"个百分点，退火前 {costs['constant']} 个百分点；负值表示上升：学习率较大时，滑动平均跟不上权重的变化。其他测试批没有测量。",
     )
 
 
@@ -129,7 +128,7 @@ def table(shown: Shown) -> pd.DataFrame:
     say = shown.write.say
     costs = {
         "batch": say("True costs", "设为 True 时准确率下降"),
-        "leaked": say("a pass with True costs", "以 True 跑一遍之后准确率下降"),
+        "leaked": say("a pass with True costs", "先以 True 跑一遍、再设回 False，准确率下降"),
     }
     by_phase = {phase: flags(shown, epoch) for phase, epoch in shown.phases.items()}
     lines = []
@@ -178,7 +177,7 @@ def _grouping(shown: Shown) -> str:
         f"too, but in the images' stored order, one grouping for all seeds, where True costs {cost}: which images "
         "share a batch matters that much.",
         f"打乱时，每个随机种子的图像顺序各不相同。C6 的判定也用到与训练批一样大的测试批，但图像按存储顺序分批，各随机种子都相同；"
-        f"这时 True 使测试准确率下降的百分点为 {cost}：哪些图像同处一批，影响就有这么大。",
+        f"这时 True 使测试准确率下降的百分点为 {cost}：可见，哪些图像分在同一批，也会影响结果。",
     )
 
 

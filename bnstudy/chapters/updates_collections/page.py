@@ -7,10 +7,13 @@ from functools import cached_property
 
 import pandas as pd
 
+from bnstudy.analysis.chinese import chinese
+from bnstudy.analysis.judged.wording import Language, in_language
+from bnstudy.analysis.page import Glued
 from bnstudy.analysis.statistics import bootstrap_interval, mean_interval
 from bnstudy.analysis.style import WITHOUT
 from bnstudy.analysis.tables import last_step, paired, per_seed
-from bnstudy.analysis.words import Markdown, write_amount, write_effect
+from bnstudy.analysis.words import LANGUAGES, Html, Markdown, write_amount, write_effect, write_images
 from bnstudy.chapters.base import Chapter
 from bnstudy.chapters.updates_collections import rules as uc
 from bnstudy.chapters.updates_collections.study import IN_TENSORFLOW, UpdatesCollectionsStudy
@@ -112,23 +115,45 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
             ]
         )
 
-    def tensorflow(self) -> Markdown:
-        """Return what a real TensorFlow did, in Markdown."""
+    def glued(self) -> dict[str, Glued]:
+        """Return what other pages quote, with what the Chinese page says of a real TensorFlow."""
+        told = Html(str(self.tensorflow("zh")))
+        return super().glued() | {f"{self.study.name}_tensorflow_zh": told}
+
+    def tensorflow(self, language: Language = "en") -> Markdown | Html:
+        """Return what a real TensorFlow did: in Markdown, for the Chinese page as HTML."""
         if not self.in_tensorflow:
-            return Markdown(
-                "This page was made with `tensorflow=False`: no run of a real TensorFlow is behind it, and "
-                "its verdict speaks of the package's own layers."
+            said = in_language(
+                (
+                    "This page was made with `tensorflow=False`: no run of a real TensorFlow is behind it, "
+                    "and its verdict speaks of the package's own layers.",
+                    "本页生成时没有运行真正的 TensorFlow，判定只涉及本软件包自己的层。",
+                ),
+                language,
             )
+            return Markdown(said) if language == "en" else Html(f"<p>{said}</p>")
         arms = [f"{uc.IN_TENSORFLOW}{arm}" for arm in self.in_tensorflow]
         training = self.tables["training"]
-        equal = "; ".join(
-            f"*{arm.removeprefix(uc.IN_TENSORFLOW)}*, {self.cite(f'{same:,}')} of {self.cite(f'{all_:,}')}"
+        agreed = [
+            (arm.removeprefix(uc.IN_TENSORFLOW), self.cite(f"{same:,}"), self.cite(f"{all_:,}"))
             for arm, all_, same in uc.agreement(training, arms, "loss").itertuples(index=False)
-        )
+        ]
         # The first step at which a batch could be given the statistics of the one before.
         second = uc.largest_difference(training[training["step"] <= 2], arms, "loss")
         largest = uc.largest_difference(training, arms, "loss")
         ratio = bootstrap_interval(uc.tensorflow_cost(self.tables, "in place", "with the step"))
+        if language == "zh":
+            listed = "，".join(f"{chinese(arm)} {same} / {all_} 步" for arm, same, all_ in agreed)
+            times = self.cite(write_effect(ratio, "factor", times=LANGUAGES["zh"].times))
+            return Html(
+                f"<p>{self._trained_on_zh()}训练损失与{chinese(uc.FIRST)}逐比特相等的：{listed}。到第二步为止"
+                "（一批数据最早在这一步才可能用上前一批的统计量），"
+                f"损失最多相差 {self.cite(f'{second:.2g}')} nat；在全部训练步中，"
+                f"最多相差 {self.cite(f'{largest:.2g}')} nat。"
+                f"一个训练步的耗时，就地更新是随训练步更新的 {times}"
+                "（每次运行取各步的中位数；方括号内为随机种子之间的 95% 置信区间，学生化自助法）。</p>"
+            )
+        equal = "; ".join(f"*{arm}*, {same} of {all_}" for arm, same, all_ in agreed)
         return Markdown(
             f"{self._trained_on()} Training losses that equal those of *{uc.FIRST}* in every bit: {equal}. "
             f"The largest difference is {self.cite(f'{second:.2g}')} nats up to the second step, where a "
@@ -147,6 +172,18 @@ class UpdatesCollectionsChapter(Chapter[UpdatesCollectionsStudy]):
         return (
             f"TensorFlow trained on {amount}, the arms above on {own}: its accuracy can't be held against "
             "theirs, only that of its own arms against one another."
+        )
+
+    def _trained_on_zh(self) -> str:
+        amount, own = (
+            f"{'' if size is None else ' '}{chinese(write_images(size))}训练 {self.study.epochs} 个 epoch"
+            for size in (self.study.tensorflow_train_size, self.study.train_size)
+        )
+        if self.study.tensorflow_train_size == (self.study.train_size or IMAGES[self.study.dataset]):
+            return f"TensorFlow 用{own}，与上面各方式相同。"
+        return (
+            f"TensorFlow 用{amount}，上面各方式用{own}："
+            "准确率不能与上面的相比，只能在 TensorFlow 的各方式之间比较。"
         )
 
     def tensorflow_accuracy(self) -> pd.DataFrame:

@@ -114,7 +114,7 @@ C11 = Claim(
             part="training differs",
             label=Label(
                 "share of training steps whose loss differs in any bit",
-                "损失并非每一位都相等的训练步所占比例",
+                "损失并非逐比特相等的训练步所占比例",
             ),
             study="updates_collections",
             quantity="share of training steps whose loss differs in any bit",

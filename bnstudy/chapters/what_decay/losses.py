@@ -107,14 +107,14 @@ def of_decay(frames: Frames) -> Iterator[Loss]:
 
 
 def of_decay_range(frames: Frames) -> Iterator[Loss]:
-    """Yield those of the chapter on decay's other settings, less those with another learning rate."""
+    """Yield those of the chapter on decay's other settings, less those of which a run diverged."""
     study = frames.study
     assert isinstance(study, DecayRangeStudy)
     last = at_the_end(frames)
     for label, changes in study.settings().items():
         rows = last[(last["setting"] == label) & (last["split"] == "test")]
-        if "learning_rate" in changes or rows["seed"].nunique() < study.seeds:
-            continue  # where a run diverged, the others alone would be a choice among the results
+        if rows["seed"].nunique() < study.seeds:
+            continue  # those that didn't diverge would be a choice among the results
         yield from _losses(replace(_setting(study, "constant", rows["step"].max()), **changes), rows)
 
 
@@ -152,6 +152,18 @@ def _of_snapshots(frames: Frames, recorded: pd.DataFrame) -> Iterator[Loss]:
 
 def _setting(study: DecayStudy | DecayRangeStudy, schedule: str, step: Any) -> Setting:
     return Setting(study.name, study.name, schedule, study.learning_rate, study.batch_size, int(step))
+
+
+def as_near(losses: Sequence[Loss], found: Loss) -> list[Loss]:
+    """Return the others that any inputs are as near to as to ``found``: of other learning rates or rounds."""
+    alike = replace(found.setting, study="", page="", learning_rate=0.0)
+    return [
+        loss
+        for loss in losses
+        if loss is not found
+        and loss.decay == found.decay
+        and replace(loss.setting, study="", page="", learning_rate=0.0) == alike
+    ]
 
 
 def _losses(setting: Setting, rows: pd.DataFrame) -> Iterator[Loss]:

@@ -32,11 +32,11 @@ class Words:
 WORDS = {
     "en": Words(
         answer=(
-            "**One whose memory is short against your training, and over which your weights hardly move.** A "
-            "decay of d remembers about 1 / (1 − d) steps. At the end of training, in {trainings} recorded "
-            "settings, PyTorch's default (momentum 0.1, a decay of {pytorch}) lost {lost_pytorch} points of "
-            "test accuracy against precise statistics of the same weights, TensorFlow's ({tensorflow}) "
-            "{lost_tensorflow}."
+            "**Start with {pytorch} (momentum 0.1, PyTorch's default).** The memory of a decay d, about "
+            "1 / (1 − d) steps, has to be short against your training, and your weights should hardly move over "
+            "it. At the end of training, in {trainings} recorded settings, {pytorch} lost {lost_pytorch} points "
+            "of test accuracy against precise statistics of the same weights, TensorFlow's default "
+            "({tensorflow}) {lost_tensorflow}."
         ),
         inputs={
             "steps": "Training steps",
@@ -75,6 +75,7 @@ WORDS = {
             "precise statistics of the same weights",
             "debiased": "; with the initial value's weight divided out, {debiased}",
             "end": " (mean of {seeds} seeds, 95 % interval).",
+            "also": " As near, at learning rate {rate}: {plain}.",
             "records": "The chapter with its records",
             "same": "It has your inputs.",
             "apart": "Yours has {list}.",
@@ -93,10 +94,10 @@ WORDS = {
     ),
     "zh": Words(
         answer=(
-            "**选择的衰减率，其记忆应比训练短得多，并且在这段时间里权重几乎不变。**"
-            "衰减率 d 大约记住 1 / (1 − d) 步。"
+            "**先用 {pytorch}（即 PyTorch 的默认 momentum 0.1）。**"
+            "衰减率 d 大约记住 1 / (1 − d) 步；它的记忆应比整个训练短得多，而且在它记住的这段时间里，权重几乎不变。"
             "在 {trainings} 种有记录的训练设置下，训练结束时与同一组权重的精确统计量相比，测试准确率的降幅："
-            "用 PyTorch 的默认值（momentum 0.1，即衰减率 {pytorch}）为 {lost_pytorch} 个百分点，"
+            "用 {pytorch} 为 {lost_pytorch} 个百分点，"
             "用 TensorFlow 的默认值（{tensorflow}）为 {lost_tensorflow} 个百分点。"
         ),
         inputs={
@@ -136,6 +137,7 @@ WORDS = {
             "与同一组权重的精确统计量相比，测试准确率的降幅为 {plain} 个百分点",
             "debiased": "；偏差修正后为 {debiased}",
             "end": "（{seeds} 个随机种子的均值，95% 置信区间）。",
+            "also": "同样接近的还有学习率 {rate} 的训练：{plain}。",
             "records": "相应章节及其记录",
             "same": "与你的输入相同。",
             "apart": "你的训练：{list}。",

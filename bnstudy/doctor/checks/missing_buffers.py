@@ -28,7 +28,8 @@ SAYS_SO = re.compile(r"(^|[._])(bn|batch_?norm(alization)?)[0-9a-z]{0,2}([._]|$)
 
 
 def _scan(subject: Subject) -> Iterator[Finding]:
-    if subject.model is not None:
+    # Of a part, the statistics may lie in a file that wasn't read.
+    if subject.model is not None or subject.part:
         return
     complete = set()
     for layer in subject.layers:
