@@ -24,7 +24,11 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bnstudy.probes import ActivationDrift, Gaussianity, GradientHealth, InternalCovariateShift
+# As each step costs behind the first, at which the classes for users take a look at the model.
+from bnstudy.probes.activation_drift import ActivationDrift
+from bnstudy.probes.gaussianity import Gaussianity
+from bnstudy.probes.gradient_health import GradientHealth
+from bnstudy.probes.internal_covariate_shift import InternalCovariateShift
 from tests.straightforward import Straightforward, execution_order
 
 NETWORKS = ("resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5")

@@ -28,11 +28,13 @@ from bnstudy.probes import (
     Gaussianity,
     GradientHealth,
     GradientPredictiveness,
-    InternalCovariateShift,
     NoisyBatchNorm,
     StatisticsGap,
     every,
 )
+
+# As each step costs behind the first, at which the class for users takes a look at the model.
+from bnstudy.probes.internal_covariate_shift import InternalCovariateShift
 from bnstudy.records.sealed import sealed
 from bnstudy.train.network import ArticleNet, Block
 from tests.straightforward import Straightforward, execution_order
