@@ -13,7 +13,8 @@ from torch.nn import functional as F
 CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
 CLASS_FUNCTIONS = (F.cross_entropy, F.nll_loss, F.multi_margin_loss)
 IGNORED = -100  # by cross_entropy and nll_loss, unless they are told otherwise
-TRIED = 4  # classes that an unknown loss is tried on
+TRIED = 32  # classes that an unknown loss is tried on
+FEW = 2  # images that it is tried on
 
 HOW = "for an accuracy have forward return scores [N, C, ...] of C classes and class numbers [N, ...]"
 
@@ -86,6 +87,7 @@ def rewards_classes(loss_fn: Any, output: Tensor, target: Tensor) -> bool:
         return True
     classes = output.shape[1]
     known = target[(target >= 0) & (target < classes)]
+    output, target = output[:FEW], target[:FEW]
     tried = {*torch.unique(known).tolist()[:TRIED], 0, classes - 1} - {ignored_of(loss_fn)}
     for right in sorted(tried):
         for wrong in {(right + 1) % classes, (right + classes // 2) % classes} - {right}:

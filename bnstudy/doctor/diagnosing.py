@@ -206,7 +206,7 @@ def _passes(train: Iterable[Any], held: list[Any], evaluated: bool) -> int:
         batches = len(train)  # type: ignore[arg-type]
     except TypeError:
         batches = len(held)
-    return batches * 2 + len(held) * (6 if evaluated else 4) + 3
+    return batches * 2 + len(held) * (6 if evaluated else 4) + 4
 
 
 def _device(model: nn.Module, device: torch.device | str | None) -> torch.device | None:

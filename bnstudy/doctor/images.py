@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -37,6 +38,8 @@ def with_other_neighbours(batch: Any, n: int) -> Any | None:
         return None
     leaves, spec = pytree.tree_flatten(batch, is_leaf=lambda value: any(value is c for c in carriers))
     if not all(isinstance(leaf, (Tensor, list, tuple, *PLAIN)) for leaf in leaves):
+        return None
+    if any(isinstance(leaf, Tensor) and leaf.layout != torch.strided for leaf in leaves):
         return None
     places = [*range(keep), *(i % keep for i in range(n - keep))]
     mixed = []

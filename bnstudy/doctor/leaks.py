@@ -72,8 +72,14 @@ def _compared(passes: Passes, batch: Any, mixed: Any, n: int) -> Leak | str | No
             arrived = arrived or not torch.equal(first[n // 2 :], second[n // 2 :])
         return output
 
-    with intercepted(passes.model, compare):
-        passes.output(mixed)
+    try:
+        with intercepted(passes.model, compare):
+            passes.output(mixed)
+    except (RuntimeError, ValueError, TypeError, LookupError) as error:
+        return (
+            "Whether outputs depend on their batch wasn't told: with other images in a batch's second half "
+            f"the model raised {type(error).__name__}."
+        )
     if found:
         return found[0]
     if not arrived:

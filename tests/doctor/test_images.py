@@ -84,6 +84,12 @@ def test_leaks_are_found_in_batches_of_any_make_and_none_where_there_is_none(nam
         assert (leak_of(report) is not None) == leak
 
 
+def _in_order(x, places):
+    if len(set(map(int, places))) < len(x):
+        raise RuntimeError("a place is missing")
+    return x[torch.stack(places)]
+
+
 UNTOLD = {
     # Three images of three colours, and nothing else tells the list from three inputs.
     "a list of images alone": (
@@ -94,6 +100,13 @@ UNTOLD = {
     "images on another axis": (
         lambda: (torch.rand(3, 8, 8, 6), torch.arange(6) % 4),
         lambda m, b: (m(b[0].permute(3, 0, 1, 2)), b[1]),
+    ),
+    "a list of as many edges as images": (
+        lambda: (
+            {"x": torch.rand(6, 3, 8, 8), "of": [torch.tensor(i) for i in range(6)]},
+            torch.arange(6) % 4,
+        ),
+        lambda m, b: (m(_in_order(b[0]["x"], b[0]["of"])), b[1]),
     ),
     "an object": (
         lambda: (type("Graph", (), {"x": torch.rand(6, 3, 8, 8)})(), torch.arange(6) % 4),
