@@ -26,11 +26,15 @@ DOMAIN = "precise of the evaluation data"
 
 @dataclass(frozen=True)
 class Cost:
-    """What one kind of statistics loses against another, over the same images."""
+    """What one kind of statistics loses against another, over the same images.
+
+    ``unit`` is what losses are of, "images" or "batches"; accuracies are of images.
+    """
 
     loss: Effect | None
     accuracy: Effect | None
-    broken: int = 0  # images whose output is NaN or infinite with the one, and isn't with the other
+    broken: int = 0  # of those, how many are NaN or infinite with the one, and aren't with the other
+    unit: str = "images"
 
     @property
     def verdict(self) -> Verdict:
@@ -41,10 +45,13 @@ class Cost:
         return "no harm" if verdicts and set(verdicts) == {"no harm"} else "can't tell"
 
     @property
-    def pairs_needed(self) -> int:
-        """Return about how many images would tell, for the measures that don't yet."""
-        effects = [e for e in (self.loss, self.accuracy) if e is not None and e.verdict == "can't tell"]
-        return max((e.pairs_needed for e in effects), default=0)
+    def needed(self) -> dict[str, int]:
+        """Return about how many images (or batches, where losses are of those) would tell what can't be."""
+        found: dict[str, int] = {}
+        for unit, effect in ((self.unit, self.loss), ("images", self.accuracy)):
+            if effect is not None and effect.verdict == "can't tell":
+                found[unit] = max(found.get(unit, 0), effect.pairs_needed)
+        return found
 
     def evidence(self) -> dict[str, float | int | None]:
         """Return the numbers, with their intervals."""
@@ -56,11 +63,12 @@ class Cost:
                     f"{name}_low": effect.low,
                     f"{name}_high": effect.high,
                 }
-                found |= {f"{name}_smallest_effect": effect.smallest, "images": effect.pairs}
+                found[f"{name}_smallest_effect"] = effect.smallest
+                found[self.unit if name == "loss" else "images"] = effect.pairs
                 if effect.p is not None:
                     found["mcnemar_p"] = effect.p
         if self.broken:
-            found["broken_images"] = self.broken
+            found[f"broken_{self.unit}"] = self.broken
         return found
 
     def in_words(self) -> str:
@@ -73,7 +81,7 @@ class Cost:
             e = self.loss
             said.append(f"{e.value:.3g} of loss [{e.low:.3g}, {e.high:.3g}]")
         if self.broken:
-            said.append(f"{self.broken} images that come out NaN or infinite")
+            said.append(f"{self.broken} {self.unit} that come out NaN or infinite")
         return " and ".join(said)
 
 
@@ -109,7 +117,7 @@ class Examination:
             loss = risen(first.loss[whole], second.loss[whole], self.smallest["loss"])
         if first.accuracy is not None and second.accuracy is not None and (second.broken == 0).any():
             accuracy = lost(second.accuracy, first.accuracy, self.smallest["accuracy"])
-        return Cost(loss, accuracy, broken)
+        return Cost(loss, accuracy, broken, first.unit)
 
     @property
     def widest(self) -> tuple[str, float]:

@@ -181,6 +181,8 @@ def test_losses_are_of_images_or_of_batches_in_all_batches_and_passes_alike(spre
     assert (report.measured["batches"] == len(DATA)).all()
     assert row["loss"] == pytest.approx(whole.mean().item(), rel=1e-6)
     # Whatever the losses are of, accuracies are of images.
+    harm = next(f for f in report.findings if f.code == "statistics-harm")
+    assert (harm.evidence["batches"], harm.evidence["images"]) == (4, 4 * 64)
     assert row["accuracy"] == (outcome(model, DATA)[0].argmax(1) == outcome(model, DATA)[1]).double().mean()
     assert report.layers["recovered_loss"].notna().all()
 
@@ -199,6 +201,22 @@ def test_a_batch_that_is_no_mean_of_its_images_makes_all_losses_those_of_batches
     assert "targets hold 9" in unmeasured(report)
 
 
+def test_what_would_tell_is_counted_in_what_losses_are_of():
+    model = trained()
+    with torch.no_grad():
+        model[4].running_mean += 3 * model[4].running_var.sqrt()
+    loss = measured(model, DATA, loss_fn=contrastive)[1].measured.set_index("statistics")["loss"]
+    effect = loss["moving"] - loss["precise"]
+    assert effect > 0
+    # A smallest effect as large as what was measured lies within the interval.
+    _, report = measured(model, DATA, loss_fn=contrastive, smallest_effect={"loss": effect})
+    note = next(f for f in report.findings if f.code == "statistics-harm")
+    assert note.severity == "note"
+    assert note.evidence["batches"] == 4 < note.evidence["batches_needed"]
+    assert f"{note.evidence['batches_needed']} batches" in note.fix
+    assert not any("images" in name for name in note.evidence)
+
+
 def test_broken_outputs_don_t_decide_what_losses_are_of():
     model = trained()
     model[1].running_var[2] = -1.0
@@ -207,6 +225,8 @@ def test_broken_outputs_don_t_decide_what_losses_are_of():
     row, report = measured(model, DATA, loss_fn=contrastive)
     assert set(report.measured["batches"]) == {len(DATA)}
     assert row["broken"] == len(DATA)
+    harm = next(f for f in report.findings if f.code == "statistics-harm")
+    assert harm.evidence["broken_batches"] == len(DATA)
 
 
 def test_a_last_batch_of_one_image_stays_an_image():

@@ -40,14 +40,16 @@ def _diagnose(found: Examination) -> Iterator[Finding]:
             **domain.evidence(),
         )
     elif cost.verdict == "can't tell":
+        needed = cost.needed
         yield CHECK.finding(
             "note",
             None,
             f"whether the statistics cost anything can't be told: {cost.in_words()}",
             cause="The interval lies on both sides of the smallest effect: these images are too few.",
-            fix=f"# evaluate on about {cost.pairs_needed} images, or set smallest_effect",
+            fix=f"# evaluate on about {' and '.join(f'{n} {unit}' for unit, n in needed.items())}, or set "
+            "smallest_effect",
             sure="can't tell",
-            images_needed=cost.pairs_needed,
+            **{f"{unit}_needed": number for unit, number in needed.items()},
             **cost.evidence(),
         )
 
