@@ -146,11 +146,12 @@ class InternalCovariateShift(_FromEntry, internal_covariate_shift.InternalCovari
         return compared([replace(s, skipped=set()) for s in shifts])
 
     def _reasons(self, skipping: list[_Shift]) -> list[str]:
-        """Return what speaks against skipping these calls."""
+        """Return what speaks against skipping these calls, once a module."""
         if not self._suspects:
             return []
         skipped = {key[-1][0] for shift in skipping for key in shift.skipped}
-        return [s.reason for s in self._suspects if any(map(s.speaks_against, skipped))]
+        found = [s for s in self._suspects if any(map(s.speaks_against, skipped))]
+        return list({s.module or s.reason: s.reason for s in reversed(found)}.values())[::-1]
 
     def _look(
         self, shift: _Shift, gradients: Weights, moment: Moment, batches: list[Batch]
