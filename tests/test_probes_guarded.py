@@ -410,6 +410,34 @@ def test_a_tensor_in_a_parameters_memory_is_refused_before_the_step(kind):
     assert shared_memory(model) == []
 
 
+@pytest.mark.parametrize("kind", FROM_ENTRY)
+def test_a_parameter_that_is_used_from_a_list_is_refused(kind):
+    class Model(Pair):
+        def __init__(self, trained=True):
+            super().__init__()
+            self.kept = [self.b.l.weight.requires_grad_(trained)]
+
+        def forward(self, x):
+            return self.o(F.linear(self.a(x), self.kept[0]))
+
+    with pytest.raises(ValueError, match=r"uses the parameter 'b.l.weight' itself"):
+        after_a_step(Model(), FROM_ENTRY[kind])
+    after_a_step(Model(trained=False), FROM_ENTRY[kind])
+
+
+@pytest.mark.parametrize("kind", FROM_ENTRY)
+def test_recurrent_layers_whose_lists_pytorch_keeps_are_taken(kind):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.r, self.o = nn.LSTM(6, 7), nn.Linear(7, 5)
+
+        def forward(self, x):
+            return self.o(self.r(x)[0])
+
+    assert not after_a_step(Model(), FROM_ENTRY[kind]).empty
+
+
 def test_micro_batches_of_a_layer_with_max_norm_are_refused():
     def model(max_norm):
         torch.manual_seed(0)

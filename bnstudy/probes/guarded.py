@@ -23,7 +23,7 @@ from bnstudy.probes import (
     internal_covariate_shift,
     statistics_gap,
 )
-from bnstudy.probes.first_look import FirstLook
+from bnstudy.probes.first_look import FirstLook, bypassed
 from bnstudy.probes.internal_covariate_shift import _flat, _Shift
 from bnstudy.probes.log import Row
 from bnstudy.probes.moment import Moment, Weights, leaves
@@ -64,6 +64,18 @@ class _FromEntry(_Guarded):
                 )
             self._looked = True
         return super()._before()
+
+    def _after(self, start: Any, batches: list[Batch]) -> list[Row]:
+        if self.measured is not None:
+            return super()._after(start, batches)
+        with bypassed(self._model) as used:
+            rows = super()._after(start, batches)
+        if used:
+            raise ValueError(
+                f"model's forward pass uses the parameter {used[0]!r} itself, from a list or a closure, "
+                "where a probe can't give it another value; allowed: the attribute of its module"
+            )
+        return rows
 
 
 class ActivationDrift(_FromEntry, activation_drift.ActivationDrift):  # noqa: D101
