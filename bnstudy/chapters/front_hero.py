@@ -39,7 +39,7 @@ OF_ANSWER: Final[dict[Answer, Look]] = {"holds": "holds", "doesn't hold": "fails
 DOUBTED: Final = "*"
 BASIS: Final = {
     "second": ("second round", "第二轮"),
-    "test": ("by test", "由测试判定"),
+    "test": ("by test", "由代码测试判定"),
     "first": ("exploratory", "探索性"),
 }
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+_NONE = object()
 HELD_BACK = 4  # without batches to evaluate on, every fourth training batch is
 
 
@@ -18,9 +19,23 @@ class Batches:
 
     def __init__(self, batches: Iterable[Any], limit: int | None) -> None:
         self._batches, self._limit = batches, limit
+        self._read = False
 
     def __iter__(self) -> Iterator[Any]:
-        return islice(iter(self._batches), self._limit)
+        """Raise ``ValueError`` where there is no batch, or no more than at an earlier pass."""
+        first = next(batches := iter(self._batches), _NONE)
+        if first is _NONE:
+            kind = type(self._batches).__name__
+            if not self._read:
+                raise ValueError("train_batches is empty; allowed: at least one batch")
+            raise TypeError(
+                f"train_batches is a {kind} that gave batches once, and none when it was read again; "
+                "allowed: what can be read several times, such as a DataLoader of a data set that starts "
+                "anew each time, or a list: list(train_batches)"
+            )
+        self._read = True
+        yield first
+        yield from islice(batches, None if self._limit is None else self._limit - 1)
 
     def __len__(self) -> int:
         batches = len(self._batches)  # type: ignore[arg-type]

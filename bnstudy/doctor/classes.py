@@ -86,7 +86,7 @@ def rewards_classes(loss_fn: Any, output: Tensor, target: Tensor) -> bool:
         return True
     classes = output.shape[1]
     known = target[(target >= 0) & (target < classes)]
-    tried = {*known.unique().tolist()[:TRIED], 0, classes - 1} - {ignored_of(loss_fn)}
+    tried = {*torch.unique(known).tolist()[:TRIED], 0, classes - 1} - {ignored_of(loss_fn)}
     for right in sorted(tried):
         for wrong in {(right + 1) % classes, (right + classes // 2) % classes} - {right}:
             for height in (1.0, 5.0):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -31,6 +32,8 @@ class Pair:
 
     ``layers`` are those with statistics in both; ``lacking`` names layers that have them in one only, with
     which of the two lacks them, "a" or "b". ``same_parameters`` is None where no parameter is in both.
+    ``prefixes`` are what names of a and b begin with where the other's don't, such as "model."; what lies
+    beside it isn't compared.
     """
 
     a: Subject
@@ -39,6 +42,7 @@ class Pair:
     layers: list[tuple[Layer, Layer]]
     lacking: list[tuple[str, str]]
     same_parameters: bool | None
+    prefixes: tuple[str, str] = ("", "")
 
 
 def compare(a: Model, b: Model, relation: Relation | None = None, *, ignore: Iterable[str] = ()) -> Report:
@@ -82,16 +86,24 @@ def compare(a: Model, b: Model, relation: Relation | None = None, *, ignore: Ite
 def pair_of(a: Subject, b: Subject, relation: Relation | None) -> Pair:
     """Match the layers of two subjects by name."""
     first, second = _tensors(a), _tensors(b)
-    first, second = _aligned(first, second)
+    prefixes = _prefixes(first, second)
+    first, second = (_below(tensors, p) for tensors, p in zip((first, second), prefixes, strict=True))
     common = first.keys() & second.keys()
     if not common:
         some = [", ".join(repr(name) for name in list(names)[:2]) for names in (first, second)]
         raise ValueError(f"a has {some[0]} and b has {some[1]}; allowed: two states of one network")
-    layers_a = {layer.name: layer for layer in _layers(a, first)}
-    layers_b = {layer.name: layer for layer in _layers(b, second)}
+    layers_a = {layer.name: layer for layer in _layers(a, first, prefixes[0])}
+    layers_b = {layer.name: layer for layer in _layers(b, second, prefixes[1])}
     both = [
         name for name in layers_a if name in layers_b and _whole(layers_a[name]) and _whole(layers_b[name])
     ]
+    for name in both:
+        widths = layers_a[name].channels, layers_b[name].channels
+        if widths[0] != widths[1]:
+            raise ValueError(
+                f"layer {name!r} has {widths[0]} channels in a and {widths[1]} in b; allowed: two states of "
+                "one network"
+            )
     lacking = []
     for which, one, other, tensors in (("a", layers_a, layers_b, first), ("b", layers_b, layers_a, second)):
         if (a if which == "a" else b).part:
@@ -109,6 +121,7 @@ def pair_of(a: Subject, b: Subject, relation: Relation | None) -> Pair:
         [(layers_a[name], layers_b[name]) for name in both],
         lacking,
         _same(first, second, common),
+        prefixes,
     )
 
 
@@ -155,29 +168,46 @@ def _tensors(subject: Subject) -> dict[str, Tensor]:
     return {WRAPPERS.sub("", name): tensor for name, tensor in subject.tensors.items()}
 
 
-def _aligned(
-    first: dict[str, Tensor], second: dict[str, Tensor]
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Take a prefix that all names of one share ("model.") away, if only that makes names common."""
-    if first.keys() & second.keys():
-        return first, second
-    for cut_first, cut_second in ((True, False), (False, True)):
-        one = _without_prefix(first) if cut_first else first
-        other = _without_prefix(second) if cut_second else second
-        if one.keys() & other.keys():
-            return one, other
-    return first, second
+def _prefixes(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> tuple[str, str]:
+    """Return what to take away from the names of one, such as "model.", if that makes more names common.
+
+    Raises ``ValueError`` where two prefixes would do as well: two states of the network lie in one.
+    """
+    direct = len(first.keys() & second.keys())
+    found: list[tuple[int, str, str]] = []
+    for which, longer, shorter in (("a", first, second), ("b", second, first)):
+        counts: Counter[str] = Counter()
+        for name, tensor in longer.items():
+            parts = name.split(".")
+            for cut in range(1, len(parts)):
+                there = shorter.get(".".join(parts[cut:]))
+                if there is not None and there.shape == tensor.shape:
+                    counts[".".join(parts[:cut]) + "."] += 1
+        best = counts.most_common(2)
+        if len(best) == 2 and best[0][1] == best[1][1] > direct:
+            raise ValueError(
+                f"{which} has the other's names under {best[0][0]!r} and under {best[1][0]!r}; allowed: one "
+                "of them: {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}"
+            )
+        found += [(count, which, prefix) for prefix, count in best[:1]]
+    count, which, prefix = max(found, default=(0, "a", ""))
+    if count <= direct:
+        return "", ""
+    return (prefix, "") if which == "a" else ("", prefix)
 
 
-def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    heads = {name.partition(".")[0] for name in tensors}
-    if len(heads) != 1:
-        return tensors
-    return {name.partition(".")[2]: tensor for name, tensor in tensors.items()}
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _layers(subject: Subject, tensors: Mapping[str, Tensor]) -> list[Layer]:
-    return subject.layers if subject.model is not None else of_state(tensors)
+def _layers(subject: Subject, tensors: Mapping[str, Tensor], prefix: str) -> list[Layer]:
+    if subject.model is None:
+        return of_state(tensors)
+    return [
+        replace(layer, name=layer.name[len(prefix) :])
+        for layer in subject.layers
+        if layer.name.startswith(prefix)
+    ]
 
 
 def _whole(layer: Layer) -> bool:
@@ -219,6 +249,9 @@ def _remarks(pair: Pair) -> list[str]:
         said.append("The parameters differ, which this relation doesn't expect.")
     if pair.relation is None:
         said.append("No relation was given: only what is hardly ever meant is found.")
+    for which, prefix in zip("ab", pair.prefixes, strict=True):
+        if prefix:
+            said.append(f"Of {which} what lies under {prefix!r} was compared.")
     return said
 
 

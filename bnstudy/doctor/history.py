@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from bnstudy.doctor.layers import Layer, of_module, statistics
+from bnstudy.probes.calls import version_of
 
 # This package's layer answers to these names, too.
 STATISTICS = ("running_mean", "running_var")
 
+BEHIND = 64  # steps whose counters are read together
 FEW_IMAGES = 4  # in a forward
 FEW_VALUES = 32  # a channel
 
@@ -21,11 +23,13 @@ FEW_VALUES = 32  # a channel
 class Pass:
     """An outermost call of a watched module: one forward of the user's.
 
-    ``inside`` is whether it happened within a backward pass, as where checkpointing computes again.
+    ``inside`` is whether it happened within a backward pass, as where checkpointing computes again;
+    ``closure`` whether within an optimiser's step.
     """
 
     gradient: bool
     inside: bool
+    closure: bool = False
     called: set[int] = field(default_factory=set)
 
 
@@ -38,6 +42,12 @@ class Window:
     again: int = 0  # calls in training mode inside a backward pass
     passes: int = 0  # outermost forwards with gradient that called it in training mode
     calls: int = 0  # its calls in those
+    first: int = 0  # calls without gradient that checkpointing repeated in a backward pass
+    alone: int = 0  # those that nothing repeated
+    closures: int = 0  # passes within the optimiser's step
+    added: bool = False  # whether a backward pass added to gradients that were there
+    other: bool = False  # whether another optimiser stepped since its last call
+    adversary: bool = False  # whether another optimiser stepped between two calls
     backwards: set[int] = field(default_factory=set)  # how many backward passes had been at each of those
     images: int = 0  # the smallest batch; 0: not seen
     values: int = 0  # the fewest values a channel; 0: not seen
@@ -62,8 +72,12 @@ class LayerHistory:
         self.longest_rest = 0  # the most of those in a row
         self.unfrozen = 0  # windows at whose step scale or offset could learn
         self.steps = 0  # all of its windows, also those without a call
-        self.again = self.shared = self.accumulated = self.several = 0  # windows with such updates
-        self.updates = 0
+        # Windows with such updates.
+        self.again = self.shared = self.accumulated = self.several = self.closures = 0
+        self._updates = 0
+        self._counter = self._count()
+        self._written: tuple[int, int] | None = None
+        self._counters: list[tuple[int, bool, Tensor | None]] = []  # of steps that weren't added up yet
         self.few_images = self.few_values = 0
         self.images: Counter[int] = Counter()  # in forwards that train it
         self.values: Counter[int] = Counter()
@@ -94,11 +108,18 @@ class LayerHistory:
             return
         if seen.inside:
             self.window.again += 1
+            # A reentrant checkpoint's first forward is without gradients, and moves the averages, too.
+            repeated = self.window.alone > 0
+            self.window.first += repeated
+            self.window.alone -= repeated
             self.streak = 0
             return
         first = id(self) not in seen.called
         seen.called.add(id(self))
+        self.window.adversary |= self.window.other and self.window.passes > 0
+        self.window.other = False
         if not seen.gradient:
+            self.window.alone += 1
             self._without_gradient(first)
             return
         self._close_streak()
@@ -106,6 +127,7 @@ class LayerHistory:
         self.window.training += 1
         self.window.calls += 1
         self.window.passes += first
+        self.window.closures += first and seen.closure
         self.window.backwards.add(backwards)
         if images:
             self.images[images] += 1
@@ -113,6 +135,14 @@ class LayerHistory:
         if values:
             self.values[values] += 1
             self.window.values = min(self.window.values or values, values)
+
+    def counter_moved(self) -> bool:
+        """Return whether the layer's counter was written since this was asked; true without one."""
+        count = getattr(self.module, "num_batches_tracked", None)
+        if not isinstance(count, Tensor):
+            return True
+        before, self._written = self._written, (id(count), version_of(count))
+        return before != self._written
 
     def _without_gradient(self, first: bool) -> None:
         if self.start.mean is None or not getattr(self.module, "track_running_stats", True):
@@ -147,6 +177,14 @@ class LayerHistory:
     def other_step(self) -> None:
         """Note a step of an optimiser that doesn't own the layer."""
         self._close_streak()
+        self.window.other = True
+
+    def backward(self) -> None:
+        """Note the beginning of a backward pass: whether it adds to gradients that are there."""
+        if self.window.added or len(self.window.backwards) < 2:
+            return
+        known = [p for p in self._affine if p.requires_grad]
+        self.window.added = not known or any(p.grad is not None and bool((p.grad != 0).any()) for p in known)
 
     def step(self) -> None:
         """Close the window: an optimiser that owns the layer stepped."""
@@ -159,7 +197,9 @@ class LayerHistory:
             self.validated += 1
             self.validation_passes += self._pending
             self._pending = 0
-        self.updates += window.calls + window.again
+        self._counters.append((window.calls + window.again + window.first, window.alone > 0, self._count()))
+        if len(self._counters) >= BEHIND:
+            self._add_up()
         # Reentrant checkpointing of a whole model has gradients in the backward pass alone.
         if window.training or window.resting or window.again:
             self._close(window, free or not self._affine)
@@ -183,10 +223,38 @@ class LayerHistory:
             return
         self.again += window.again > 0
         self.shared += window.calls > window.passes
-        if window.passes > 1:
-            # A backward pass in between: gradients are added up. None: one loss of several forwards.
-            self.accumulated += len(window.backwards) > 1
-            self.several += len(window.backwards) == 1
+        if window.closures > 1:
+            self.closures += 1
+        elif window.passes > 1:
+            # Backward passes in between, each on top of the last's gradients. Else one loss or one step of
+            # several forwards; and what another optimiser trains against has real and made batches.
+            added = len(window.backwards) > 1 and window.added and not window.adversary
+            self.accumulated += added
+            self.several += not added
+
+    def _count(self) -> Tensor | None:
+        """Return a copy of the layer's own counter; reading it waits for a device."""
+        count = getattr(self.module, "num_batches_tracked", None)
+        return count.detach().clone() if isinstance(count, Tensor) and count.numel() == 1 else None
+
+    def _add_up(self) -> None:
+        counters = [self._counter, *(count for *_, count in self._counters)]
+        known = [count for count in counters if count is not None]
+        values: list[int | None] = [None] * len(counters)
+        if len(known) == len(counters) and len({count.device for count in known}) == 1:
+            values = torch.stack(known).tolist()
+        for (own, aside, _), before, after in zip(self._counters, values[:-1], values[1:], strict=True):
+            # What a validation or a recalibration counts is no update of a step.
+            known_so = before is not None and after is not None and after >= before and not aside
+            self._updates += after - before if known_so else own  # type: ignore[operator]
+        self._counter = counters[-1]
+        self._counters.clear()
+
+    @property
+    def updates(self) -> int:
+        """Return how often steps moved the averages: by the layer's own counter, or as calls were seen."""
+        self._add_up()
+        return self._updates
 
     @property
     def unfinished(self) -> int:

@@ -102,8 +102,12 @@ def named_batch_norms(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def of_module(name: str, module: nn.Module) -> Layer:
-    """Return a module as a ``Layer``; tensors are the module's own."""
+    """Return a module as a ``Layer``; tensors are the module's own.
+
+    Raises ``ValueError`` where they hold no values (device "meta") or are those of several models.
+    """
     count = _tensor(module, "count")
+    _check_values(name, {kind: _tensor(module, kind) for kind in NAMES})
     return Layer(
         name,
         _tensor(module, "mean"),
@@ -124,7 +128,10 @@ def of_model(model: nn.Module) -> list[Layer]:
 
 
 def of_state(state: Mapping[str, Tensor]) -> list[Layer]:
-    """Return the layers of which a state_dict holds statistics, or a counter of batches."""
+    """Return the layers of which a state_dict holds statistics, or a counter of batches.
+
+    Raises ``ValueError`` where they hold no values (device "meta") or are those of several models.
+    """
     found: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
         prefix, _, name = WRAPPERS.sub("", key).rpartition(".")
@@ -135,11 +142,28 @@ def of_state(state: Mapping[str, Tensor]) -> list[Layer]:
     for prefix, tensors in found.items():
         if not tensors.keys() & {"mean", "variance", "count"}:
             continue
+        _check_values(prefix, tensors)
         count = tensors.pop("count", None)
         mean, variance, weight, bias = (tensors.get(k) for k in ("mean", "variance", "weight", "bias"))
         number = None if count is None else int(count)
         layers.append(Layer(prefix, mean, variance, weight, bias, count=number))
     return layers
+
+
+def _check_values(name: str, tensors: Mapping[str, Tensor | None]) -> None:
+    for kind, tensor in tensors.items():
+        if tensor is None or is_lazy(tensor):
+            continue
+        if tensor.is_meta:
+            raise ValueError(
+                f"layer {name!r} is on the device 'meta', where tensors hold no values; allowed: a model or "
+                "state with its values, as load_state_dict(..., assign=True) or to_empty() and loading give"
+            )
+        if kind == "count" and tensor.numel() != 1:
+            raise ValueError(
+                f"layer {name!r} has a counter of shape {list(tensor.shape)}; allowed: one number. A stacked "
+                "state of several models is looked at one by one: {key: t[0] for key, t in state.items()}"
+            )
 
 
 def _tensor(module: nn.Module, kind: str) -> Tensor | None:

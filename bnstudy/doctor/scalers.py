@@ -42,7 +42,7 @@ class SkippedSteps:
             return result
 
         self._own = own
-        GradScaler.step = step  # type: ignore[method-assign]
+        GradScaler.step = step  # type: ignore[method-assign, assignment]
 
     def __exit__(self, *_: object) -> None:
         GradScaler.step = self._own  # type: ignore[method-assign]

@@ -81,7 +81,7 @@ def _search(
     tensors = {
         str(key): tensor for key, item in value.items() if (tensor := _tensor(str(key), item)) is not None
     }
-    within = []
+    within: list[tuple[str, State, str | None]] = []
     for key, item in value.items():
         if isinstance(item, (Mapping, list, tuple)):
             within += _search(item, _inside(where, key), above, aside or _is_other(str(key)))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils import _pytree as pytree
 
+from bnstudy.doctor.aside import Aside, weakly
 from bnstudy.doctor.history import Break, History, LayerHistory, Pass
 from bnstudy.doctor.images import size_of
 from bnstudy.doctor.layers import moves, named_batch_norms
@@ -70,10 +70,10 @@ class Watch:
         ignored: tuple[str, ...],
     ) -> None:
         # A compiled model's wrapper is what the user calls.
-        # The hooks lead here, and who keeps the model's state follows them: no further than the model.
-        self._outer, self._compiled = weakref.ref(model), compiled_of(model)
-        model = underlying(model)
+        # A compiled model's wrapper is what the user calls.
+        self._outer, model = model, underlying(model)
         self._model, self._optimizers, self._ignored = model, optimizers, ignored
+        self._compiled = compiled_of(self._outer)
         owners = owners_of(model, optimizers)
         self.history = History(
             [
@@ -85,7 +85,9 @@ class Watch:
         self._parameters = [p for p in model.parameters() if not is_lazy(p)]
         self._names = {id(p): n for n, p in model.named_parameters()}
         self._pass: Pass | None = None
-        self._depth = self._backwards = 0
+        self._depth = self._backwards = self._inside_steps = 0
+        self._aside = Aside()
+        self._traced: set[int] = set()
         self._handles: list[Any] = []
         self._sums: list[tuple[int, bool, Tensor]] = []  # step, whether it was skipped, of all statistics
         self._versions = self._version()
@@ -96,20 +98,24 @@ class Watch:
     def __enter__(self) -> Watch:
         if self._handles:
             raise RuntimeError("the watch is on already; allowed: one `with` at a time")
-        outer = self._outer() or self._model
-        self._before = hooks_of(outer)
-        norms = {record.module: record for record in self.history.layers if not record.compiled}
-        entries = entries_of(outer, set(norms), self._compiled)
+        self._before = hooks_of(self._outer)
+        layers = self.history.layers
+        norms = {record.module: number for number, record in enumerate(layers) if not record.compiled}
+        entries = entries_of(self._outer, set(norms), self._compiled)
         self._entered = {m for entry in entries for m in entry.modules()}
         for module in entries:
-            self._handles.append(module.register_forward_pre_hook(self._enter))
-            self._handles.append(module.register_forward_hook(self._leave, always_call=True))
-        for module, record in norms.items():
-            self._handles.append(module.register_forward_hook(self._observer(record)))
+            self._handles.append(module.register_forward_pre_hook(weakly(self, "_enter")))
+            self._handles.append(module.register_forward_hook(weakly(self, "_leave"), always_call=True))
+        for module, number in norms.items():
+            # Checkpointing leaves the last forward that it needs by an exception, after the update.
+            observe = weakly(self, "_observe", number)
+            self._handles.append(module.register_forward_hook(observe, always_call=True))
         for number, optimizer in enumerate(self._optimizers):
-            self._handles.append(optimizer.register_step_post_hook(self._stepper(number)))
+            self._handles.append(optimizer.register_step_pre_hook(weakly(self, "_stepping")))
+            self._handles.append(optimizer.register_step_post_hook(weakly(self, "_stepped", number)))
         self._scalers = SkippedSteps(self._optimizers, self._skip, lambda: self.history.steps)
         self._scalers.__enter__()
+        self._aside.__enter__()
         self._recount()
         return self
 
@@ -117,11 +123,12 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._settle()
+        self._aside.__exit__()
         self._scalers.__exit__()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        if kind is None and hooks_of(self._outer() or self._model) - self._before:
+        if kind is None and hooks_of(self._outer) - self._before:
             raise DoctorError("the doctor left hooks on the model; please report this")
 
     def report(self) -> Report:
@@ -159,6 +166,8 @@ class Watch:
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         del module, args
+        if self._aside:
+            return
         if self._depth == 0:
             self._begin()
         self._depth += 1
@@ -167,10 +176,12 @@ class Watch:
         if not self._optimizers:
             self._look_for_step()
         self._recount(again=True)
-        self._pass = Pass(torch.is_grad_enabled(), _in_backward())
+        self._pass = Pass(torch.is_grad_enabled(), _in_backward(), self._inside_steps > 0)
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         del module
+        if self._aside:
+            return
         self._depth -= 1
         if self._depth == 0 and self._pass is not None:
             self._recount(images=size_of(args) or 0)
@@ -188,32 +199,35 @@ class Watch:
     def _backward(self, gradient: Tensor) -> None:
         del gradient
         self._backwards += 1
+        for record in self.history.layers:
+            record.backward()
 
-    def _observer(self, record: LayerHistory) -> Callable[..., None]:
-        traced = False
-
-        def observe(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            nonlocal traced
-            x = args[0] if args and isinstance(args[0], Tensor) else None
-            images = values = 0
-            if x is not None:
-                channels = getattr(module, "num_features", 0) or x.shape[1]
-                world = world_of(module)
-                images, values = x.shape[0] * world, x.numel() // max(channels, 1) * world
-            alone = self._pass is None
-            if alone:
-                self._begin()
-            assert self._pass is not None
-            record.call(self._pass, images, values, self._backwards)
-            if not traced and module.training and x is not None and x.requires_grad:
-                traced = True
-                self._trace(x)
-            if alone:
-                if self._pass.gradient and not self._pass.inside:
-                    self._listen(output)
-                self._pass = None
-
-        return observe
+    def _observe(self, number: int, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        # Left by an exception that isn't checkpointing's, it moved nothing that training goes on with.
+        if self._aside:
+            return
+        record = self.history.layers[number]
+        moved = record.counter_moved()
+        if output is None and not (moved and _in_backward()):
+            return
+        x = args[0] if args and isinstance(args[0], Tensor) else None
+        images = values = 0
+        if x is not None:
+            channels = getattr(module, "num_features", 0) or x.shape[1]
+            world = world_of(module)
+            images, values = x.shape[0] * world, x.numel() // max(channels, 1) * world
+        alone = self._pass is None
+        if alone:
+            self._begin()
+        assert self._pass is not None
+        record.call(self._pass, images, values, self._backwards)
+        if number not in self._traced and module.training and x is not None and x.requires_grad:
+            self._traced.add(number)
+            self._trace(x)
+        if alone:
+            if self._pass.gradient and not self._pass.inside:
+                self._listen(output)
+            self._pass = None
 
     def _trace(self, x: Tensor) -> None:
         """Note the bias of the operation that gave ``x``, if a convolution or linear layer did."""
@@ -231,11 +245,12 @@ class Watch:
 
     # The steps.
 
-    def _stepper(self, number: int) -> Callable[..., None]:
-        def stepped(*_: Any) -> None:
-            self._step(number)
+    def _stepping(self, *_: Any) -> None:
+        self._inside_steps += 1
 
-        return stepped
+    def _stepped(self, number: int, *_: Any) -> None:
+        self._inside_steps = 0
+        self._step(number)
 
     def _step(self, number: int | None) -> None:
         history = self.history

@@ -10,7 +10,7 @@ import torch
 
 from bnstudy import doctor
 from bnstudy.doctor.states import find_states
-from tests.doctor.nets import steps, trained
+from tests.doctor.nets import batches, net, steps, trained
 from tests.doctor.test_scan import set_value, spoil
 
 
@@ -23,9 +23,8 @@ def good():
 
 
 def optimiser():
-    from tests.doctor.nets import batches, net
-
-    return steps(net(), batches(1), torch.optim.Adam(net().parameters())).state_dict()
+    model = net()
+    return steps(model, batches(1), torch.optim.Adam(model.parameters())).state_dict()
 
 
 PLACES = {
@@ -162,3 +161,17 @@ def test_numbers_that_numpy_counted_are_counters():
     state = {k: (np.int64(v) if v.dim() == 0 else v.numpy()) for k, v in good().items()}
     tensors = find_states(state).states[""]
     assert int(tensors["1.num_batches_tracked"]) == int(good()["1.num_batches_tracked"]) > 0
+
+
+def test_states_without_values_or_of_several_models_are_refused_by_name(tmp_path):
+    with torch.device("meta"):
+        empty = net()
+    stacked = torch.func.stack_module_state([net(), net()])[1]
+    torch.save(stacked, tmp_path / "stacked.pt")
+    for subject in (empty, empty.state_dict()):
+        with pytest.raises(ValueError, match="layer '1' is on the device 'meta'"):
+            doctor.scan(subject)
+    for subject in (stacked, tmp_path / "stacked.pt"):
+        with pytest.raises(ValueError, match=r"layer '1' has a counter of shape \[2\]"):
+            doctor.scan(subject)
+    assert doctor.scan({key: tensor[0] for key, tensor in stacked.items()}).batch_norms == 2

@@ -169,3 +169,44 @@ def test_the_distance_is_in_standard_deviations():
 def test_what_can_t_be_compared_is_refused(arguments, error, words):
     with pytest.raises(error, match=words):
         doctor.compare(*arguments)
+
+
+def behind():
+    model = trained()
+    model[4].running_mean += 3
+    return model
+
+
+def lightning(model, **beside):
+    """A checkpoint as Lightning writes it: the model under a name, other modules and metrics beside it."""
+    state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    state |= {"loss.weight": torch.ones(4), "metric.0.total": torch.zeros(()), **beside}
+    return {"state_dict": state, "epoch": 3}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_network_is_found_under_a_name_with_others_beside_it(swapped):
+    pair = [trained(), lightning(behind())]
+    report = doctor.compare(*(reversed(pair) if swapped else pair))
+    assert [f.layer for f in report.findings] == ["4"]
+    assert report.batch_norms == 2
+    which = "a" if swapped else "b"
+    assert f"Of {which} what lies under 'model.' was compared." in report.remarks
+
+
+def test_a_network_is_found_in_a_module_that_holds_it():
+    holder = nn.ModuleDict({"model": behind(), "loss": nn.Linear(4, 2)})
+    assert [f.layer for f in doctor.compare(holder, trained()).findings] == ["4"]
+    assert [f.layer for f in doctor.compare(trained(), holder).findings] == ["4"]
+
+
+def test_two_networks_under_two_names_are_refused():
+    average = {f"ema.{name}": tensor for name, tensor in behind().state_dict().items()}
+    with pytest.raises(ValueError, match=r"b has the other's names under 'model\.' and under 'ema\.'"):
+        doctor.compare(trained(), lightning(trained(), **average))
+
+
+def test_layers_of_other_widths_are_refused_by_name():
+    wide = nn.Sequential(nn.BatchNorm1d(8))
+    with pytest.raises(ValueError, match="layer '0' has 4 channels in a and 8 in b"):
+        doctor.compare(nn.Sequential(nn.BatchNorm1d(4)), wide)

@@ -309,6 +309,25 @@ def test_what_can_t_be_diagnosed_is_refused_by_name(name):
         call()
 
 
+class Stream(torch.utils.data.IterableDataset):
+    """What a data set over a stream often is: the same iterator each time."""
+
+    def __init__(self, rows):
+        self.rows = iter(rows)
+
+    def __iter__(self):
+        return self.rows
+
+
+def test_a_loader_of_a_stream_that_runs_dry_is_refused_by_name():
+    rows = [(x, int(y)) for batch in TRAIN[:2] for x, y in zip(*batch, strict=True)]
+    loader = torch.utils.data.DataLoader(Stream(rows), batch_size=32)
+    with pytest.raises(TypeError, match="train_batches is a DataLoader that gave batches once"):
+        look(trained(), train=loader)
+    with pytest.raises(ValueError, match="train_batches is empty"):
+        look(trained(), train=[])
+
+
 def test_a_model_without_batch_norm_is_no_error():
     report = look(nn.Linear(8, 4))
     assert report.ok

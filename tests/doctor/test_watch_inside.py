@@ -48,7 +48,9 @@ def counts(seen: Watch):
     """Return every number that a watch counted."""
     (record,) = seen.history.layers
     kinds = (int, bool, tuple, frozenset)
-    kept = {name: value for name, value in vars(record).items() if isinstance(value, kinds)}
+    kept = {
+        name: value for name, value in vars(record).items() if isinstance(value, kinds) and name != "_written"
+    }
     kept |= {"images": dict(record.images), "values": dict(record.values), "window": vars(record.window)}
     return kept, seen.history.steps, seen.history.skipped
 

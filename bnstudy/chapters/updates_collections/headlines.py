@@ -33,7 +33,7 @@ def explored(tables: Tables, write: Writer) -> dict[str, str]:
             f"Forgetting <code>UPDATE_OPS</code> takes test accuracy from {there} to {never}. Training is the "
             "same bit for bit, in place or by <code>UPDATE_OPS</code>.",
             f"执行更新时，测试准确率为 {there}；忘记执行 <code>UPDATE_OPS</code> 则为 {never}。无论就地更新还是用 "
-            "<code>UPDATE_OPS</code>，训练过程每一位都相同。",
+            "<code>UPDATE_OPS</code>，训练过程逐比特相同。",
         )
     }
 

@@ -24,20 +24,29 @@ KINDS = {
     ),
     "accumulated": (
         "Gradients of several batches are added up before a step, and each small batch normalises itself and "
-        "moves the averages: statistics are noisier than the large batch's, and their decay is a power.",
+        "moves the averages: statistics are noisier than the large batch's, and their decay is a power. A "
+        "discriminator whose real and made batches have backward passes of their own looks the same where "
+        "the generator's optimiser isn't watched.",
         "layer.momentum = layer.momentum / 4  # by the number of batches a step",
     ),
     "several": (
-        "One loss takes several forwards (siamese nets, a discriminator's real and fake batch, inner loops), "
-        "and each moves the averages.",
+        "One step takes several forwards (siamese nets, a discriminator's real and fake batch, inner loops, "
+        "a step that looks at several points), and each moves the averages.",
         "# nothing, if meant: in eval() the averages mix what the forwards saw",
+    ),
+    "closures": (
+        "The optimiser calls its closure several times a step, as LBFGS does to search along a line, and "
+        "each forward moves the averages, also those at points that it leaves again.",
+        "from bnstudy import recalibrate\n"
+        "recalibrate(model, train_batches, inplace=True)  # at the end, at the weights that stay",
     ),
 }
 SEEN = {
+    "closures": "was updated by several calls of the optimiser's closure a step",
     "again": "was updated inside the backward pass",
     "shared": "was called more than once in a forward",
     "accumulated": "was updated by several batches a step",
-    "several": "was updated by several forwards of one loss",
+    "several": "was updated by several forwards of one step",
 }
 
 
@@ -65,7 +74,7 @@ def _finding(severity: Severity, record: LayerHistory, kind: str, times: int) ->
         sure="certain: each forward was seen"
         if kind == "again"
         else "certain that it happens; not whether meant",
-        kind="checkpointing" if kind == "again" else kind,
+        kind={"again": "checkpointing", "closures": "closure"}.get(kind, kind),
         steps=times,
         updates_a_step=record.updates / max(record.steps, 1),
     )
