@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from bnstudy import probes
+from bnstudy import doctor, probes
 from bnstudy.norm import Arm, StatisticsBank
 from bnstudy.probes import internal_covariate_shift as unguarded
 from bnstudy.probes.guarded import InternalCovariateShift
@@ -223,7 +223,7 @@ def siblings(model):
         (bound, "'a' holds 'the model' through its _forward_hooks"),
         (closed_over, "'b' holds 'the model' through its _forward_hooks"),
         (parent, "'a' holds 'the model' through its parent"),
-        (siblings, "'b' holds 'a' through its others.0"),
+        (siblings, "'b' holds '(a|o)' through its others"),
     ],
 )
 def test_modules_that_lead_to_others_are_named_and_measured_by_whole_passes(refer, said):
@@ -241,6 +241,25 @@ def test_hooks_that_hold_plain_data_lead_nowhere():
     model[0].b.register_forward_hook(model[0].b.l.forward)  # below it
     assert held_modules(model) == []
     assert bank.layers
+
+
+def test_the_doctors_hooks_lead_through_the_model():
+    class Normed(Pair):
+        class part(Part):
+            def __init__(self):
+                super().__init__()
+                self.l = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6))
+
+    watched, alone = Normed(), Normed()
+    with (
+        doctor.watch(watched) as watch,
+        pytest.warns(UserWarning, match=r"'a' holds .* through its _forward_pre_hooks"),
+    ):
+        frame = shift(watched, steps=2)
+    equal(frame, shift(Normed(), steps=2))
+    with doctor.watch(alone) as other:
+        shift(alone, lambda model, loss: probes.GradientHealth(model), steps=2)
+    assert watch.history.steps == other.history.steps
 
 
 STORE = []
@@ -389,6 +408,34 @@ def test_a_tensor_in_a_parameters_memory_is_refused_before_the_step(kind):
     model[0].requires_grad_(False)
     model[1].kept = {"rows": model[0].weight.data[1:]}
     assert shared_memory(model) == []
+
+
+@pytest.mark.parametrize("kind", FROM_ENTRY)
+def test_a_parameter_that_is_used_from_a_list_is_refused(kind):
+    class Model(Pair):
+        def __init__(self, trained=True):
+            super().__init__()
+            self.kept = [self.b.l.weight.requires_grad_(trained)]
+
+        def forward(self, x):
+            return self.o(F.linear(self.a(x), self.kept[0]))
+
+    with pytest.raises(ValueError, match=r"uses the parameter 'b.l.weight' itself"):
+        after_a_step(Model(), FROM_ENTRY[kind])
+    after_a_step(Model(trained=False), FROM_ENTRY[kind])
+
+
+@pytest.mark.parametrize("kind", FROM_ENTRY)
+def test_recurrent_layers_whose_lists_pytorch_keeps_are_taken(kind):
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.r, self.o = nn.LSTM(6, 7), nn.Linear(7, 5)
+
+        def forward(self, x):
+            return self.o(self.r(x)[0])
+
+    assert not after_a_step(Model(), FROM_ENTRY[kind]).empty
 
 
 def test_micro_batches_of_a_layer_with_max_norm_are_refused():

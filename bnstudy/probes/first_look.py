@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 
 from bnstudy.probes.calls import intercepted, version_of
 from bnstudy.probes.references import Suspect
@@ -69,6 +71,42 @@ class FirstLook:
         suspect = Suspect(reason, module)
         if suspect not in self.suspects:
             self.suspects.append(suspect)
+
+
+@contextmanager
+def bypassed(model: nn.Module) -> Iterator[list[str]]:
+    """Collect the trained parameters that forwards in this context have by another way than ``_parameters``.
+
+    A pass of a probe puts other tensors there, so that in one the parameters themselves aren't used.
+    """
+    used = _Used({id(p): name for name, p in model.named_parameters() if p.requires_grad})
+
+    def around(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if module is not model:
+            return forward(*args, **kwargs)
+        with used:
+            return forward(*args, **kwargs)
+
+    with intercepted(model, around):
+        yield used.names
+
+
+class _Used(TorchFunctionMode):
+    def __init__(self, parameters: dict[int, str]) -> None:
+        super().__init__()
+        self._parameters = parameters
+        self.names: list[str] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        del types
+        result = func(*args, **(kwargs or {}))
+        # A shape, a dtype or a flag is no use of the values.
+        if any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(result)):
+            leaves = pytree.tree_leaves((args, kwargs))
+            self.names += [self._parameters[id(leaf)] for leaf in leaves if id(leaf) in self._parameters]
+        return result
 
 
 class _Contents:

@@ -23,7 +23,7 @@ from bnstudy.probes import (
     internal_covariate_shift,
     statistics_gap,
 )
-from bnstudy.probes.first_look import FirstLook
+from bnstudy.probes.first_look import FirstLook, bypassed
 from bnstudy.probes.internal_covariate_shift import _flat, _Shift
 from bnstudy.probes.log import Row
 from bnstudy.probes.moment import Moment, Weights, leaves
@@ -64,6 +64,18 @@ class _FromEntry(_Guarded):
                 )
             self._looked = True
         return super()._before()
+
+    def _after(self, start: Any, batches: list[Batch]) -> list[Row]:
+        if self.measured is not None:
+            return super()._after(start, batches)
+        with bypassed(self._model) as used:
+            rows = super()._after(start, batches)
+        if used:
+            raise ValueError(
+                f"model's forward pass uses the parameter {used[0]!r} itself, from a list or a closure, "
+                "where a probe can't give it another value; allowed: the attribute of its module"
+            )
+        return rows
 
 
 class ActivationDrift(_FromEntry, activation_drift.ActivationDrift):  # noqa: D101
@@ -146,11 +158,12 @@ class InternalCovariateShift(_FromEntry, internal_covariate_shift.InternalCovari
         return compared([replace(s, skipped=set()) for s in shifts])
 
     def _reasons(self, skipping: list[_Shift]) -> list[str]:
-        """Return what speaks against skipping these calls."""
+        """Return what speaks against skipping these calls, once a module."""
         if not self._suspects:
             return []
         skipped = {key[-1][0] for shift in skipping for key in shift.skipped}
-        return [s.reason for s in self._suspects if any(map(s.speaks_against, skipped))]
+        found = [s for s in self._suspects if any(map(s.speaks_against, skipped))]
+        return list({s.module or s.reason: s.reason for s in reversed(found)}.values())[::-1]
 
     def _look(
         self, shift: _Shift, gradients: Weights, moment: Moment, batches: list[Batch]
