@@ -25,10 +25,14 @@ from tests.engine import ENVIRONMENT, RUNS, command, content, fork, start
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The folder of a study that ran in one go."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    done = subprocess.run(command(folder), env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)["trained"]) == RUNS
+    folder, out = tmp_path_factory.mktemp("uninterrupted"), tmp_path_factory.mktemp("said") / "out.json"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)  # the server of all forks is started with it
+        process = fork(folder, out)
+    process.join(120)
+    assert process.exitcode == 0, out.read_text()
+    assert len(json.loads(out.read_text())["trained"]) == RUNS
     return folder
 
 
