@@ -138,7 +138,7 @@ def _add_status(commands: Any) -> None:
         "  bnstudy status\n  bnstudy status decay --set seeds=10 --json",
     )
     look.set_defaults(command=_status)
-    look.add_argument("experiment", nargs="?", help=f"{', '.join(EXPERIMENTS)} (default: all)")
+    look.add_argument("experiment", nargs="?", default=ALL, help=f"{', '.join(EXPERIMENTS)} (default: {ALL})")
     _add_settings(look)
     _add_output(look)
 
@@ -329,7 +329,7 @@ def _executor(options: argparse.Namespace) -> Iterator[Executor | None]:
 
 def _status(options: argparse.Namespace) -> int:
     store = _store(options)
-    names = [options.experiment] if options.experiment else list(EXPERIMENTS)
+    names = list(EXPERIMENTS) if options.experiment == ALL else [options.experiment]
     scan = store.scan()
     found = [status(_plan(name, options), store, scan) for name in names]
     if options.json:

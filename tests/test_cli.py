@@ -65,8 +65,9 @@ def test_status_counts_and_estimates(recorded, capsys):
     assert found["estimate"] == pytest.approx(sum(seconds))  # two runs like the two that there are
 
 
-def test_status_of_everything(tmp_path, capsys):
-    assert main(["status", "--data-dir", str(tmp_path)]) == 4
+@pytest.mark.parametrize("named", [[], ["all"]])
+def test_status_of_everything(tmp_path, capsys, named):
+    assert main(["status", *named, "--data-dir", str(tmp_path)]) == 4
     assert "decay: 10 runs needed, 0 records, 10 missing" in capsys.readouterr().out
 
 

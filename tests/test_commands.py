@@ -120,7 +120,8 @@ def of_bnstudy(arguments: list[str]) -> None:
             return
         raise
     experiment = getattr(options, "experiment", None)
-    assert experiment in {None, cli.ALL, *EXPERIMENTS}
+    of_all = {cli.ALL} if getattr(options, "command", None) in (cli._run, cli._status) else set()
+    assert experiment in {None, *of_all, *EXPERIMENTS}
     if experiment in EXPERIMENTS:
         plan_of(experiment, cli._settings(options) if hasattr(options, "set") else {})
 
