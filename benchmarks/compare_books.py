@@ -20,9 +20,9 @@ GENERATED = "api/"
 
 
 def article(page: Path) -> Tag:
-    """Return the part of a page that its author wrote."""
-    found = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select_one("article")
-    assert found is not None, page
+    """Return the part of a page that its author wrote; of one that only leads on, all of it."""
+    whole = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    found = whole.select_one("article") or whole
     for code in found.select(".cell_input, .headerlink"):
         code.decompose()
     return found

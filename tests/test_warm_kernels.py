@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -83,12 +84,16 @@ def test_a_cell_that_fails_and_a_kernel_that_dies_end_the_notebook(forked, tmp_p
 def test_the_server_ends_with_the_process_that_started_it(tmp_path):
     """A build that is killed leaves nothing behind."""
     starts = (
-        "import os, subprocess, sys; print(subprocess.Popen([*sys.argv[1:], str(os.getpid())], stdout=2).pid)"
+        "import os, subprocess, sys; asked = [*sys.argv[1:], str(os.getpid())]; "
+        "print(subprocess.Popen(asked, stdout=2, pass_fds=[int(sys.argv[3])]).pid)"
     )
-    server = [sys.executable, kernel_server.__file__, str(tmp_path / "socket")]
-    pid = int(
-        subprocess.run([sys.executable, "-c", starts, *server], stdout=subprocess.PIPE, check=True).stdout
-    )
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        listening.listen()
+        server = [sys.executable, kernel_server.__file__, str(listening.fileno())]
+        asked = [sys.executable, "-c", starts, *server]
+        done = subprocess.run(asked, stdout=subprocess.PIPE, check=True, pass_fds=[listening.fileno()])
+    pid = int(done.stdout)
     deadline = time.monotonic() + 30
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline

@@ -1,13 +1,14 @@
 """A process that imports modules, and then forks an IPython kernel that has them for each call.
 
-Run as a script, with the path of the socket to listen at, the process that started it, with which it ends,
-and the modules' names.
+Run as a script, with the descriptor of the socket that listens, the process that started it, with which it
+ends, and the modules' names.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from importlib import import_module
 from socketserver import ForkingMixIn, StreamRequestHandler, UnixStreamServer
@@ -16,10 +17,10 @@ from socketserver import ForkingMixIn, StreamRequestHandler, UnixStreamServer
 class Server(ForkingMixIn, UnixStreamServer):
     """Forks a kernel for each call, for as long as ``parent`` is this process's parent."""
 
-    request_queue_size = 64  # calls that come in while it imports wait
-
-    def __init__(self, address: str, parent: int) -> None:
-        super().__init__(address, Kernel)
+    def __init__(self, listening: int, parent: int) -> None:
+        super().__init__("", Kernel, bind_and_activate=False)
+        self.socket.close()
+        self.socket = socket.socket(fileno=listening)
         self.parent = parent
 
     def service_actions(self) -> None:
@@ -45,7 +46,7 @@ class Kernel(StreamRequestHandler):
 
 if __name__ == "__main__":
     del sys.path[0]  # the folder of this file
-    server = Server(sys.argv[1], int(sys.argv[2]))
+    server = Server(int(sys.argv[1]), int(sys.argv[2]))
     # A kernel says so before its notebook imports matplotlib, which asks only then.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     for name in sys.argv[3:]:

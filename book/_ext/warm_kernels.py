@@ -67,7 +67,12 @@ class ForkedKernels(LocalProvisioner):
 def _start(app: Any) -> None:
     folder = tempfile.TemporaryDirectory()
     os.environ[ADDRESS] = str(Path(folder.name) / "socket")
-    server = subprocess.Popen([sys.executable, str(SERVER), os.environ[ADDRESS], str(os.getpid()), *IMPORTED])
+    # It listens before its server is there, so that calls wait for it and none is early.
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.environ[ADDRESS])
+        listening.listen(64)
+        asked = [str(SERVER), str(listening.fileno()), str(os.getpid()), *IMPORTED]
+        server = subprocess.Popen([sys.executable, *asked], pass_fds=[listening.fileno()])
 
     def stop(app: Any, error: Exception | None) -> None:
         server.terminate()
